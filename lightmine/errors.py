@@ -1,0 +1,47 @@
+"""Everything that lightmine raises on purpose.
+
+::
+
+    LightmineError
+    ├── ArgumentError      an option is out of range, or two inputs do not fit together
+    ├── TextError          sentences cannot be read: names the file, the line, the byte
+    ├── MatrixError        embeddings cannot be mined: names the row
+    ├── BundleError        a model is missing, altered, or cannot be honoured exactly
+    ├── BudgetError        the job cannot be done within ``memory_budget``
+    ├── OutputError        results cannot be written; nothing was left half done
+    └── MissingExtraError  an optional dependency is absent: carries the install line
+
+A message says what was wrong, where, and what to do about it, on one line.
+"""
+
+
+class LightmineError(Exception):
+    """Base of every error that lightmine raises on purpose."""
+
+
+class ArgumentError(LightmineError, ValueError):
+    """An option is out of range, or two inputs do not fit together."""
+
+
+class TextError(LightmineError, ValueError):
+    """Sentences cannot be read; the message names the file, the line and the byte."""
+
+
+class MatrixError(LightmineError, ValueError):
+    """Embeddings cannot be mined; the message names the row."""
+
+
+class BundleError(LightmineError):
+    """A model is missing, altered, or cannot be honoured exactly."""
+
+
+class BudgetError(LightmineError, MemoryError):
+    """The job cannot be done within the memory budget; the message says what it needs."""
+
+
+class OutputError(LightmineError, OSError):
+    """Results cannot be written; nothing was left half done."""
+
+
+class MissingExtraError(LightmineError, ImportError):
+    """An optional dependency is absent; the message carries the install line."""
