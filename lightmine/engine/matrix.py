@@ -1,0 +1,141 @@
+"""Matrices of unit rows, and the one score of a pair of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lightmine.errors import ArgumentError, MatrixError
+
+FloatMatrix = NDArray[np.float32]
+
+# A row whose norm is this close to 1 is taken as it is: float32 normalisation leaves a few 1e-7.
+UNIT_TOLERANCE = 1e-6
+# Rows checked, and pairs scored, at a time: their temporaries stay in a core's cache and out of the budget.
+CHUNK_BYTES = 1 << 20
+
+
+def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
+    """Check embeddings and return them as float32 unit rows.
+
+    Parameters
+    ----------
+    x : array of shape (n, d), any real dtype
+        Embeddings, one row a sentence. A C-contiguous float32 matrix of unit rows, memory-mapped or
+        not, is returned without a copy; anything else is copied, each row divided by its norm.
+    name : str
+        What error messages call the matrix.
+
+    Returns
+    -------
+    float32 array of shape (n, d), C-contiguous
+        Rows with norm 1 to within 1e-6.
+
+    Raises
+    ------
+    MatrixError
+        Not two-dimensional, no columns, not numeric, or a row that holds NaN or infinity or is all
+        zero; the message names the first such row.
+
+    Examples
+    --------
+    >>> unit_rows([[3.0, 4.0], [0.0, 2.0]])
+    array([[0.6, 0.8],
+           [0. , 1. ]], dtype=float32)
+    """
+    x = np.asarray(x)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise MatrixError(f"{name}: a matrix of shape (sentences, dimension) is needed, not {x.shape}")
+    if x.dtype.kind not in "fiu":
+        raise MatrixError(f"{name}: real numbers are needed, not {x.dtype}")
+    if is_unit(x, name=name):
+        return x
+    unit = np.empty(x.shape, np.float32)
+    for rows in _blocks(x):
+        wide, norms = _norms(x[rows], rows.start, name)
+        norms[_are_unit(norms)] = 1.0
+        np.divide(wide, norms[:, None], out=unit[rows], casting="same_kind")
+    return unit
+
+
+def is_unit(x: NDArray[np.generic], *, name: str = "embeddings") -> bool:
+    """Whether `unit_rows` would return `x` itself; refuses the rows that `unit_rows` refuses."""
+    unit = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
+    for rows in _blocks(x):
+        _, norms = _norms(x[rows], rows.start, name)
+        unit = unit and bool(_are_unit(norms).all())
+    return unit
+
+
+def _blocks(x: NDArray[np.generic]) -> Iterator[slice]:
+    step = max(1, CHUNK_BYTES // (8 * x.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(x), step))
+
+
+def _norms(
+    block: NDArray[np.generic], first_row: int, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows in float64 (scaled where squaring would under- or overflow) and their norms."""
+    wide = block.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    odd = ~((norms > 1e-100) & (norms < 1e100))
+    if odd.any():
+        for row in np.flatnonzero(odd):
+            largest = np.abs(wide[row]).max()
+            if not np.isfinite(largest):
+                raise MatrixError(f"{name}: row {first_row + row} holds NaN or infinity; drop or mend it")
+            if largest == 0.0:
+                raise MatrixError(f"{name}: row {first_row + row} is all zero and has no direction; drop it")
+            wide[row] /= largest
+            norms[row] = np.sqrt(wide[row] @ wide[row])
+    return wide, norms
+
+
+def _are_unit(norms: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.abs(norms - 1.0) <= UNIT_TOLERANCE
+
+
+def same_dimension(x: FloatMatrix, y: FloatMatrix) -> None:
+    """Refuse two matrices whose rows cannot be multiplied."""
+    if x.shape[1] != y.shape[1]:
+        raise ArgumentError(
+            f"the two sides have {x.shape[1]} and {y.shape[1]} dimensions; encode both with one model"
+        )
+
+
+def exact_scores(
+    x: FloatMatrix, y: FloatMatrix, left: NDArray[np.integer], right: NDArray[np.integer]
+) -> NDArray[np.float32]:
+    """The score of each pair: products accumulated in float64, rounded once to float32.
+
+    The product of two float32 numbers is exact in float64, and NumPy adds a contiguous row of d
+    numbers in an order that depends on d alone: a pair's score does not depend on the pairs scored
+    beside it. Negative zero is made zero, so that equal scores have equal bits.
+
+    Parameters
+    ----------
+    x, y : float32 arrays of shape (n, d) and (m, d), unit rows
+    left, right : integer arrays of shape (p,)
+        Rows of `x` and of `y`.
+
+    Returns
+    -------
+    float32 array of shape (p,)
+
+    Examples
+    --------
+    >>> x = unit_rows([[1, 0], [1, 1]])
+    >>> exact_scores(x, x, np.array([0, 1]), np.array([1, 1]))
+    array([0.70710677, 0.99999994], dtype=float32)
+    """
+    scores = np.empty(len(left), np.float32)
+    step = max(1, CHUNK_BYTES // (8 * x.shape[1]))
+    products = np.empty((min(step, len(left)), x.shape[1]), np.float64)
+    for start in range(0, len(left), step):
+        pairs = slice(start, start + step)
+        block = products[: len(left[pairs])]
+        np.multiply(x[left[pairs]], y[right[pairs]], out=block, dtype=np.float64)
+        scores[pairs] = block.sum(axis=1)
+    return scores + np.float32(0.0)

@@ -1,0 +1,29 @@
+"""The naive dense reference: every score, every rule, in the most obvious way."""
+
+import numpy as np
+
+
+def dense(x, y=None):
+    """All scores in float64 rounded once to float32, as `exact_scores` promises."""
+    y = x if y is None else y
+    products = x.astype(np.float64)[:, None, :] * y.astype(np.float64)[None, :, :]
+    return products.sum(axis=2).astype(np.float32) + np.float32(0)
+
+
+def nearest(scores, k, *, one_collection=False):
+    """Per row, the indices of the k best: score descending, then index."""
+    lists = []
+    for row, line in enumerate(scores.tolist()):
+        others = [j for j in range(len(line)) if not (one_collection and j == row)]
+        lists.append(sorted(others, key=lambda j, line=line: (-line[j], j))[:k])
+    return lists
+
+
+def paraphrases(x, *, top_k=None, max_pairs=None, threshold=None):
+    """(score, left, right) of every pair that one end lists, in the one order."""
+    scores = dense(x)
+    lists = nearest(scores, len(x) if top_k is None else top_k, one_collection=True)
+    pairs = {(min(i, j), max(i, j)) for i, others in enumerate(lists) for j in others}
+    found = sorted((-float(scores[i, j]), i, j) for i, j in pairs)
+    found = [(-score, i, j) for score, i, j in found if threshold is None or -score >= threshold]
+    return found[:max_pairs]
