@@ -1,0 +1,204 @@
+"""The source model: where it lies, what its card says, and whether it can be exported exactly.
+
+A sentence-transformers model is a folder with `modules.json`, a list of modules that run one after
+another. Whatever can be refused is refused from the files, before any weight is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightmine.errors import BundleError, MissingExtraError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+INSTALL_LINE = 'pip install "lightmine[export]"'
+DISTRIBUTIONS = ("torch", "transformers", "sentence-transformers", "onnx")
+# Each of these is run by sentence-transformers' own code inside the traced graph.
+KNOWN_MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+# What a download leaves out: weights for other frameworks and ready-made graphs.
+OTHER_WEIGHTS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "coreml/*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model's folder and what is recorded about where it came from.
+
+    ``name`` never holds a local path: it is the hub id, the id that the model's own card loads it
+    by, or the folder's name.
+    """
+
+    folder: Path
+    name: str
+    revision: str | None
+    licence: str | None
+    languages: tuple[str, ...]
+
+
+def require_stack() -> None:
+    """Import torch and its companions, or say in one line how to install them."""
+    for name in DISTRIBUTIONS:
+        try:
+            importlib.import_module(name.replace("-", "_"))
+        except ImportError as error:
+            message = f"exporting needs {name}, which cannot be imported ({first_line(error)}): "
+            raise MissingExtraError(message + INSTALL_LINE) from error
+
+
+def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -> Source:
+    """Find a model in a local folder or on the hub, read its card and check its modules."""
+    text = os.fspath(model)
+    folder = Path(text)
+    if folder.exists():
+        if revision is not None:
+            raise BundleError(f"--revision {revision} is for hub models, but {text} is a local path")
+        source = _describe(folder.resolve(), hub_id=None, revision=None)
+    elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", text) and not text.startswith("."):
+        folder = _download(text, revision)
+        # A snapshot's folder is named by the commit that it holds.
+        source = _describe(folder, hub_id=text, revision=folder.name)
+    else:
+        raise BundleError(f"{text} does not exist, and is not a hub model's id either (owner/name)")
+    _check_modules(source)
+    return source
+
+
+def load_model(source: Source) -> SentenceTransformer:
+    """Load the model in float32 on the CPU, its attention in the form that can be traced and fused."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        model = SentenceTransformer(
+            str(source.folder),
+            device="cpu",
+            local_files_only=True,
+            # transformers loads half-precision checkpoints as such unless told otherwise.
+            model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
+        )
+    except Exception as error:  # whatever a broken folder makes of the libraries below
+        raise BundleError(f"{source.name} cannot be loaded: {first_line(error)}") from error
+    model = model.float().eval()
+    _check_loaded(source, model)
+    return model
+
+
+def token_limit(model: SentenceTransformer) -> int:
+    """The model's maximum length in tokens, special tokens included, within its position table."""
+    import torch
+
+    limits = []
+    for module in model.modules():
+        table = getattr(module, "position_embeddings", None)
+        if isinstance(table, torch.nn.Embedding):
+            # RoBERTa's relatives count positions from the padding index on.
+            padding = getattr(module, "padding_idx", None)
+            limits.append(table.num_embeddings - (padding + 1 if isinstance(padding, int) else 0))
+    config = model.transformers_model.config.get_text_config()
+    if not limits and getattr(config, "max_position_embeddings", -1) > 0:
+        limits.append(config.max_position_embeddings)
+    if model.max_seq_length:
+        limits.append(model.max_seq_length)
+    # Tokenizers that set no limit report 10^30.
+    if not limits or min(limits) > 10**6:
+        raise BundleError(
+            "the model states no maximum length: set max_seq_length in sentence_bert_config.json"
+        )
+    return min(limits)
+
+
+def first_line(error: BaseException) -> str:
+    """An error's first line of text, or its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _download(model: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, revision=revision, ignore_patterns=list(OTHER_WEIGHTS)))
+    except Exception as error:  # network, permission, unknown name: the hub's line says which
+        at = f" at revision {revision}" if revision else ""
+        message = f"{model}{at} is neither a local folder nor to be had from the hub: {first_line(error)}"
+        raise BundleError(message) from error
+
+
+def _describe(folder: Path, *, hub_id: str | None, revision: str | None) -> Source:
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    front_matter = _front_matter(card) if text else {}
+    licence = front_matter.get("license")
+    if licence == "other":
+        licence = front_matter.get("license_name", licence)
+    languages = front_matter.get("language") or ()
+    used_as = re.search(r"""SentenceTransformer\(\s*["']([\w.-]+/[\w.-]+)["']""", text)
+    return Source(
+        folder=folder,
+        name=hub_id or (used_as.group(1) if used_as else folder.name),
+        revision=revision,
+        licence=str(licence) if licence else None,
+        languages=(languages,) if isinstance(languages, str) else tuple(map(str, languages)),
+    )
+
+
+def _front_matter(card: Path) -> dict[str, Any]:
+    from huggingface_hub.repocard import metadata_load
+
+    try:
+        return metadata_load(card) or {}
+    except Exception as error:  # a YAML error, or front matter that is no mapping
+        raise BundleError(f"the front matter of {card.name} cannot be read: {first_line(error)}") from error
+
+
+def _check_modules(source: Source) -> None:
+    """Refuse, from `modules.json` and the modules' settings, what would not be honoured exactly."""
+    for entry in _read_json(source, "modules.json"):
+        kind = str(entry.get("type"))
+        if not kind.startswith("sentence_transformers.") or kind.split(".")[-1] not in KNOWN_MODULES:
+            known = ", ".join(KNOWN_MODULES)
+            raise BundleError(f"module {kind} of {source.name} cannot be exported; known modules: {known}")
+        if kind.endswith(".Dense"):
+            settings = _read_json(source, f"{entry['path']}/config.json")
+            # sentence-transformers puts Tanh in the place of an activation that it does not trust.
+            activation = settings.get("activation_function", "torch.")
+            if not activation.startswith("torch."):
+                raise BundleError(
+                    f"activation {activation} in {entry['path']} of {source.name} is not torch's"
+                )
+
+
+def _read_json(source: Source, name: str) -> Any:
+    try:
+        return json.loads((source.folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"{source.name} has no {name}: not a sentence-transformers model"
+        raise BundleError(message) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{name} of {source.name} cannot be read: {first_line(error)}") from error
+
+
+def _check_loaded(source: Source, model: SentenceTransformer) -> None:
+    """Refuse settings that change what a text becomes before or after the modules."""
+    first, tokenizer = model[0], model.tokenizer
+    prompts = [name for name, prompt in model.prompts.items() if prompt]
+    cuts_prompts = any(getattr(module, "include_prompt", True) is False for module in model)
+    refusals = {
+        "inputs other than plain text": set(getattr(first, "modality_config", {})) != {"text"},
+        "its own processing_kwargs": bool(getattr(first, "processing_kwargs", None)),
+        "truncate_dim": model.truncate_dim is not None,
+        "prompts that pooling leaves out (include_prompt)": cuts_prompts and bool(prompts),
+        "no fast tokenizer": not hasattr(tokenizer, "backend_tokenizer"),
+        "no padding token": getattr(tokenizer, "pad_token_id", None) is None,
+        "truncation on the left": getattr(tokenizer, "truncation_side", "right") != "right",
+    }
+    for what, present in refusals.items():
+        if present:
+            raise BundleError(f"{source.name} cannot be exported exactly: it has {what}")
