@@ -1,0 +1,56 @@
+"""The command line; the only place that prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from lightmine import __version__
+from lightmine.cli.mining import bitext, paraphrase
+from lightmine.cli.model import encode, export, info
+from lightmine.errors import LightmineError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="lightmine")
+@click.option("--debug", is_flag=True, help="Show a traceback where an error stops the command.")
+def cli(debug: bool) -> None:
+    """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
+
+
+for _command in (paraphrase, bitext, encode, info, export):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line: one line to stderr and exit status 2 for whatever the user can mend."""
+    debug = "--debug" in sys.argv
+    try:
+        status = cli.main(standalone_mode=False)
+    except LightmineError as error:
+        if debug:
+            raise
+        _fail(str(error))
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except MemoryError:
+        if debug:
+            raise
+        _fail("out of memory; lower --memory-budget or mine fewer sentences at a time")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"lightmine: {message}", file=sys.stderr)
+    sys.exit(2)

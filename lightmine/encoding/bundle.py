@@ -24,6 +24,7 @@ MANIFEST = "lightmine.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 FORMAT_VERSION = 1
+DEFAULT = "static-multilingual"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,3 +79,99 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def default_model() -> Path:
+    """The folder of the model that comes with lightmine."""
+    package = Path(__file__).parents[1]
+    # In a wheel the models lie in the package; in a checkout, beside it.
+    for base in (package / "models", package.parent / "models"):
+        if (base / DEFAULT / MANIFEST).is_file():
+            return base / DEFAULT
+    raise BundleError(f"the default model {DEFAULT} is not in {package / 'models'}; install lightmine again")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check a bundle's manifest.
+
+    Raises
+    ------
+    BundleError
+        No such folder, no manifest, or one that this version cannot honour.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such model; give the folder of a bundle, or leave the model out")
+    try:
+        fields = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(
+            f"{folder}: not a bundle, it has no {MANIFEST}; make one with: lightmine export MODEL OUT"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST}: cannot be read: {error}") from None
+    return parse_manifest(fields, folder / MANIFEST)
+
+
+def parse_manifest(fields: Any, path: Path) -> Manifest:
+    """Check the types of what a manifest says; fields that this version does not know go to `extra`."""
+    if not isinstance(fields, dict):
+        raise BundleError(f"{path}: a JSON object is needed")
+    version = fields.get("format_version")
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path}: format version {version!r}, this lightmine reads {FORMAT_VERSION}; upgrade one of them"
+        )
+    known = {field.name: field for field in dataclasses.fields(Manifest) if field.name != "extra"}
+    values = {name: fields[name] for name in known if name in fields}
+    for name, field in known.items():
+        if name not in fields:
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                raise BundleError(f"{path}: {name} is missing")
+            continue
+        if not _has_type(fields[name], str(field.type)):
+            raise BundleError(f"{path}: {name} must be {field.type}, not {fields[name]!r}")
+        if str(field.type).startswith("tuple"):
+            values[name] = tuple(fields[name])
+    for name in ("dimension", "max_tokens"):
+        if values[name] < 1:
+            raise BundleError(f"{path}: {name} must be at least 1, not {values[name]}")
+    extra = {name: value for name, value in fields.items() if name not in known}
+    return Manifest(**values, extra=extra)
+
+
+def _has_type(value: Any, kind: str) -> bool:
+    """Whether a JSON value has the type that a field of `Manifest` is annotated with."""
+    if kind.endswith("| None"):
+        return value is None or _has_type(value, kind.removesuffix(" | None"))
+    if kind == "tuple[str, ...]":
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == "dict[str, str]":
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    types: dict[str, type] = {"str": str, "int": int, "bool": bool, "dict[str, Any]": dict}
+    return isinstance(value, types[kind]) and isinstance(value, bool) == (kind == "bool")
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Check that every file of the bundle is there and has the SHA-256 that the manifest says.
+
+    Raises
+    ------
+    BundleError
+        A file is missing, altered, or not named by the manifest's rules.
+    """
+    for name in {MODEL, TOKENIZER} - set(manifest.files):
+        raise BundleError(f"{folder / MANIFEST}: names no {name}; export the model again")
+    for name, expected in manifest.files.items():
+        if Path(name).name != name:
+            raise BundleError(f"{folder / MANIFEST}: {name!r} is not a plain file name")
+        try:
+            found = sha256(folder / name)
+        except FileNotFoundError:
+            raise BundleError(f"{folder / name}: missing; copy the whole bundle again") from None
+        except OSError as error:
+            raise BundleError(f"{folder / name}: cannot be read: {error.strerror}") from None
+        if found != expected:
+            raise BundleError(
+                f"{folder / name}: altered, its SHA-256 is {found[:12]}… where the manifest says "
+                f"{expected[:12]}…; copy the bundle again"
+            )

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightmine.engine.kernels import Fp32Kernel, Kernel, Scorer
 from lightmine.engine.matrix import FloatMatrix, exact_scores, is_unit, same_dimension, unit_rows
-from lightmine.engine.tiles import Plan, default_workers, parse_bytes, plan_tiles
+from lightmine.engine.tiles import Plan, parse_bytes, plan_tiles
 from lightmine.engine.topk import Candidates, Indices, Mask, Pairs, Rule, Scores
 from lightmine.errors import ArgumentError, BudgetError
+from lightmine.threads import default_threads
 
 Progress = Callable[[int, int], None]
 
@@ -179,7 +180,7 @@ def join(
         len(right),
         upper=rule.one_collection,
         budget=budget,
-        workers=job.threads or default_workers(),
+        workers=job.threads or default_threads(),
         kept=rule.most_kept(),
         fixed=kernel.fixed_bytes + SAMPLE * x.shape[1] * 4,
         per_worker=kernel.worker_bytes,

@@ -6,7 +6,6 @@ The answer never depends on the plan: tiles only decide which pairs are looked a
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Iterator
 
@@ -135,7 +134,3 @@ def format_bytes(size: int) -> str:
     """
     return f"{max(1, -(-size // (1 << 20)))}MiB"
 
-
-def default_workers() -> int:
-    """One worker for each processor that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

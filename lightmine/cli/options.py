@@ -1,0 +1,156 @@
+"""Options that several commands share, and what they say on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lightmine.encoding.encoder import Encoder
+from lightmine.errors import ArgumentError, TextError
+from lightmine.texts.dedup import Distinct, distinct
+from lightmine.texts.lines import Sentences, read_sentences
+from lightmine.texts.output import STDOUT, open_text
+from lightmine.texts.pairs import FORMATS, Columns, format_of, write_pairs
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Rows of a table on a terminal, where more would scroll away; files and pipes get every row.
+TERMINAL_ROWS = 40
+
+
+def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several click options as one decorator, in the order that help shows them."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
+model_option = click.option(
+    "--model", metavar="FOLDER", help="A bundle's folder; by default the model that comes with lightmine."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."
+)
+mining_options = options(
+    click.option("--output", "-o", default=STDOUT, metavar="FILE", show_default=True,
+                 help="Where pairs go: .tsv or .jsonl, also .gz; - is standard output."),
+    click.option("--format", "format_", type=click.Choice(FORMATS),
+                 help="By default what the file's ending says; on a terminal a table, in a pipe TSV."),
+    model_option,
+    click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
+                 help="What mining may allocate beyond the embeddings and the result."),
+    threads_option,
+    quiet_option,
+)  # fmt: skip
+
+
+def note(message: str, *, quiet: bool) -> None:
+    """One line for people, on stderr."""
+    if not quiet:
+        print(f"lightmine: {message}", file=sys.stderr)
+
+
+class Bar:
+    """A progress bar on stderr, on a terminal only; called with how much is done and how much there is."""
+
+    def __init__(self, label: str, unit: str, *, quiet: bool) -> None:
+        self.label, self.unit = label, unit
+        self.disable = quiet or not sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that `done` of `total` is done."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total, desc=self.label, unit=self.unit, unit_scale=True, disable=self.disable, leave=False
+            )
+        self._bar.update(done - self._bar.n)
+        if done >= total:
+            self._bar.close()
+            self._bar = None
+
+
+def read(path: str, *, quiet: bool) -> Sentences:
+    """Sentences of a file; an empty one is an error, blank lines are said."""
+    sentences = read_sentences(path)
+    if not len(sentences):
+        what = "is empty" if not sentences.total else f"has {sentences.total} lines, all of them blank"
+        raise TextError(f"{sentences.name}: {what}; one sentence a line is needed")
+    blank = sentences.total - len(sentences)
+    if blank:
+        note(f"{sentences.name}: {blank:,} blank lines left out; the others keep their numbers", quiet=quiet)
+    return sentences
+
+
+def read_distinct(path: str, *, quiet: bool) -> Distinct:
+    """Distinct sentences of a file; repeated lines are said."""
+    sentences = read(path, quiet=quiet)
+    texts = distinct(sentences)
+    if repeated := len(sentences) - len(texts):
+        note(
+            f"{sentences.name}: {repeated:,} lines repeat an earlier one; each text is mined once and "
+            "lists all its lines",
+            quiet=quiet,
+        )
+    return texts
+
+
+def encode_texts(
+    encoder: Encoder, texts: Sequence[str], name: str, *, threads: int | None, quiet: bool
+) -> NDArray[np.float32]:
+    """Encode with a progress bar; cut sentences are said once."""
+    vectors = encoder.encode(texts, threads=threads, progress=Bar("encoding", "sentence", quiet=quiet))
+    if encoder.truncated:
+        note(
+            f"{name}: {encoder.truncated:,} sentences are longer than the model's "
+            f"{encoder.manifest.max_tokens} tokens and were cut there",
+            quiet=quiet,
+        )
+    return vectors
+
+
+def output_format(path: str, format_: str | None) -> str:
+    """The format asked for, or the one that the path asks for; settled before the work starts."""
+    return format_ or format_of(path)
+
+
+def write(path: str, columns: Columns, *, format_: str, quiet: bool) -> None:
+    """Write pairs; a terminal is shown the first of many."""
+    count = len(next(iter(columns.values())))
+    shown = count
+    if path == STDOUT and format_ == "table" and sys.stdout.isatty():
+        shown = min(count, TERMINAL_ROWS)
+    with open_text(path) as stream:
+        write_pairs(stream, {name: values[:shown] for name, values in columns.items()}, format=format_)
+    if shown < count:
+        note(f"the first {shown} of {count:,} pairs; -o pairs.tsv writes them all", quiet=quiet)
+    else:
+        note(f"{count:,} pairs" + ("" if path == STDOUT else f" written to {path}"), quiet=quiet)
+
+
+def check_writable(path: str) -> None:
+    """Fail before hours of work where the output could not be written after them."""
+    if path != STDOUT:
+        probe = f"{path}.writable"
+        try:
+            with open(probe, "xb"):  # noqa: SIM117
+                pass
+        except OSError:
+            pass
+
+
+def one_stdin(*paths: str) -> None:
+    """Refuse standard input for two files at once."""
+    if paths.count("-") > 1:
+        raise ArgumentError("only one of the two files can be - (standard input)")
