@@ -1,0 +1,98 @@
+"""Small sentence-transformers models with random weights, whole except for having learnt nothing."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+from export_scripts.parity import read_sentences
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoModel, BertConfig, PreTrainedTokenizerFast, Qwen3Config, XLMRobertaConfig
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+VOCABULARY = 400
+WIDTH = 32
+# Weights as large as these keep different sentences apart: with the usual 0.02 all vectors of an
+# untrained model point in one direction, and any wrong graph would pass.
+SPREAD = 0.4
+
+
+def build(
+    folder: Path,
+    *,
+    architecture: str = "bert",
+    pooling: str | tuple[str, ...] = "mean",
+    dense: int | None = None,
+    normalize: bool = False,
+    padding_side: str = "right",
+    prompts: dict[str, str] | None = None,
+    default_prompt: str | None = None,
+    similarity: str = "cosine",
+) -> SentenceTransformer:
+    """Save a model of two layers to `folder` and return it."""
+    torch.manual_seed(0)
+    body = folder.with_name(folder.name + "-body")
+    AutoModel.from_config(_config(architecture)).save_pretrained(body)
+    PreTrainedTokenizerFast(
+        tokenizer_object=_tokenizer(),
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        padding_side=padding_side,
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"]
+        + (["token_type_ids"] if architecture == "bert" else []),
+    ).save_pretrained(body)
+    transformer = Transformer(str(body))
+    pool = Pooling(WIDTH, pooling)
+    modules = [transformer, pool]
+    if dense:
+        modules.append(Dense(pool.get_embedding_dimension(), dense, activation_function=torch.nn.Tanh()))
+    if normalize:
+        modules.append(Normalize())
+    model = SentenceTransformer(
+        modules=modules,
+        device="cpu",
+        prompts=prompts,
+        default_prompt_name=default_prompt,
+        similarity_fn_name=similarity,
+    )
+    model.save(str(folder), create_model_card=False)
+    return model
+
+
+@functools.cache
+def _tokenizer() -> Tokenizer:
+    """A lower-casing WordPiece tokenizer trained on the parity sentences."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL, show_progress=False)
+    tokenizer.train_from_iterator(read_sentences(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(name, SPECIAL.index(name)) for name in ("[CLS]", "[SEP]")]
+    )
+    return tokenizer
+
+
+def _config(architecture: str) -> BertConfig | XLMRobertaConfig | Qwen3Config:
+    shape = {
+        "vocab_size": _tokenizer().get_vocab_size(),
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "initializer_range": SPREAD,
+        "pad_token_id": 0,
+    }
+    if architecture == "bert":
+        return BertConfig(**shape, max_position_embeddings=48)
+    if architecture == "xlm-roberta":
+        return XLMRobertaConfig(**shape, max_position_embeddings=48, type_vocab_size=1)
+    if architecture == "qwen3":
+        return Qwen3Config(**shape, max_position_embeddings=64, num_key_value_heads=2, head_dim=8)
+    raise ValueError(architecture)
