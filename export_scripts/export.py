@@ -18,9 +18,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from export_scripts.graph import INPUTS, OPSET, OUTPUT, write_graph
+from export_scripts.graph import INPUTS, OPSET, OUTPUT, is_normalized, write_graph
 from export_scripts.parity import SENTENCES, Parity, ParityError, measure_parity, read_sentences
 from export_scripts.source import (
     DISTRIBUTIONS,
@@ -28,9 +28,9 @@ from export_scripts.source import (
     find_source,
     load_model,
     require_stack,
-    token_limit,
 )
 from lightmine.encoding.bundle import MANIFEST, TOKENIZER, Manifest, write_manifest
+from lightmine.encoding.encoder import Encoder
 from lightmine.errors import LightmineError, OutputError
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def export_bundle(
         manifest = _describe(source, source_model, name=name, licence=licence, opset=opset)
         if manifest.licence == "unknown":
             report("licence    unknown: the model's card states none, and neither does --licence")
-        if manifest.similarity != "cosine":
-            report(f"similarity made for {manifest.similarity}; lightmine mines by cosine")
+        if manifest.similarity != "cosine" and not is_normalized(source_model):
+            report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
         write_manifest(folder, manifest)
         report(f"checking   {len(sentences)} sentences against the source model")
         parity = _check(folder, source_model, sentences)
@@ -171,9 +171,7 @@ def _appearing_whole(out: Path, *, force: bool) -> Iterator[Path]:
         raise OutputError(f"{out} exists and is not a folder")
     if out.exists() and any(out.iterdir()):
         if not force:
-            raise OutputError(
-                f"{out} exists and is not empty: choose another folder, or replace it with --force"
-            )
+            raise OutputError(f"{out} exists and is not empty: choose another folder, or add --force")
         if not (out / MANIFEST).is_file():
             raise OutputError(f"{out} holds no {MANIFEST}, so it is no bundle: --force does not replace it")
     try:
@@ -212,11 +210,10 @@ def _describe(
         revision=source.revision,
         licence=source.licence or licence or "unknown",
         dimension=model.get_embedding_dimension(),
-        max_tokens=token_limit(model),
+        max_tokens=model.max_seq_length,
         pad_token_id=model.tokenizer.pad_token_id,
         padding_side=model.tokenizer.padding_side,
         pooling="+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes),
-        normalize=type(model[-1]).__name__ == "Normalize",
         similarity=model.similarity_fn_name,
         prompts={key: prompt for key, prompt in model.prompts.items() if prompt or key == default},
         default_prompt=default,
@@ -229,40 +226,17 @@ def _describe(
 
 
 def _check(folder: Path, model: SentenceTransformer, sentences: list[str]) -> Parity:
-    """Open the bundle with the runtime that users have, and compare; raise where it is not the source."""
+    """Open the bundle with the runtime that users have and compare; raise where it is not the source."""
+    encoder = Encoder.load(folder)
     parity = measure_parity(
-        _runtime(folder),
+        # One batch a call, so that batch sizes are those asked for and short sentences are padded.
+        lambda some: encoder.encode(some, batch_tokens=len(some) * encoder.manifest.max_tokens),
         sentences=sentences,
         reference=model.encode(sentences, show_progress_bar=False),
         against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
     )
     parity.require()
     return parity
-
-
-def _runtime(folder: Path) -> Any:
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import json
-
-    import numpy as np
-    import onnxruntime
-    from tokenizers import Tokenizer
-
-    m = json.loads((folder / MANIFEST).read_text())
-    tok = Tokenizer.from_file(str(folder / TOKENIZER))
-    tok.enable_truncation(m["max_tokens"])
-    tok.enable_padding(direction=m["padding_side"], pad_id=m["pad_token_id"])
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-    prompt = m["prompts"].get(m["default_prompt"], "")
-
-    def encode(sentences: Any) -> Any:
-        e = tok.encode_batch([prompt + sentence for sentence in sentences])
-        ids = np.array([x.ids for x in e], dtype=np.int64)
-        mask = np.array([x.attention_mask for x in e], dtype=np.int64)
-        x = session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-        return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-    return encode
 
 
 if __name__ == "__main__":

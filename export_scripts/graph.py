@@ -41,12 +41,12 @@ def write_graph(model: SentenceTransformer, folder: Path, *, opset: int = OPSET)
     scratch.mkdir()
     try:
         graph = onnx.load(_trace(model, scratch / MODEL, opset=opset))
+        large = graph.ByteSize() > LARGEST_FILE
+        if not large:
+            graph = _clean(graph, scratch / "clean.onnx")
     except Exception as error:  # the tracer raises whatever the model's own code raises
         kind = model.transformers_model.config.model_type
         raise BundleError(f"a model of type {kind} cannot be traced: {first_line(error)}") from error
-    large = graph.ByteSize() > LARGEST_FILE
-    if not large:
-        graph = _clean(graph, scratch / "clean.onnx")
     # Tracing leaves the width as a name.
     graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = model.get_embedding_dimension()
     onnx.save(graph, folder / MODEL, save_as_external_data=large, location=MODEL + ".data")
@@ -55,6 +55,11 @@ def write_graph(model: SentenceTransformer, folder: Path, *, opset: int = OPSET)
     for leftover in scratch.iterdir():
         leftover.unlink()
     scratch.rmdir()
+
+
+def is_normalized(model: SentenceTransformer) -> bool:
+    """Whether the model's own last module gives unit rows."""
+    return type(model[-1]).__name__ == "Normalize"
 
 
 def _trace(model: SentenceTransformer, path: Path, *, opset: int) -> Path:
@@ -78,10 +83,14 @@ def _trace(model: SentenceTransformer, path: Path, *, opset: int) -> Path:
 
 
 def _whole(model: SentenceTransformer) -> torch.nn.Module:
-    """The model as a function of ids and mask; sentence-transformers' own modules do the work."""
+    """The model as a function of ids and mask; sentence-transformers' own modules do the work.
+
+    A bundle's rows have unit length, so a model that does not see to that is normalised here.
+    """
     import torch
 
     typed = "token_type_ids" in model.tokenizer.model_input_names
+    normalized = is_normalized(model)
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
@@ -94,7 +103,8 @@ def _whole(model: SentenceTransformer) -> torch.nn.Module:
                 features["token_type_ids"] = torch.zeros_like(input_ids)
             for module in self.chain:
                 features = module(features)
-            return features[OUTPUT]
+            rows = features[OUTPUT]
+            return rows if normalized else torch.nn.functional.normalize(rows)
 
     return Whole().eval()
 

@@ -80,7 +80,7 @@ def measure_parity(
     Parameters
     ----------
     encode
-        The bundle: sentences to a float array (n, dimension).
+        The bundle: sentences, as one batch, to a float array (n, dimension).
     sentences
         What to encode.
     reference : array of shape (n, dimension)
@@ -88,13 +88,12 @@ def measure_parity(
     against
         The source's name in the report.
     """
-    sizes = tuple(size for size in BATCH_SIZES if size == 1 or size <= len(sentences))
+    sizes = tuple(sorted({min(size, len(sentences)) for size in BATCH_SIZES}))
     wanted = _unit(reference)
     runs = [_unit(_in_batches(encode, sentences, size)) for size in sizes]
     if runs[0].shape != wanted.shape:
-        raise ParityError(
-            f"parity failed: {runs[0].shape[1]} dimensions where {against} has {wanted.shape[1]}"
-        )
+        widths = f"the bundle gives {runs[0].shape[1]} dimensions, {against} gives {wanted.shape[1]}"
+        raise ParityError(f"parity failed: {widths}")
     cosines = np.stack([np.einsum("nd,nd->n", run, wanted) for run in runs])
     # A vector that is not a number is worse than any cosine.
     worst = np.where(np.isfinite(cosines), cosines, -np.inf).min(axis=0)

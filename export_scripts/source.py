@@ -6,11 +6,13 @@ another. Whatever can be refused is refused from the files, before any weight is
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +78,36 @@ def load_model(source: Source) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
 
     try:
-        model = SentenceTransformer(
-            str(source.folder),
-            device="cpu",
-            local_files_only=True,
-            # transformers loads half-precision checkpoints as such unless told otherwise.
-            model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
-        )
+        with _no_progress_bars():
+            model = SentenceTransformer(
+                str(source.folder),
+                device="cpu",
+                local_files_only=True,
+                # transformers loads half-precision checkpoints as such unless told otherwise.
+                model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
+            )
     except Exception as error:  # whatever a broken folder makes of the libraries below
         raise BundleError(f"{source.name} cannot be loaded: {first_line(error)}") from error
-    model = model.float().eval()
     _check_loaded(source, model)
-    return model
+    model.max_seq_length = _token_limit(model)
+    return model.float().eval()
 
 
-def token_limit(model: SentenceTransformer) -> int:
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """Loading takes a second: transformers' bar for it, written to pipes too, is only noise."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _token_limit(model: SentenceTransformer) -> int:
     """The model's maximum length in tokens, special tokens included, within its position table."""
     import torch
 

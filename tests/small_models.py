@@ -6,14 +6,15 @@ import functools
 from pathlib import Path
 
 import torch
-from export_scripts.parity import read_sentences
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoModel, BertConfig, PreTrainedTokenizerFast, Qwen3Config, XLMRobertaConfig
 
+from export_scripts.parity import read_sentences
+
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-VOCABULARY = 400
+VOCABULARY = 1000
 WIDTH = 32
 # Weights as large as these keep different sentences apart: with the usual 0.02 all vectors of an
 # untrained model point in one direction, and any wrong graph would pass.
