@@ -73,13 +73,13 @@ def mine_paraphrases(
     rule = Rule(n, n, one_collection=True, k_left=k, k_right=k, floor=floor, max_pairs=max_pairs)
     if n < 2:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    pairs, _, _ = join(unit, None, rule, budget=budget, job=job)
-    return pairs
+    return join(unit, None, rule, budget=budget, job=job).pairs
 
 
 def check_threshold(threshold: float | None) -> None:
     """Refuse a threshold that is not a number."""
     if threshold is None:
         return
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float | np.number) or math.isnan(threshold):
+    real = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
+    if not real or math.isnan(threshold):
         raise ArgumentError(f"threshold must be a number, not {threshold!r}")

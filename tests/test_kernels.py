@@ -50,5 +50,9 @@ def test_fp32_scores_never_leave_their_bounds(kind, seed, d):
 def test_tiles_of_any_shape_are_scored(rng):
     x, y = unit_rows(rng.standard_normal((30, 16))), unit_rows(rng.standard_normal((50, 16)))
     scorer = Fp32Kernel(x, y).scorer(20, 20)
-    for part, other in ((slice(0, 20), slice(0, 20)), (slice(29, 30), slice(45, 50)), (slice(3, 4), slice(0, 1))):
+    for part, other in (
+        (slice(0, 20), slice(0, 20)),
+        (slice(29, 30), slice(45, 50)),
+        (slice(3, 4), slice(0, 1)),
+    ):
         assert np.allclose(scorer.scores(part, other), x[part] @ y[other].T, atol=1e-6)

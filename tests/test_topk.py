@@ -9,16 +9,23 @@ from lightmine.errors import BudgetError
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), scores), unique_by=lambda e: e[:2]), st.integers(1, 6))
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), scores), unique_by=lambda e: e[:2]),
+    st.integers(1, 6),
+)
 def test_top_k_is_the_sorted_head_of_each_row(entries, k):
-    rows, others, values = (np.array(column) for column in zip(*entries, strict=True)) if entries else [np.empty(0, int)] * 3
+    rows, others, values = (
+        (np.array(column) for column in zip(*entries, strict=True)) if entries else [np.empty(0, int)] * 3
+    )
     limits = np.full(5, -np.inf, np.float32)
     mask = top_k(rows, others, values.astype(np.float32), k, limits)
     for row in range(5):
         mine = sorted((-np.float32(s), o) for r, o, s in entries if r == row)
-        found = sorted((-np.float32(s), o) for (r, o, s), m in zip(entries, mask, strict=True) if r == row and m)
+        found = sorted(
+            (-np.float32(s), o) for (r, o, s), m in zip(entries, mask, strict=True) if r == row and m
+        )
         assert found == mine[:k]
-        assert limits[row] == (-mine[k - 1][0] if len(mine) >= k else -np.inf)
+        assert limits[row] == (-mine[k - 1][0] if len(mine) > k else -np.inf)
 
 
 @given(st.lists(st.floats(-1, 1, width=32)))
@@ -60,5 +67,7 @@ def test_more_qualifying_pairs_than_the_budget_holds_are_refused_with_advice():
 
 def test_a_pair_under_both_its_rows_limits_is_not_admitted():
     limits = Limits(np.float32(0), np.array([0.5, 0.9], np.float32), np.array([0.7], np.float32))
-    admitted = limits.admit(np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0]), np.array([0.6, 0.6, 0.7, -1], np.float32))
+    admitted = limits.admit(
+        np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0]), np.array([0.6, 0.6, 0.7, -1], np.float32)
+    )
     assert admitted.tolist() == [True, False, True, False]

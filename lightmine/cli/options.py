@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 import numpy as np
@@ -15,7 +15,7 @@ from lightmine.encoding.encoder import Encoder
 from lightmine.errors import ArgumentError, TextError
 from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.lines import Sentences, read_sentences
-from lightmine.texts.output import STDOUT, open_text
+from lightmine.texts.output import STDOUT
 from lightmine.texts.pairs import FORMATS, Columns, format_of, write_pairs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -73,7 +73,12 @@ class Bar:
         """Show that `done` of `total` is done."""
         if self._bar is None:
             self._bar = tqdm(
-                total=total, desc=self.label, unit=self.unit, unit_scale=True, disable=self.disable, leave=False
+                total=total,
+                desc=self.label,
+                unit=self.unit,
+                unit_scale=True,
+                disable=self.disable,
+                leave=False,
             )
         self._bar.update(done - self._bar.n)
         if done >= total:
@@ -125,29 +130,17 @@ def output_format(path: str, format_: str | None) -> str:
     return format_ or format_of(path)
 
 
-def write(path: str, columns: Columns, *, format_: str, quiet: bool) -> None:
-    """Write pairs; a terminal is shown the first of many."""
+def write(stream: TextIO, path: str, columns: Columns, *, format_: str, quiet: bool) -> None:
+    """Write pairs to a stream opened for `path`; a terminal is shown the first of many."""
     count = len(next(iter(columns.values())))
     shown = count
     if path == STDOUT and format_ == "table" and sys.stdout.isatty():
         shown = min(count, TERMINAL_ROWS)
-    with open_text(path) as stream:
-        write_pairs(stream, {name: values[:shown] for name, values in columns.items()}, format=format_)
+    write_pairs(stream, {name: values[:shown] for name, values in columns.items()}, format=format_)
     if shown < count:
         note(f"the first {shown} of {count:,} pairs; -o pairs.tsv writes them all", quiet=quiet)
     else:
-        note(f"{count:,} pairs" + ("" if path == STDOUT else f" written to {path}"), quiet=quiet)
-
-
-def check_writable(path: str) -> None:
-    """Fail before hours of work where the output could not be written after them."""
-    if path != STDOUT:
-        probe = f"{path}.writable"
-        try:
-            with open(probe, "xb"):  # noqa: SIM117
-                pass
-        except OSError:
-            pass
+        note(f"{count:,} pairs" + ("" if path == STDOUT else f" to {path}"), quiet=quiet)
 
 
 def one_stdin(*paths: str) -> None:

@@ -106,7 +106,9 @@ class Encoder:
         check_sentences(sentences)
         workers = default_threads() if threads is None else threads
         if batch_tokens < 1 or workers < 1:
-            raise ArgumentError(f"batch_tokens and threads must be at least 1, not {batch_tokens} and {workers}")
+            raise ArgumentError(
+                f"batch_tokens and threads must be at least 1, not {batch_tokens} and {workers}"
+            )
         prompt = self.manifest.prompts.get(self.manifest.default_prompt or "", "")
         vectors = np.empty((len(sentences), self.manifest.dimension), np.float32)
         self.truncated = done = 0
@@ -156,4 +158,3 @@ def _check_tokens(ids: list[list[int]], start: int) -> None:
     for place, row in enumerate(ids, start=start):
         if not row:
             raise TextError(f"sentences[{place}] is empty: it has no tokens to encode; drop it")
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,11 +46,7 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     array([[0.6, 0.8],
            [0. , 1. ]], dtype=float32)
     """
-    x = np.asarray(x)
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise MatrixError(f"{name}: a matrix of shape (sentences, dimension) is needed, not {x.shape}")
-    if x.dtype.kind not in "fiu":
-        raise MatrixError(f"{name}: real numbers are needed, not {x.dtype}")
+    x = check_matrix(x, name=name)
     if is_unit(x, name=name):
         return x
     unit = np.empty(x.shape, np.float32)
@@ -60,7 +57,20 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     return unit
 
 
-def is_unit(x: NDArray[np.generic], *, name: str = "embeddings") -> bool:
+def check_matrix(x: ArrayLike, *, name: str) -> NDArray[Any]:
+    """Refuse what is not a matrix of real numbers."""
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise MatrixError(f"{name}: the rows have different lengths") from None
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise MatrixError(f"{name}: a matrix of shape (sentences, dimension) is needed, not {x.shape}")
+    if x.dtype.kind not in "fiu":
+        raise MatrixError(f"{name}: real numbers are needed, not {x.dtype}")
+    return x
+
+
+def is_unit(x: NDArray[Any], *, name: str = "embeddings") -> bool:
     """Whether `unit_rows` would return `x` itself; refuses the rows that `unit_rows` refuses."""
     unit = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
     for rows in _blocks(x):
@@ -69,14 +79,12 @@ def is_unit(x: NDArray[np.generic], *, name: str = "embeddings") -> bool:
     return unit
 
 
-def _blocks(x: NDArray[np.generic]) -> Iterator[slice]:
+def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     step = max(1, CHUNK_BYTES // (8 * x.shape[1]))
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def _norms(
-    block: NDArray[np.generic], first_row: int, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows in float64 (scaled where squaring would under- or overflow) and their norms."""
     wide = block.astype(np.float64)
     norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))

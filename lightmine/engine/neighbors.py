@@ -7,12 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lightmine.engine.kernels import Fp32Kernel, Kernel, Scorer
-from lightmine.engine.matrix import FloatMatrix, exact_scores, is_unit, same_dimension, unit_rows
-from lightmine.engine.tiles import Plan, parse_bytes, plan_tiles
-from lightmine.engine.topk import Candidates, Indices, Mask, Pairs, Rule, Scores
+from lightmine.engine.matrix import (
+    FloatMatrix,
+    check_matrix,
+    exact_scores,
+    is_unit,
+    same_dimension,
+    unit_rows,
+)
+from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
+from lightmine.engine.topk import Candidates, Indices, Listed, Mask, Rule, Scores
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.threads import default_threads
 
@@ -104,22 +111,19 @@ def neighbors(
         rule = Rule(n, n, one_collection=True, k_left=min(k, n - 1) or None)
         if not rule.k_left:
             return _empty(n)
-        pairs, by_left, by_right = join(x, None, rule, budget=budget, job=job)
-        assert by_left is not None
-        assert by_right is not None
-        ends = (np.r_[pairs.left[by_left], pairs.right[by_right]],
-                np.r_[pairs.right[by_left], pairs.left[by_right]],
-                np.r_[pairs.score[by_left], pairs.score[by_right]])  # fmt: skip
-        return _lists(n, *ends)
+        found = join(x, None, rule, budget=budget, job=job)
+        left, right = found.pairs[found.by_left], found.pairs[found.by_right]
+        return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
+                      np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
     rule = Rule(n, m, one_collection=False, k_left=min(k, m), k_right=min(k, n) if both else None)
-    pairs, by_left, by_right = join(x, y, rule, budget=budget, job=job)
-    forward = _lists(n, pairs.left[by_left], pairs.right[by_left], pairs.score[by_left])
-    if by_right is None:
-        return forward
-    reverse = _lists(m, pairs.right[by_right], pairs.left[by_right], pairs.score[by_right])
-    return dataclasses.replace(forward, reverse=reverse)
+    found = join(x, y, rule, budget=budget, job=job)
+    forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
+    return dataclasses.replace(
+        _lists(n, forward.left, forward.right, forward.score),
+        reverse=_lists(m, backward.right, backward.left, backward.score) if both else None,
+    )
 
 
 def _empty_arrays(n: int) -> tuple[Indices, Scores]:
@@ -133,7 +137,7 @@ def _empty(n: int) -> Neighbors:
 def _lists(n: int, rows: Indices, others: Indices, scores: Scores) -> Neighbors:
     """Entries, as many for each of n rows, to lists in order."""
     order = np.lexsort((others, -scores, rows))
-    return Neighbors(others[order].reshape(n, -1), scores[order].reshape(n, -1))
+    return Neighbors(others[order].astype(np.int64).reshape(n, -1), scores[order].reshape(n, -1))
 
 
 def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:
@@ -144,15 +148,17 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
         sides.append(("right embeddings", y))
     ready: list[FloatMatrix] = []
     for name, side in sides:
-        matrix = np.asarray(side)
-        copied = matrix.size * 4 if matrix.ndim == 2 and matrix.dtype.kind in "fiu" and not is_unit(matrix, name=name) else 0
-        if copied > budget:
-            raise BudgetError(
-                f"{name}: a normalised copy takes {copied:,} bytes, more than the memory_budget leaves; "
-                "pass C-contiguous float32 unit rows, which are used as they are, or raise it"
-            )
-        budget -= copied
-        ready.append(unit_rows(side, name=name))
+        matrix = check_matrix(side, name=name)
+        if not is_unit(matrix, name=name):
+            budget -= matrix.size * 4
+            if budget <= 0:
+                raise BudgetError(
+                    f"{name}: a normalised copy takes {format_bytes(matrix.size * 4)}, more than the "
+                    "memory_budget leaves; pass C-contiguous float32 unit rows, which are used as they "
+                    "are, or raise it"
+                )
+            matrix = unit_rows(matrix, name=name)
+        ready.append(matrix)
     if y is None:
         return ready[0], None, budget
     same_dimension(*ready)
@@ -161,14 +167,13 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
 
 def check_count(name: str, value: int | None) -> None:
     """Refuse a count that is not a positive whole number."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if value is not None and (not whole or value < 1):
         raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
-def join(
-    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job: Job
-) -> tuple[Pairs, Mask | None, Mask | None]:
-    """All pairs that a rule keeps, in order, and which of them each side lists.
+def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job: Job) -> Listed:
+    """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
     `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
     """
@@ -216,18 +221,15 @@ def _flags(raw: Scores, kernel: Kernel, rows: slice, columns: slice, candidates:
     """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
     limits = candidates.limits
     sides = [side[part] for side, part in ((limits.left, rows), (limits.right, columns)) if side is not None]
-    if not sides:
-        cut = kernel.cuts(np.full(1, limits.floor))
-        return np.greater_equal(raw, cut[0])
-    lowest = min(side.min() for side in sides)
-    if lowest <= limits.floor:
+    flags = np.empty(raw.shape, bool)
+    if not sides or min(side.min() for side in sides) <= limits.floor:
         # The floor alone rejects nearly all; what is left is judged once it is scored.
-        return np.greater_equal(raw, kernel.cuts(np.full(1, limits.floor))[0])
-    flags = np.zeros(raw.shape, bool)
-    for side, axis in ((limits.left, 1), (limits.right, 0)):
-        if side is not None:
-            part = side[rows] if axis else side[columns]
-            flags |= raw >= np.expand_dims(kernel.cuts(np.maximum(part, limits.floor)), axis)
+        return np.greater_equal(raw, kernel.cuts(np.full(1, limits.floor)), out=flags)
+    flags[:] = False
+    if limits.left is not None:
+        flags |= raw >= kernel.cuts(np.maximum(limits.left[rows], limits.floor))[:, None]
+    if limits.right is not None:
+        flags |= raw >= kernel.cuts(np.maximum(limits.right[columns], limits.floor))
     return flags
 
 
@@ -249,7 +251,11 @@ def _seed(x: FloatMatrix, y: FloatMatrix, rule: Rule, candidates: Candidates, pl
         kernel = Fp32Kernel(rows_of, sample)
 
         def seed(
-            scorer: Scorer, tile: tuple[slice, slice], kernel: Kernel = kernel, wanted: int = wanted, side: str = side
+            scorer: Scorer,
+            tile: tuple[slice, slice],
+            kernel: Kernel = kernel,
+            wanted: int = wanted,
+            side: str = side,
         ) -> None:
             raw = scorer.scores(*tile)
             raw.partition(raw.shape[1] - wanted, axis=1)

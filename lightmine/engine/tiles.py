@@ -17,8 +17,8 @@ ROWS, COLUMNS = 256, 1024
 # What a worker holds for each score of a tile when every one of them survives: the score, its flag,
 # its flat index, its two indices, its exact score.
 BYTES_PER_SCORE = 4 + 1 + 8 + 8 + 8 + 4
-# What the selection holds for each candidate at its peak: two entries with key, order and flags.
-BYTES_PER_CANDIDATE = 120
+# What the selection holds for each candidate at its peak, all of them tied: two entries of keys, orders, flags.
+BYTES_PER_CANDIDATE = 320
 
 UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
@@ -55,7 +55,10 @@ class Plan:
         for top in range(0, self.n, self.rows):
             first = (top + 1) // self.columns * self.columns if self.upper else 0
             for start in range(first, self.m, self.columns):
-                yield slice(top, min(top + self.rows, self.n)), slice(start, min(start + self.columns, self.m))
+                yield (
+                    slice(top, min(top + self.rows, self.n)),
+                    slice(start, min(start + self.columns, self.m)),
+                )
 
     def pairs(self) -> int:
         """How many scores the tiles hold in all: the unit of progress."""
@@ -133,4 +136,3 @@ def format_bytes(size: int) -> str:
     ('1024MiB', '1MiB')
     """
     return f"{max(1, -(-size // (1 << 20)))}MiB"
-

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
 
-Indices = NDArray[np.int64]
+Indices = NDArray[np.signedinteger[Any]]
 Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -125,7 +126,7 @@ class Candidates:
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
         self.limits = Limits(floor, left, left if rule.one_collection else right)
         self._lock = threading.Lock()
-        self._kept: list[Pairs] = []
+        self._parts: list[Pairs] = []
         self._count = 0
         self._settled = 0
 
@@ -138,9 +139,10 @@ class Candidates:
     def offer(self, left: Indices, right: Indices, scores: Scores) -> None:
         """Add scored pairs; select when enough have come since the last time."""
         admitted = self.limits.admit(left, right, scores)
-        pairs = Pairs(left[admitted], right[admitted], scores[admitted])
+        left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
+        pairs = Pairs(left, right, scores[admitted])
         with self._lock:
-            self._kept.append(Pairs(pairs.left.astype(np.int32), pairs.right.astype(np.int32), pairs.score))
+            self._parts.append(pairs)
             self._count += len(pairs)
             # Selecting costs as much as is held: wait for half as much again, and not past the capacity.
             due = max(1 << 16, self._settled + self._settled // 2)
@@ -152,93 +154,97 @@ class Candidates:
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
 
-    def answer(self) -> tuple[Pairs, Mask | None, Mask | None]:
-        """The pairs that the rule keeps, in order, and which of them each side lists."""
-        pairs, by_left, by_right = self._select()
-        order = np.lexsort((pairs.right, pairs.left, -pairs.score))
-        if self.rule.max_pairs is not None:
-            order = order[: self.rule.max_pairs]
-        left, right = pairs.left[order].astype(np.int64), pairs.right[order].astype(np.int64)
-        return (
-            Pairs(left, right, pairs.score[order]),
-            None if by_left is None else by_left[order],
-            None if by_right is None else by_right[order],
-        )
+    def answer(self) -> Listed:
+        """The pairs that the rule keeps, in the one order."""
+        kept = self._select()
+        order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
+        best = kept[order[: self.rule.max_pairs]]
+        left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
+        return Listed(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
-    def _select(self) -> tuple[Pairs, Mask | None, Mask | None]:
-        """Drop what the rule cannot keep any more, raise the limits; returns what is left."""
-        pairs = Pairs(
-            *(np.concatenate([getattr(part, name) for part in self._kept]) if self._kept else empty
-              for name, empty in (("left", np.empty(0, np.int32)), ("right", np.empty(0, np.int32)),
-                                  ("score", np.empty(0, np.float32))))
-        )  # fmt: skip
-        by_left, by_right = self._listed(pairs)
-        if by_left is not None or by_right is not None:
-            either = (by_left if by_left is not None else False) | (by_right if by_right is not None else False)
-            pairs, by_left, by_right = pairs[either], _take(by_left, either), _take(by_right, either)
+    def _select(self) -> Listed:
+        """Drop what the rule cannot keep any more and raise the limits; returns what is left."""
+        kept = self._listed(_concatenate(self._parts))
+        kept = kept[kept.by_left | kept.by_right]
         if self.rule.max_pairs is not None:
-            best = self._best(pairs, by_left, by_right)
-            if best is not None:
-                pairs, by_left, by_right = pairs[best], _take(by_left, best), _take(by_right, best)
-        self._kept, self._count, self._settled = [pairs], len(pairs), len(pairs)
-        return pairs, by_left, by_right
+            kept = self._best(kept, self.rule.max_pairs)
+        self._parts, self._count, self._settled = [kept.pairs], len(kept.pairs), len(kept.pairs)
+        return kept
 
-    def _listed(self, pairs: Pairs) -> tuple[Mask | None, Mask | None]:
+    def _listed(self, pairs: Pairs) -> Listed:
         """Which pairs are in the list of their left row, and of their right row."""
         rule, limits = self.rule, self.limits
-        if rule.one_collection and rule.k_left:
-            rows = np.concatenate([pairs.left, pairs.right])
-            others = np.concatenate([pairs.right, pairs.left])
-            scores = np.concatenate([pairs.score, pairs.score])
-            listed = top_k(rows, others, scores, rule.k_left, limits.left)
-            return listed[: len(pairs)], listed[len(pairs) :]
-        by_left = by_right = None
-        if rule.k_left:
-            by_left = top_k(pairs.left, pairs.right, pairs.score, rule.k_left, limits.left)
-        if rule.k_right:
-            by_right = top_k(pairs.right, pairs.left, pairs.score, rule.k_right, limits.right)
-        return by_left, by_right
+        if limits.left is None and limits.right is None:
+            return Listed(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
+        if rule.one_collection:
+            # Both ends list into the same rows: one selection over twice the entries.
+            rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
+            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)
+            return Listed(pairs, listed[: len(pairs)], listed[len(pairs) :])
+        by_left = top_k(pairs.left, pairs.right, pairs.score, rule.k_left, limits.left)
+        by_right = top_k(pairs.right, pairs.left, pairs.score, rule.k_right, limits.right)
+        return Listed(pairs, by_left, by_right)
 
-    def _best(self, pairs: Pairs, by_left: Mask | None, by_right: Mask | None) -> Indices | None:
+    def _best(self, kept: Listed, max_pairs: int) -> Listed:
         """The best pairs, cut where no later pair can be among the best `max_pairs` of the answer.
 
         A pair's listing can still be lost to a better one, so counting listed pairs would cut too
         early. Counting listings does not: a row that lists c pairs at or above some place in the
-        order will always list at least c, so 2·max_pairs listings are max_pairs pairs or more.
+        order will always list at least c, and 2·max_pairs listings are max_pairs pairs or more.
         """
-        assert self.rule.max_pairs is not None
-        sides = [side.astype(np.int64) for side in (by_left, by_right) if side is not None]
-        listings = sum(sides) if sides else np.full(len(pairs), 2)
-        need = 2 * self.rule.max_pairs
-        if listings.sum() <= need:
-            return None
-        order = np.lexsort((pairs.right, pairs.left, -pairs.score))
-        cut = int(np.searchsorted(np.cumsum(listings[order]), need)) + 1
-        best = order[:cut]
-        if len(best):
-            self.limits.floor = max(self.limits.floor, pairs.score[best[-1]])
-        else:
-            self.limits.floor = np.float32(np.inf)
-        return best
+        need = 2 * max_pairs
+        listings = np.r_[kept.pairs.score[kept.by_left], kept.pairs.score[kept.by_right]]
+        if len(listings) <= need:
+            return kept
+        floor = np.partition(listings, len(listings) - need)[len(listings) - need]
+        self.limits.floor = max(self.limits.floor, floor)
+        best = kept[kept.pairs.score >= floor]
+        if len(best.pairs) <= need:
+            return best
+        # Many equal scores at the cut: the whole order decides which of them can be in the answer.
+        order = np.lexsort((best.pairs.right, best.pairs.left, -best.pairs.score))
+        counts = np.cumsum(best.by_left[order].astype(np.int64) + best.by_right[order])
+        return best[order[: int(np.searchsorted(counts, need)) + 1]]
 
 
-def _take(mask: Mask | None, chosen: Mask | Indices) -> Mask | None:
-    return None if mask is None else mask[chosen]
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """Pairs, and which of them are in the list of their left row, and of their right row.
+
+    Where the rule lists nothing on either side, every pair counts as listed by both.
+    """
+
+    pairs: Pairs
+    by_left: Mask
+    by_right: Mask
+
+    def __getitem__(self, chosen: Mask | Indices) -> Listed:
+        return Listed(self.pairs[chosen], self.by_left[chosen], self.by_right[chosen])
+
+
+def _concatenate(parts: list[Pairs]) -> Pairs:
+    if not parts:
+        return Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+    return Pairs(
+        np.concatenate([part.left for part in parts]),
+        np.concatenate([part.right for part in parts]),
+        np.concatenate([part.score for part in parts]),
+    )
 
 
 def top_k(
-    rows: NDArray[np.int32], others: NDArray[np.int32], scores: Scores, k: int, limits: Scores | None = None
+    rows: Indices, others: Indices, scores: Scores, k: int | None, limits: Scores | None = None
 ) -> Mask:
     """Which entries are among the best k of their row; equal scores: the lower `others` first.
 
     Parameters
     ----------
-    rows, others : int32 arrays of shape (e,), not negative
+    rows, others : integer arrays of shape (e,), from 0 to 2^31 - 1
     scores : float32 array of shape (e,), no NaN and no negative zero
-    k : int
-        At least 1.
+    k : int or None
+        None lists nothing.
     limits : float32 array, optional
-        ``limits[row]`` is raised to the k-th best score of each row that has k entries.
+        ``limits[row]`` is raised to the k-th best score of each row that has more than k entries.
 
     Returns
     -------
@@ -250,8 +256,17 @@ def top_k(
     >>> top_k(rows, others, np.array([0.5, 0.5, 0.9, 0.1], np.float32), 2)
     array([False,  True,  True,  True])
     """
-    if not len(rows):
-        return np.zeros(0, bool)
+    if k is None or not len(rows):
+        return np.zeros(len(rows), bool)
+    crowded = np.flatnonzero((np.bincount(rows) > k)[rows])
+    mask = np.ones(len(rows), bool)
+    if len(crowded):
+        mask[crowded] = _best_of_crowded(rows[crowded], others[crowded], scores[crowded], k, limits)
+    return mask
+
+
+def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, limits: Scores | None) -> Mask:
+    """`top_k` where every row has more than k entries."""
     # One sort of one integer: the row above, the score below, its bits turned so that better is less.
     keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
     order = np.argsort(keys)
@@ -259,26 +274,23 @@ def top_k(
     row_of = ranked >> np.uint64(32)
     starts = np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]])
     sizes = np.diff(np.r_[starts, len(ranked)])
-    full = sizes >= k
-    kth = starts[full] + k - 1
+    kth = starts + k - 1
     if limits is not None:
         full_rows = row_of[kth].astype(np.int64)
         limits[full_rows] = np.maximum(limits[full_rows], scores[order[kth]])
-    cuts = np.full(len(starts), np.iinfo(np.uint64).max)
-    cuts[full] = ranked[kth]
-    cuts = np.repeat(cuts, sizes)
+    cuts = np.repeat(ranked[kth], sizes)
     listed = ranked < cuts
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
     tied = np.flatnonzero(ranked == cuts)
     tied = tied[np.lexsort((others[order[tied]], ranked[tied]))]
-    better_before = np.cumsum(listed) - np.repeat(np.cumsum(listed)[starts] - listed[starts], sizes)
+    better_before: Indices = np.cumsum(listed) - np.repeat(np.cumsum(listed)[starts] - listed[starts], sizes)
     listed[tied[_rank_in_run(ranked[tied]) < k - better_before[tied]]] = True
     mask = np.empty(len(rows), bool)
     mask[order] = listed
     return mask
 
 
-def _rank_in_run(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _rank_in_run(values: NDArray[np.uint64]) -> Indices:
     """For each of some sorted values, how many equal ones stand before it."""
     places = np.arange(len(values))
     begins = np.r_[True, values[1:] != values[:-1]][: len(values)]

@@ -38,7 +38,9 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
             raise OutputError(f"{path}: is a directory; name a file in it")
         with beside.open("wb") as file, contextlib.ExitStack() as stack:
             compressed = path.endswith(".gz")
-            stream: Any = stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)) if compressed else file
+            stream: Any = (
+                stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)) if compressed else file
+            )
             yield stream
         beside.replace(target)
     except OutputError:
