@@ -135,6 +135,8 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
     for name in ("dimension", "max_tokens"):
         if values[name] < 1:
             raise BundleError(f"{path}: {name} must be at least 1, not {values[name]}")
+    if values.get("padding_side", "right") not in ("left", "right"):
+        raise BundleError(f"{path}: padding_side must be left or right, not {values['padding_side']!r}")
     extra = {name: value for name, value in fields.items() if name not in known}
     return Manifest(**values, extra=extra)
 

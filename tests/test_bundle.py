@@ -1,0 +1,114 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lightmine import Encoder
+from lightmine.encoding.bundle import default_model, read_manifest, verify_files
+from lightmine.errors import BundleError
+
+
+@pytest.fixture
+def bundle(tiny_bundle, tmp_path):
+    return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+
+def change(bundle, **fields):
+    path = bundle / "lightmine.json"
+    manifest = json.loads(path.read_text()) | fields
+    path.write_text(json.dumps({name: value for name, value in manifest.items() if value is not ...}))
+
+
+def test_the_default_model_is_whole_and_says_what_it_is():
+    manifest = read_manifest(default_model())
+    verify_files(default_model(), manifest)
+    assert manifest.languages
+    assert manifest.licence
+    assert not manifest.batch_dependent
+
+
+def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
+    change(bundle, from_the_future={"a": 1})
+    manifest = read_manifest(bundle)
+    assert (manifest.name, manifest.dimension, manifest.inputs) == (
+        "tiny",
+        8,
+        ("input_ids", "attention_mask"),
+    )
+    assert manifest.extra == {"from_the_future": {"a": 1}}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_a_missing_file_is_named(bundle, name):
+    (bundle / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: missing; copy the whole bundle again"):
+        Encoder.load(bundle)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_an_altered_file_is_named(bundle, name):
+    data = bytearray((bundle / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (bundle / name).write_bytes(data)
+    with pytest.raises(BundleError, match=f"{name}: altered, its SHA-256 is "):
+        Encoder.load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (dict(format_version=2), "format version 2, this lightmine reads 1; upgrade one of them"),
+        (dict(dimension=...), "dimension is missing"),
+        (dict(dimension="8"), "dimension must be int, not '8'"),
+        (dict(dimension=True), "dimension must be int, not True"),
+        (dict(dimension=0), "dimension must be at least 1, not 0"),
+        (dict(inputs="input_ids"), r"inputs must be tuple\[str, ...\], not 'input_ids'"),
+        (dict(prompts={"query": 1}), r"prompts must be dict\[str, str\]"),
+        (dict(padding_side="up"), "padding_side must be left or right, not 'up'"),
+        (dict(files={}), r"names no (model\.onnx|tokenizer\.json); export the model again"),
+        (dict(dimension=9), r"the graph gave vectors of shape \(1, 8\)"),
+        (dict(output="other"), "has no output named other"),
+        (
+            dict(inputs=["input_ids"]),
+            r"its inputs are \['attention_mask', 'input_ids'\], not \['input_ids'\]",
+        ),
+    ],
+)
+def test_a_manifest_that_cannot_be_honoured_is_refused(bundle, fields, message):
+    change(bundle, **fields)
+    with pytest.raises(BundleError, match=message):
+        Encoder.load(bundle).encode(["a cat"])
+
+
+def test_files_outside_the_bundle_are_refused(bundle):
+    files = json.loads((bundle / "lightmine.json").read_text())["files"]
+    change(bundle, files=files | {"../secret": "0" * 64})
+    with pytest.raises(BundleError, match=r"'../secret' is not a plain file name"):
+        Encoder.load(bundle)
+
+
+def test_what_is_no_bundle_is_refused_with_advice(tmp_path):
+    with pytest.raises(BundleError, match="gone: no such model; give the folder of a bundle"):
+        Encoder.load(tmp_path / "gone")
+    with pytest.raises(BundleError, match="it has no lightmine.json; make one with: lightmine export"):
+        Encoder.load(tmp_path)
+    (tmp_path / "lightmine.json").write_text("{broken")
+    with pytest.raises(BundleError, match=r"lightmine\.json: cannot be read: "):
+        Encoder.load(tmp_path)
+    (tmp_path / "lightmine.json").write_text("[]")
+    with pytest.raises(BundleError, match="a JSON object is needed"):
+        Encoder.load(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("model.onnx", "ONNX Runtime cannot load it"), ("tokenizer.json", "not a tokenizer that can be read"),
+])  # fmt: skip
+def test_files_that_are_what_the_hash_says_but_not_what_is_needed_are_refused(bundle, name, message):
+    from lightmine.encoding.bundle import sha256
+
+    (bundle / name).write_bytes(b"nonsense")
+    files = json.loads((bundle / "lightmine.json").read_text())["files"]
+    change(bundle, files=files | {name: sha256(bundle / name)})
+    with pytest.raises(BundleError, match=message):
+        Encoder.load(bundle)
