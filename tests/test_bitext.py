@@ -22,8 +22,8 @@ def reference(x, y, k, margin, retrieval, threshold):
         values = {"ratio": a / max(b, 1e-6), "distance": a - b, "absolute": a}
         return float(np.float32(values[margin]))
 
-    best_of_source = [max(((score(i, j), -j) for j in forward[i])) for i in range(len(x))]
-    best_of_target = [max(((score(i, j), -i) for i in backward[j])) for j in range(len(y))]
+    best_of_source = [max((score(i, j), -j) for j in forward[i]) for i in range(len(x))]
+    best_of_target = [max((score(i, j), -i) for i in backward[j]) for j in range(len(y))]
     ahead = {(s, i, -j) for i, (s, j) in enumerate(best_of_source)}
     back = {(s, -i, j) for j, (s, i) in enumerate(best_of_target)}
     pairs = {"forward": ahead, "backward": back, "intersect": ahead & back, "max": ahead | back}[retrieval]
@@ -40,7 +40,8 @@ def reference(x, y, k, margin, retrieval, threshold):
 
 @given(
     seed=seeds, n=st.integers(1, 25), m=st.integers(1, 25), k=st.integers(1, 6), d=st.integers(1, 5),
-    margin=st.sampled_from(MARGINS), retrieval=st.sampled_from(RETRIEVALS), threshold=st.none() | st.floats(-1, 2),
+    margin=st.sampled_from(MARGINS), retrieval=st.sampled_from(RETRIEVALS),
+    threshold=st.none() | st.floats(-1, 2),
 )  # fmt: skip
 def test_mining_is_that_of_the_paper(seed, n, m, k, d, margin, retrieval, threshold):
     rng = np.random.default_rng(seed)

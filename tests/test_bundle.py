@@ -91,7 +91,7 @@ def test_files_outside_the_bundle_are_refused(bundle):
 def test_what_is_no_bundle_is_refused_with_advice(tmp_path):
     with pytest.raises(BundleError, match="gone: no such model; give the folder of a bundle"):
         Encoder.load(tmp_path / "gone")
-    with pytest.raises(BundleError, match="it has no lightmine.json; make one with: lightmine export"):
+    with pytest.raises(BundleError, match=r"it has no lightmine\.json; make one with: lightmine export"):
         Encoder.load(tmp_path)
     (tmp_path / "lightmine.json").write_text("{broken")
     with pytest.raises(BundleError, match=r"lightmine\.json: cannot be read: "):

@@ -84,12 +84,17 @@ def test_an_ending_that_says_nothing_is_refused():
         format_of("pairs.xlsx")
 
 
+def write_and_fail(path, error):
+    with open_text(str(path)) as stream:
+        stream.write("half")
+        raise error
+
+
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "out.tsv"
     path.write_text("previous")
-    with pytest.raises(ZeroDivisionError), open_text(str(path)) as stream:
-        stream.write("half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(path, ZeroDivisionError())
     assert path.read_text() == "previous"
     with open_text(str(path)) as stream:
         stream.write("zweite\r\n")
@@ -116,12 +121,8 @@ def test_where_nothing_can_be_written_the_error_comes_at_once(tmp_path):
 def test_a_full_disk_leaves_the_previous_output(tmp_path):
     path = tmp_path / "out.tsv"
     path.write_text("previous")
-    with (
-        pytest.raises(OutputError, match=r"out\.tsv: cannot be written: No space left"),
-        open_text(str(path)) as stream,
-    ):
-        stream.write("half")
-        raise OSError(28, "No space left on device")
+    with pytest.raises(OutputError, match=r"out\.tsv: cannot be written: No space left"):
+        write_and_fail(path, OSError(28, "No space left on device"))
     assert path.read_text() == "previous"
 
 

@@ -13,7 +13,7 @@ from tests.test_neighbors import collection, seeds
 
 @given(
     seed=seeds, n=st.integers(0, 60), d=st.integers(1, 6), top_k=st.none() | st.integers(1, 70),
-    max_pairs=st.none() | st.integers(1, 300), threshold=st.none() | st.sampled_from([-1, 0, 0.3, 0.8, 1.0, 2]),
+    max_pairs=st.none() | st.integers(1, 300), threshold=st.sampled_from([None, -1, 0, 0.3, 0.8, 1.0, 2]),
 )  # fmt: skip
 def test_pairs_are_those_of_brute_force(seed, n, d, top_k, max_pairs, threshold):
     x = collection(seed, n, d)

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
 
-WORDS = ["[PAD]", "[UNK]", *"the a cat dog sat ran on under mat log red blue sky sea is was".split()]
+WORDS = ["[PAD]", "[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "log", "red", "sky"]
 
 
 def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, **manifest):

@@ -38,7 +38,7 @@ class Encoder:
     Examples
     --------
     >>> encoder = Encoder.load()
-    >>> x = encoder.encode(["A cat sat on the mat.", "Eine Katze sass auf der Matte."])
+    >>> x = encoder.encode(["The dog sleeps under the table.", "Der Hund schläft unter dem Tisch."])
     >>> x.shape, x.dtype
     ((2, 256), dtype('float32'))
     >>> bool(x[0] @ x[1] > 0.5)

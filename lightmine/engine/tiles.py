@@ -52,7 +52,8 @@ class Plan:
         >>> [(r.start, r.stop, c.start, c.stop) for r, c in plan.tiles()]
         [(0, 2, 0, 3), (0, 2, 3, 5), (2, 4, 3, 5)]
         """
-        for top in range(0, self.n, self.rows):
+        # The last row of one collection has no partner to its right.
+        for top in range(0, self.n - self.upper, self.rows):
             first = (top + 1) // self.columns * self.columns if self.upper else 0
             for start in range(first, self.m, self.columns):
                 yield (
@@ -92,7 +93,7 @@ def plan_tiles(
 
     Examples
     --------
-    >>> plan = plan_tiles(1000, 1000, upper=True, budget=2**27, workers=2, kept=5000, fixed=0, per_worker=0)
+    >>> plan = plan_tiles(1000, 1000, upper=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0)
     >>> plan.rows, plan.columns
     (256, 1000)
     """

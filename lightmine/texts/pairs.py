@@ -51,9 +51,8 @@ def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # no
     Examples
     --------
     >>> import numpy as np, sys
-    >>> write_pairs(sys.stdout, {"score": np.array([0.5], np.float32), "text": ["a\tb"]}, format="tsv")
-    score	text
-    0.5	a\tb
+    >>> write_pairs(sys.stdout, {"score": np.array([0.1], np.float32), "lines": [[1, 4]]}, format="jsonl")
+    {"score": 0.1, "lines": [1, 4]}
     """
     if format == "table":
         _write_table(stream, columns)

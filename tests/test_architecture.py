@@ -1,0 +1,133 @@
+"""The walls of the house: who may import whom, and what is public."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import lightmine
+
+PACKAGE = Path(lightmine.__file__).parent
+
+# A module may import from its own layer's folder and from layers further down; the towers stand side by side.
+LAYERS = [
+    {"lightmine.errors"},
+    {"lightmine.threads"},
+    {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
+    {"lightmine.margin", "lightmine.paraphrase", "lightmine.bitext", "lightmine.evaluate"},
+    {"lightmine"},
+    {"lightmine.cli"},
+    {"lightmine.__main__"},
+]
+FORBIDDEN = {
+    "torch",
+    "transformers",
+    "optimum",
+    "sentence_transformers",
+    "scipy",
+    "onnx",
+    "sklearn",
+    "pickle",
+}
+# Heavy dependencies and the only files that may import them.
+ONLY_IN = {
+    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.kernels"},
+    "tokenizers": {"lightmine.encoding.tokenizer"},
+    "click": {"lightmine.cli"},
+    "tqdm": {"lightmine.cli"},
+}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield name, path
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def group(name):
+    """The name of the wall that a module stands behind, and its height."""
+    for height in range(len(LAYERS) - 1, -1, -1):
+        for wall in LAYERS[height]:
+            if name == wall or (wall != "lightmine" and name.startswith(wall + ".")):
+                return height, wall
+    raise AssertionError(f"{name} has no place in the architecture")
+
+
+def test_imports_point_one_way():
+    for name, path in modules():
+        height, wall = group(name)
+        for imported in imports(path):
+            if imported.split(".")[0] == "lightmine":
+                other_height, other_wall = group(imported)
+                # Task modules may use each other; the towers may not.
+                same = other_wall == wall or (other_height == height and wall in LAYERS[3])
+                assert other_height < height or same, f"{name} imports {imported}"
+
+
+def test_heavy_dependencies_stay_in_their_files_and_torch_out_of_the_house():
+    for name, path in modules():
+        for imported in imports(path):
+            top = imported.split(".")[0]
+            assert top not in FORBIDDEN, f"{name} imports {imported}"
+            allowed = ONLY_IN.get(top)
+            assert allowed is None or name in allowed or name.rsplit(".", 1)[0] in allowed, (
+                f"{name}: {imported}"
+            )
+
+
+def test_importing_lightmine_loads_no_runtime_and_changes_nothing():
+    code = """
+import os, sys, logging
+before = dict(os.environ), len(logging.root.handlers)
+import lightmine
+loaded = {"onnxruntime", "torch", "transformers", "huggingface_hub", "click", "tqdm"} & set(sys.modules)
+assert not loaded, loaded
+assert before == (dict(os.environ), len(logging.root.handlers))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_mining_and_encoding_load_nothing_of_torch():
+    code = """
+import sys
+import lightmine
+x = lightmine.Encoder.load().encode(["one", "two"])
+lightmine.mine_paraphrases(x)
+lightmine.mine_bitext(x, x)
+loaded = FORBIDDEN & set(sys.modules)
+assert not loaded, loaded
+"""
+    forbidden = f"FORBIDDEN = {FORBIDDEN - {'pickle'} | {'huggingface_hub'}}"
+    subprocess.run([sys.executable, "-c", forbidden + code], check=True)
+
+
+def test_the_public_names_are_these():
+    assert sorted(lightmine.__all__) == [
+        "Bitext", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
+        "mine_bitext", "mine_paraphrases", "neighbors", "unit_rows",
+    ]  # fmt: skip
+    assert all(hasattr(lightmine, name) for name in lightmine.__all__)
+
+
+def test_files_are_of_one_idea():
+    for name, path in modules():
+        assert len(path.read_text().splitlines()) <= 400, f"{name} has grown past one idea"
+
+
+def test_every_error_is_in_the_tree_and_drawn_in_it():
+    from lightmine import errors
+
+    for name, thing in vars(errors).items():
+        if isinstance(thing, type) and thing.__module__ == errors.__name__:
+            assert issubclass(thing, lightmine.LightmineError)
+            assert name in errors.__doc__
