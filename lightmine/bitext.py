@@ -135,7 +135,8 @@ def retrieve(
         found = _ordered(forward[_mutual(forward, backward)])
     else:
         found = _one_to_one(_ordered(_joined(forward, backward)), len(near.index), len(near.reverse.index))
-    return found if threshold is None else found[found.score >= threshold]
+    # In float64: NumPy would round the threshold to float32, and let in scores just under it.
+    return found if threshold is None else found[found.score.astype(np.float64) >= threshold]
 
 
 def _means(scores: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -122,16 +122,11 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
             f"{path}: format version {version!r}, this lightmine reads {FORMAT_VERSION}; upgrade one of them"
         )
     known = {field.name: field for field in dataclasses.fields(Manifest) if field.name != "extra"}
-    values = {name: fields[name] for name in known if name in fields}
+    values = {name: _checked(fields[name], known[name], path) for name in known if name in fields}
     for name, field in known.items():
-        if name not in fields:
-            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                raise BundleError(f"{path}: {name} is missing")
-            continue
-        if not _has_type(fields[name], str(field.type)):
-            raise BundleError(f"{path}: {name} must be {field.type}, not {fields[name]!r}")
-        if str(field.type).startswith("tuple"):
-            values[name] = tuple(fields[name])
+        optional = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
+        if name not in fields and not optional:
+            raise BundleError(f"{path}: {name} is missing")
     for name in ("dimension", "max_tokens"):
         if values[name] < 1:
             raise BundleError(f"{path}: {name} must be at least 1, not {values[name]}")
@@ -139,6 +134,12 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
         raise BundleError(f"{path}: padding_side must be left or right, not {values['padding_side']!r}")
     extra = {name: value for name, value in fields.items() if name not in known}
     return Manifest(**values, extra=extra)
+
+
+def _checked(value: Any, field: dataclasses.Field[Any], path: Path) -> Any:
+    if not _has_type(value, str(field.type)):
+        raise BundleError(f"{path}: {field.name} must be {field.type}, not {value!r}")
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _has_type(value: Any, kind: str) -> bool:

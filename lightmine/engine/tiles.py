@@ -17,7 +17,7 @@ ROWS, COLUMNS = 256, 1024
 # What a worker holds for each score of a tile when every one of them survives: the score, its flag,
 # its flat index, its two indices, its exact score.
 BYTES_PER_SCORE = 4 + 1 + 8 + 8 + 8 + 4
-# What the selection holds for each candidate at its peak, all of them tied: two entries of keys, orders, flags.
+# What the selection holds for each candidate at its peak, when all of them are tied.
 BYTES_PER_CANDIDATE = 320
 
 UNITS = {"": 1, "B": 1} | {
