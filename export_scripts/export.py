@@ -26,12 +26,13 @@ from export_scripts.source import (
     DISTRIBUTIONS,
     Source,
     find_source,
+    first_line,
     load_model,
     require_stack,
 )
 from lightmine.encoding.bundle import MANIFEST, TOKENIZER, Manifest, write_manifest
 from lightmine.encoding.encoder import Encoder
-from lightmine.errors import LightmineError, OutputError
+from lightmine.errors import BundleError, LightmineError, OutputError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -88,7 +89,7 @@ def export_bundle(
     """
     require_stack()
     sentences = read_sentences(Path(evaluation) if evaluation else SENTENCES)
-    with _appearing_whole(Path(out), force=force) as folder:
+    with _appearing_whole(Path(out).absolute(), force=force) as folder:
         source = find_source(model, revision=revision)
         report(f"source     {source.name}" + (f" at {source.revision}" if source.revision else ""))
         source_model = load_model(source)
@@ -182,11 +183,21 @@ def _appearing_whole(out: Path, *, force: bool) -> Iterator[Path]:
         folder = scratch / "new"
         folder.mkdir()
         yield folder
-        if out.exists():
-            out.rename(scratch / "old")
-        folder.rename(out)
+        _replace(out, folder, aside=scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(out: Path, folder: Path, *, aside: Path) -> None:
+    """Rename `folder` to `out`; what was there is back in its place if that fails."""
+    try:
+        if out.exists():
+            out.rename(aside)
+        folder.rename(out)
+    except OSError as error:
+        if aside.exists():
+            aside.rename(out)
+        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
 
 
 def _write_tokenizer(model: SentenceTransformer, folder: Path) -> None:
@@ -227,12 +238,16 @@ def _describe(
 
 def _check(folder: Path, model: SentenceTransformer, sentences: list[str]) -> Parity:
     """Open the bundle with the runtime that users have and compare; raise where it is not the source."""
+    try:
+        reference = model.encode(sentences, show_progress_bar=False)
+    except Exception as error:  # whatever the model's own code raises
+        raise BundleError(f"the source model itself cannot encode: {first_line(error)}") from error
     encoder = Encoder.load(folder)
     parity = measure_parity(
         # One batch a call, so that batch sizes are those asked for and short sentences are padded.
         lambda some: encoder.encode(some, batch_tokens=len(some) * encoder.manifest.max_tokens),
         sentences=sentences,
-        reference=model.encode(sentences, show_progress_bar=False),
+        reference=reference,
         against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
     )
     parity.require()

@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -264,6 +265,31 @@ def test_graph_made_wrong_on_purpose_fails_and_leaves_nothing(small, tmp_path, m
     assert left_in(tmp_path) == []
 
 
+def test_model_whose_own_vectors_depend_on_the_batch_fails(tmp_path, few, capsys):
+    # Absolute positions and padding on the left: a sentence's positions are its batch-mates' affair.
+    small_models.build(tmp_path / "model", padding_side="left")
+    message = refused(capsys, tmp_path / "model", tmp_path / "bundle", "--eval", few, code=3)
+    assert "parity failed" in message
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_bundle_in_the_way_is_kept_when_the_new_one_cannot_take_its_place(small, tmp_path, few, monkeypatch):
+    out = tmp_path / "bundle"
+    export_bundle(small, out, evaluation=few, name="old")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "new":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="bundle cannot be written: Input/output error"):
+        export_bundle(small, out, evaluation=few, name="new", force=True)
+    assert Encoder.load(out).manifest.name == "old"
+    assert left_in(tmp_path) == ["bundle", "few.txt"]
+
+
 def test_vector_that_is_no_number_fails_the_gate():
     def encode(sentences):
         return np.zeros((len(sentences), 2))
@@ -302,9 +328,14 @@ def test_activation_that_would_be_replaced_in_silence_is_refused(tmp_path):
         export_bundle(tmp_path / "model", tmp_path / "bundle")
 
 
+FORWARD = {"method": "forward", "method_output_name": "last_hidden_state"}
+CHAT = {"modality_config": {"text": FORWARD, "message": FORWARD}, "module_output_name": "token_embeddings"}
+
+
 @pytest.mark.parametrize(
     ("file", "settings", "what"),
     [
+        ("sentence_bert_config.json", CHAT, "inputs other than plain text"),
         ("config_sentence_transformers.json", {"truncate_dim": 8}, "truncate_dim"),
         ("tokenizer_config.json", {"truncation_side": "left"}, "truncation on the left"),
         ("tokenizer_config.json", {"pad_token": None}, "no padding token"),
