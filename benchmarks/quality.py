@@ -1,0 +1,217 @@
+"""How good models are at what lightmine is for, on public sets: the figures of the model card.
+
+::
+
+    python -m benchmarks.quality --data DIR --model default --model NAME=PATH --json FILE
+
+Retrieval (Tatoeba, FLORES-200), similarity (STS benchmark), bitext mining (BUCC-style, planted in
+news) and paraphrase mining (Tatoeba). A set that is not in the data folder is skipped with one line.
+The table is made from the JSON alone: `--table FILE` prints it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import lightmine
+from lightmine import evaluate
+
+Matrix = NDArray[np.float32]
+Encode = Callable[[list[str]], Matrix]
+
+# Two letters, then the codes of Tatoeba, FLORES-200 and the paraphrase sets.
+LANGUAGES = {
+    "en": ("eng", "eng_Latn", "eng"),
+    "de": ("deu", "deu_Latn", "deu"),
+    "fr": ("fra", "fra_Latn", "fra"),
+    "es": ("spa", "spa_Latn", "spa"),
+    "nl": ("nld", "nld_Latn", "nld"),
+    "zh": ("cmn", "zho_Hans", "zho"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One row of the table: what is measured, on which language, from which files."""
+
+    set: str
+    language: str
+    measure: Callable[[Encode, list[Path]], dict[str, float]]
+    files: tuple[str, ...]
+
+    def absent(self, data: Path) -> list[Path]:
+        """The files that are not there."""
+        return [data / name for name in self.files if not (data / name).exists()]
+
+    def run(self, encode: Encode, data: Path) -> dict[str, Any]:
+        """What was measured, and the figures."""
+        figures = self.measure(encode, [data / name for name in self.files])
+        return {"set": self.set, "language": self.language} | {
+            name: round(value, 6) for name, value in figures.items()
+        }
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a file, split at line feeds only: a sentence may hold other line breaks."""
+    return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+
+
+def retrieval(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Accuracy@1 between the lines of two files."""
+    other, english = (encode(lines(path)) for path in paths)
+    accuracy = evaluate.retrieval_accuracy(other, english)
+    return {"to_english": accuracy.source_to_target, "from_english": accuracy.target_to_source}
+
+
+def similarity(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Correlation of cosines with human scores, both sentences in one language."""
+    with paths[0].open(encoding="utf-8", newline="") as file:
+        left, right, gold = zip(*csv.reader(file), strict=True)
+    cosines = np.einsum("nd,nd->n", encode(list(left)), encode(list(right)), dtype=np.float64)
+    correlation = evaluate.similarity_correlation(cosines, [float(score) for score in gold])
+    return {"spearman": correlation.spearman, "pearson": correlation.pearson}
+
+
+def bitext(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Best F1 of mined translations: ratio margin, four neighbours, both directions, one to one."""
+    rows = [[line.split("\t", 1) for line in lines(path)] for path in paths]
+    numbers = [{name: number for number, (name, _) in enumerate(side)} for side in rows[:2]]
+    gold = [(numbers[0][left], numbers[1][right]) for left, right in rows[2]]
+    source, target = (encode([text for _, text in side]) for side in rows[:2])
+    mined = lightmine.mine_bitext(source, target, k=4, margin="ratio", retrieval="max", threshold=None)
+    quality = evaluate.bitext_mining(mined.left, mined.right, mined.score, gold)
+    return dataclasses.asdict(quality)
+
+
+def paraphrase(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Average precision and best F1 of mined paraphrases, with the defaults of sentence-transformers."""
+    gold = [tuple(map(int, line.split("\t"))) for line in lines(paths[1])]
+    mined = lightmine.mine_paraphrases(encode(lines(paths[0])), top_k=100, max_pairs=500_000, threshold=None)
+    quality = evaluate.paraphrase_mining(mined.left, mined.right, mined.score, gold)
+    return dataclasses.asdict(quality)
+
+
+def tasks() -> Iterator[Task]:
+    """Every measurement, in the order of the table."""
+    others = [language for language in LANGUAGES if language != "en"]
+    for two in others:
+        code = LANGUAGES[two][0]
+        files = (f"tatoeba/tatoeba.{code}-eng.{code}", f"tatoeba/tatoeba.{code}-eng.eng")
+        yield Task("Tatoeba", two, retrieval, files)
+    for two in others:
+        yield Task(
+            "FLORES", two, retrieval, (f"flores/{LANGUAGES[two][1]}.devtest", "flores/eng_Latn.devtest")
+        )
+    for two in others:
+        yield Task(
+            "BUCC-style", two, bitext, tuple(f"bucc_style/{two}-en.{end}" for end in (two, "en", "gold"))
+        )
+    for two in LANGUAGES:
+        yield Task("STS-b", two, similarity, (f"stsb/stsb-{two}-test.csv",))
+    for two, (_, _, code) in LANGUAGES.items():
+        yield Task("paraphrase", two, paraphrase, (f"paraphrase/{code}.txt", f"paraphrase/{code}.gold.tsv"))
+
+
+def runnable(data: Path) -> list[Task]:
+    """The tasks whose files are there; a line on stderr for every set that is not whole."""
+    found: list[Task] = []
+    skipped: dict[str, list[Task]] = {}
+    for task in tasks():
+        if task.absent(data):
+            skipped.setdefault(task.set, []).append(task)
+        else:
+            found.append(task)
+    for name, absent in skipped.items():
+        languages = " ".join(task.language for task in absent)
+        print(f"skipped {name} ({languages}): no {absent[0].absent(data)[0]}", file=sys.stderr)
+    return found
+
+
+def evaluate_model(path: str | None, data: Path, todo: Sequence[Task]) -> dict[str, Any]:
+    """All figures of one model, and which model it was."""
+    encoder = lightmine.Encoder.load(path)
+    started = time.perf_counter()
+    figures = [task.run(encoder.encode, data) for task in todo]
+    manifest = encoder.manifest
+    return {
+        "name": manifest.name,
+        "precision": manifest.precision,
+        "files": manifest.files,  # the hashes tell which model was measured
+        "figures": figures,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The markdown table of a results file, in per cent; a dash where a model was not measured."""
+    models = list(results["models"])
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for name in models:
+        for row in results["models"][name]["figures"]:
+            for label, value in _shown(row).items():
+                cells.setdefault((row["set"], label, row["language"]), {})[name] = value
+    head = ["set", "measure", "language", *models]
+    body = [[*key, *(values.get(name, "–") for name in models)] for key, values in cells.items()]  # noqa: RUF001
+    rule = ["---", "---", "---", *("---:" for _ in models)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
+
+
+def _shown(row: dict[str, Any]) -> dict[str, str]:
+    """The figures of one row that the table shows."""
+    if "to_english" in row:
+        both = f"{100 * row['to_english']:.1f} / {100 * row['from_english']:.1f}"
+        return {"accuracy@1 to / from English": both}
+    if "spearman" in row:
+        return {"Spearman": f"{100 * row['spearman']:.1f}"}
+    best = f"{100 * row['f1']:.1f}"
+    if row["set"] == "paraphrase":
+        return {"AP / best F1": f"{100 * row['average_precision']:.1f} / {best}"}
+    return {"best F1 (threshold)": f"{best} ({row['threshold']:.3f})"}
+
+
+def named(model: str) -> tuple[str, str | None]:
+    """`NAME=PATH`, a path, or `default` for the model that lightmine brings."""
+    name, _, path = model.rpartition("=")
+    if path == "default":
+        return name or "default", None
+    return name or Path(path).name, path
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure, write the JSON, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
+    parser.add_argument("--model", action="append", help="[NAME=]PATH of a bundle, or `default`; repeatable")
+    parser.add_argument("--json", type=Path, help="where the results go; other models' results in it stay")
+    parser.add_argument("--table", type=Path, help="print the table of a results file and stop")
+    options = parser.parse_args(argv)
+    if options.table:
+        print(table(json.loads(options.table.read_text(encoding="utf-8"))))
+        return
+    results: dict[str, Any] = {"models": {}}
+    if options.json and options.json.exists():
+        results = json.loads(options.json.read_text(encoding="utf-8"))
+    todo = runnable(options.data)
+    for name, path in map(named, options.model or ["default"]):
+        results["models"][name] = evaluate_model(path, options.data, todo)
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
