@@ -1,0 +1,36 @@
+"""lightmine itself."""
+
+from importlib.metadata import version
+
+import lightmine
+
+VERSION = f"lightmine {version('lightmine')}"
+
+
+def encode(*, texts, model):
+    encoder = lightmine.Encoder.load(model)
+    return lambda: {"vectors": encoder.encode(texts)}
+
+
+def paraphrase(*, x, **options):
+    def work():
+        pairs = lightmine.mine_paraphrases(x, **options)
+        return {"left": pairs.left, "right": pairs.right, "score": pairs.score}
+
+    return work
+
+
+def neighbors(*, x, k):
+    def work():
+        near = lightmine.neighbors(x, k=k)
+        return {"index": near.index, "score": near.score}
+
+    return work
+
+
+def both_directions(*, x, y, k):
+    def work():
+        near = lightmine.neighbors(x, y, k=k, both=True)
+        return {"index": near.index, "score": near.score, "reverse": near.reverse.index}
+
+    return work
