@@ -27,10 +27,10 @@ class Settings:
     epochs: int = 8
     batch: int = 2048
     one_language: float = 0.7  # share of the batches that hold one language beside English
-    balance: float = 0.5  # a language with n pairs is repeated (most / n) ** balance times, rounded
+    balance: float = 0.75  # a language with n pairs is repeated (most / n) ** balance times, rounded
     rate: float = 0.02
     scale: float = 20.0
-    distillation: float = 100.0
+    distillation: float = 200.0  # weight of the mean squared distance from the teacher's similarities
     taught: int = 1024  # sentences of a batch that the teacher is asked about
     piece_dropout: float = 0.1
     held_out: int = 1000  # pairs a language that are never trained on

@@ -1,7 +1,9 @@
 """The Unigram tokenizer of the static model: NFKC, lower case, words and punctuation apart, bytes as a net.
 
-Text is split at spaces, at punctuation and around Chinese characters before any piece is learnt, so
-that no piece is spent on `dog.` beside `dog`, or on a Chinese word that happens to begin a sentence.
+Text is split at spaces, at punctuation and at every Chinese character before any piece is learnt, so
+that no piece is spent on `dog.` beside `dog`. Chinese is read a character at a time because there is
+too little of it (14,520 pairs) to learn words from: with pieces of several characters, held-out
+accuracy@1 was 80 % after two epochs of German and Chinese, with single characters 89 %.
 A character outside the vocabulary becomes its UTF-8 bytes, each a piece with a vector of its own: two
 sentences in an unknown script then differ.
 """
@@ -30,7 +32,7 @@ def train_tokenizer(sentences: Sequence[str], *, pieces: int, rare: int, piece_l
         [
             pre_tokenizers.Metaspace(),
             pre_tokenizers.Punctuation("isolated"),
-            pre_tokenizers.Split(Regex(r"\p{Han}+"), "isolated"),
+            pre_tokenizers.Split(Regex(r"\p{Han}"), "isolated"),
         ]
     )
     trainer = trainers.UnigramTrainer(
@@ -55,12 +57,18 @@ def _common_characters(
 
 
 def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
-    """Add the byte pieces, and let a literal `<unk>` in a text be text like any other."""
+    """Add the byte pieces, and let a literal `<unk>` in a text be text like any other.
+
+    The trainer leaves pieces of equal score in no certain order, and their scores uncertain in the
+    fourteenth digit: rounded and sorted, one seed gives one tokenizer.
+    """
     fields = json.loads(tokenizer.to_str())
-    vocabulary = fields["model"]["vocab"]
+    unknown, *learnt = fields["model"]["vocab"]
+    pieces = sorted(((round(score, 6), piece) for piece, score in learnt), key=lambda one: (-one[0], one[1]))
     # So unlikely that the literal text "<0x41>" is never read as the byte.
-    floor = min(score for _, score in vocabulary) - 100.0
-    vocabulary.extend([piece, floor] for piece in BYTES)
+    floor = pieces[-1][0] - 100.0
+    fields["model"]["vocab"] = [unknown, *([piece, score] for score, piece in pieces)]
+    fields["model"]["vocab"] += [[piece, floor] for piece in BYTES]
     fields["model"]["byte_fallback"] = True
     fields["added_tokens"] = []
     return Tokenizer.from_str(json.dumps(fields, ensure_ascii=False))

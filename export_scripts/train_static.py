@@ -18,21 +18,19 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from export_scripts.static_graph import write_graph
+from export_scripts.static_bundle import write_bundle
 from export_scripts.static_pairs import Bags, Pairs, Settings, batches, hold_out, read_pairs
-from export_scripts.static_tokenizer import encode, train_tokenizer
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
+from export_scripts.static_tokenizer import BYTES, encode, train_tokenizer
+from lightmine.encoding.bundle import TOKENIZER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +107,7 @@ def loss_of(
         taught = len(wanted)
         own, foreign = english[:taught], other[:taught]
         for similarities in (own @ own.T, own @ foreign.T, foreign @ foreign.T):
-            loss = loss + settings.distillation * 2 / 3 * functional.mse_loss(similarities, wanted)
+            loss = loss + settings.distillation / 3 * functional.mse_loss(similarities, wanted)
     return loss
 
 
@@ -134,9 +132,9 @@ def train(
     optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, fused=True)
     steps = [len(batches(train_pairs, settings, epoch)) for epoch in range(settings.epochs)]
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=sum(steps) + 1)
-    parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {"student": student, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "checkpoint.pt"
-    first = _resume(checkpoint, parts, settings)
+    first = _resume(checkpoint, parts)
     for epoch in range(first, settings.epochs):
         started = time.perf_counter()
         torch.manual_seed(settings.seed * 1000 + epoch)
@@ -150,7 +148,7 @@ def train(
             schedule.step()
             losses.append(loss.item())
         state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({"settings": repr(settings), "epoch": epoch + 1, **state}, checkpoint)
+        torch.save({"epoch": epoch + 1, **state}, checkpoint)
         scores = accuracy(student, bags, held, settings)
         shown = " ".join(f"{name} {value:.3f}" for name, value in scores.items())
         seconds = time.perf_counter() - started
@@ -171,85 +169,29 @@ def _batch_loss(
     return loss_of(english, other, same, wanted, settings)
 
 
-def _resume(checkpoint: Path, parts: dict[str, Any], settings: Settings) -> int:
-    """Load the checkpoint, if it is of the same settings, and return how many epochs it has behind it."""
+def _resume(checkpoint: Path, parts: dict[str, Any]) -> int:
+    """Load the checkpoint, if there is one, and return how many epochs it has behind it."""
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, weights_only=True)
-    if state["settings"] != repr(settings):
-        return 0
     for name, part in parts.items():
         part.load_state_dict(state[name])
     print(f"going on from {checkpoint}, epoch {state['epoch']}", flush=True)
     return int(state["epoch"])
 
 
-def write_bundle(
-    out: Path,
-    table: NDArray[np.float32],
-    tokenizer: Tokenizer,
-    held: Pairs,
-    settings: Settings,
-    *,
-    distilled: bool,
-) -> Manifest:
-    """Write graph, tokenizer and manifest; the parity there is int8 against float on held-out sentences."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_graph(out / MODEL, table)
-    tokenizer.save(str(out / TOKENIZER), pretty=False)
-    sentences = [held.texts[number] for number in np.unique(np.concatenate([held.english, held.other]))]
-    cosines = parity(out, table, tokenizer, sentences)
-    return write_manifest(
-        out,
-        Manifest(
-            name="static-multilingual",
-            source="trained by export_scripts.train_static on Tatoeba sentence pairs (tatoeba.org)",
-            revision=None,
-            licence="CC-BY-2.0-FR",
-            dimension=settings.dimension,
-            max_tokens=settings.max_tokens,
-            pooling="sum",
-            precision="int8",
-            recipe=recipe(settings, distilled=distilled),
-            languages=("en", *settings.languages),
-            parity={
-                "against": "the same vectors in float32",
-                "sentences": len(sentences),
-                "cosine_mean": round(float(cosines.mean()), 6),
-                "cosine_min": round(float(cosines.min()), 6),
-            },
-            versions={
-                name: version(name) for name in ("numpy", "onnx", "onnxruntime", "tokenizers", "torch")
-            },
-        ),
-    )
+def silence_scripts(
+    table: NDArray[np.float32], tokenizer: Tokenizer, seen: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Zero the first bytes of characters that no training sentence holds.
 
-
-def recipe(settings: Settings, *, distilled: bool) -> str:
-    """What the manifest says of how the model was made."""
-    steps = [
-        f"{settings.pieces} Unigram pieces, one {settings.dimension}-d vector each, summed",
-        f"in-batch contrastive loss at scale {settings.scale:g}, both directions",
-        f"{settings.epochs} epochs, batches of {settings.batch}, seed {settings.seed}",
-        "int8 rows with a scale each",
-    ]
-    if distilled:
-        steps.insert(2, f"{settings.distillation:g} x squared distance from all-MiniLM-L6-v2's similarities")
-    return "; ".join(steps)
-
-
-def parity(
-    bundle: Path, table: NDArray[np.float32], tokenizer: Tokenizer, sentences: list[str]
-) -> NDArray[np.float64]:
-    """Cosine of the bundle's vectors to those of the float table, a sentence at a time."""
-    session = onnxruntime.InferenceSession(bundle / MODEL, providers=["CPUExecutionProvider"])
-    cosines = []
-    for ids in encode(tokenizer, sentences):
-        feeds = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
-        got = session.run(None, feeds)[0][0].astype(np.float64)
-        wanted = table[ids].sum(axis=0, dtype=np.float64)
-        cosines.append(got @ wanted / np.linalg.norm(got) / np.linalg.norm(wanted))
-    return np.array(cosines)
+    A script's characters share one or two first bytes. Left at random, they would be most of every
+    sentence in a script that the model does not know, and make all of its sentences alike.
+    """
+    table = table.copy()
+    first = np.array([tokenizer.token_to_id(piece) for piece in BYTES[0xC0:]], np.int64)
+    table[np.setdiff1d(first, seen)] = 0
+    return table
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -274,33 +216,53 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Read, train and write."""
-    options = arguments(argv)
-    torch.set_num_threads(options.threads)
-    chosen = {name: value for name, value in vars(options).items() if name in Settings.__dataclass_fields__}
-    settings = Settings(**chosen)
-    options.work.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    pairs = read_pairs(options.data, settings)
-    train_pairs, held = hold_out(pairs, settings)
-    used = np.unique(np.concatenate([train_pairs.english, train_pairs.other]))
+def run_folder(pairs: Pairs, settings: Settings, options: argparse.Namespace) -> Path:
+    """Where this run keeps its tokenizer and checkpoint: a name of the pairs, the settings and the teacher."""
+    digest = hashlib.sha256(repr((settings, options.teacher and options.teacher.name)).encode())
+    digest.update("\n".join(pairs.texts).encode())
+    folder: Path = options.work / digest.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def tokenizer_of(pairs: Pairs, settings: Settings, path: Path) -> Tokenizer:
+    """The tokenizer learnt from the pairs' sentences, or the one that this run already learnt."""
+    if path.exists():
+        return Tokenizer.from_file(str(path))
+    used = np.unique(np.concatenate([pairs.english, pairs.other]))
     tokenizer = train_tokenizer(
         [pairs.texts[number] for number in used],
         pieces=settings.pieces,
         rare=settings.rare,
         piece_length=settings.piece_length,
     )
+    tokenizer.save(str(path))
+    return tokenizer
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read, train and write."""
+    options = arguments(argv)
+    torch.set_num_threads(options.threads)
+    chosen = {name: value for name, value in vars(options).items() if name in Settings.__dataclass_fields__}
+    settings = Settings(**chosen)
+    started = time.perf_counter()
+
+    def report(what: str) -> None:
+        print(f"{time.perf_counter() - started:.0f} s: {what}", flush=True)
+
+    pairs = read_pairs(options.data, settings)
+    work = run_folder(pairs, settings, options)
+    train_pairs, held = hold_out(pairs, settings)
+    tokenizer = tokenizer_of(train_pairs, settings, work / TOKENIZER)
     bags = Bags.of(encode(tokenizer, pairs.texts))
-    print(
-        f"{len(train_pairs.english)} pairs, tokenizer after {time.perf_counter() - started:.0f} s", flush=True
-    )
+    report(f"{len(train_pairs.english)} pairs and their pieces")
     teacher = Teacher.of(pairs, options.teacher, options.work) if options.teacher else None
-    print(f"teacher after {time.perf_counter() - started:.0f} s", flush=True)
-    table = train(train_pairs, held, bags, teacher, settings, options.work)
-    np.save(options.work / "table.npy", table)
+    report("teacher" if teacher else "no teacher")
+    table = train(train_pairs, held, bags, teacher, settings, work)
+    table = silence_scripts(table, tokenizer, bags.pieces)
     manifest = write_bundle(options.out, table, tokenizer, held, settings, distilled=teacher is not None)
-    print(f"{options.out} after {time.perf_counter() - started:.0f} s, parity {manifest.parity}", flush=True)
+    report(f"{options.out}, parity {manifest.parity}")
 
 
 if __name__ == "__main__":
