@@ -217,7 +217,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run_folder(pairs: Pairs, settings: Settings, options: argparse.Namespace) -> Path:
-    """Where this run keeps its tokenizer and checkpoint: a name of the pairs, the settings and the teacher."""
+    """Where this run keeps its tokenizer and checkpoint, named by pairs, settings and teacher."""
     digest = hashlib.sha256(repr((settings, options.teacher and options.teacher.name)).encode())
     digest.update("\n".join(pairs.texts).encode())
     folder: Path = options.work / digest.hexdigest()[:16]
