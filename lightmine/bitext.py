@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lightmine.engine.neighbors import Neighbors, Progress, neighbors
+from lightmine.engine.join import Progress
+from lightmine.engine.neighbors import Neighbors, neighbors
 from lightmine.errors import ArgumentError
 from lightmine.margin import MARGINS, margin_scores
 from lightmine.paraphrase import check_threshold
@@ -56,6 +57,7 @@ def mine_bitext(
     threshold: float | None = None,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
+    kernel: str = "auto",
     progress: Progress | None = None,
 ) -> Bitext:
     """Translations between two collections, by margin over exact neighbours in both directions.
@@ -78,7 +80,7 @@ def mine_bitext(
         sentence used once.
     threshold : float, optional
         Only pairs whose margin is at least this, whatever the retrieval.
-    memory_budget, threads, progress
+    memory_budget, threads, kernel, progress
         As in `lightmine.neighbors`.
 
     Returns
@@ -99,7 +101,14 @@ def mine_bitext(
     check_choice("retrieval", retrieval, RETRIEVALS)
     check_threshold(threshold)
     near = neighbors(
-        source, target, k=k, both=True, memory_budget=memory_budget, threads=threads, progress=progress
+        source,
+        target,
+        k=k,
+        both=True,
+        memory_budget=memory_budget,
+        threads=threads,
+        kernel=kernel,
+        progress=progress,
     )
     return retrieve(near, margin=margin, retrieval=retrieval, threshold=threshold)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lightmine.engine.neighbors import Job, Progress, check_count, join, prepare
+from lightmine.engine.join import Job, Progress, check_count, join, prepare
 from lightmine.engine.topk import Pairs, Rule
 from lightmine.errors import ArgumentError
 
@@ -20,6 +20,7 @@ def mine_paraphrases(
     threshold: float | None = None,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
+    kernel: str = "auto",
     progress: Progress | None = None,
 ) -> Pairs:
     """The best pairs of rows by cosine, exactly those of brute force over all pairs.
@@ -43,6 +44,8 @@ def mine_paraphrases(
         Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrix and the result.
     threads : int, optional
         Workers; by default one for each processor that the process may use.
+    kernel : {"auto", "int8", "fp32"}
+        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
     progress : callable, optional
         Called with the number of pairs done and the number in all.
 
@@ -64,7 +67,7 @@ def mine_paraphrases(
     check_count("top_k", top_k)
     check_count("max_pairs", max_pairs)
     check_threshold(threshold)
-    job = Job(memory_budget=memory_budget, threads=threads, progress=progress)
+    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
     unit, _, budget = prepare(x, None, job)
     n = len(unit)
     # A list as long as the collection lists everything: no need to keep it.

@@ -31,7 +31,7 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.kernels"},
+    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},

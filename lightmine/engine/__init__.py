@@ -1,13 +1,18 @@
 """The vector tower: exact mining over matrices of unit rows; it knows nothing of text or models.
 
-How a pair is rejected or kept::
+How a pair is rejected or kept, each file one idea::
 
-    matrix     unit rows, checked once ───────────────────────────────────────────┐
-    tiles      a memory budget becomes tiles and workers; the answer does not      │
-               depend on it                                                        │
-    kernels    a cheap score for every pair of a tile, and a proven error bound:   │
-               a raw score under its cut proves the true score under the limit ─ rejected, nearly always
-    matrix     exact_scores: the one score of each pair that is left  ◄────────────┘
-    topk       limits that only rise, and the selection that raises them ─────── rejected, or kept
-    neighbors  the join that runs all this, and k nearest neighbours
+    matrix     unit rows, checked once; the one score of a pair
+    sampling   limits to begin with: a floor guessed from a sample, rows compared with likely neighbours
+    twins      a copy of the matrix that is cheap to multiply (turned, cut, quantised), and its error
+    products   the matrix products, and the proof that this processor's int8 product is right
+    kernels    raw scores of a tile, and cuts: a raw score under its cut proves the true score to be under
+               the limit. Nearly every pair is rejected here, by one comparison of one integer
+    tiles      a memory budget becomes tiles and workers; the answer does not depend on it
+    pool       the workers
+    topk       the rule that says what the answer is; limits that only rise; the selection that raises them
+    join       all of it: tile by tile, bounds that tighten (twin, float32, the one score), then the rule
+    neighbors  the join as k nearest neighbours
+
+docs/engine.md draws it and gives the proofs.
 """

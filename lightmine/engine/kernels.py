@@ -1,159 +1,170 @@
-"""Score kernels: a cheap score for every pair of a tile, with a bound on its error.
+"""Score kernels: a cheap score for every pair of a tile, and cuts that no pair of the answer is under.
 
 A kernel never decides what the answer is. It turns limits into cuts such that a raw score under its
 cut proves the pair's true score to be under its limit; what is left is scored again by
-`matrix.exact_scores`. The products run in ONNX Runtime, one single-threaded session a worker: it
-releases the interpreter, and unlike NumPy's BLAS it leaves the number of threads to us.
+`matrix.exact_scores`.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.engine.matrix import FloatMatrix
+from lightmine.engine.products import ZERO_POINT, Fp32Product, Int8Product, Raw
+from lightmine.engine.twins import Places, Twin
 
 Scores = NDArray[np.float32]
+Bounds = NDArray[np.float64]
 
 
-class Kernel(Protocol):
-    """Proposes pairs of rows of two matrices; shared by all workers.
+# ‖e‖ and ‖r‖ of some places, or the largest of each among them.
+Norms = tuple[Any, Any]
 
-    ``fixed_bytes`` and ``worker_bytes`` say what it holds once, and for each worker beside a tile.
+
+class Kernel:
+    """Products of two twins as certified bounds of true scores.
+
+    By the derivation in `twins`, a pair's true score is within ``slack`` of ``unit * raw``:
+
+        slack = (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖ + rounding
+
+    The int8 product is exact. The float32 product of p terms in any order, fused or not, is within
+    p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
+    Algorithms, section 3.1, and Cauchy and Schwarz); underflow adds less than 1e-35.
+
+    Parameters
+    ----------
+    left, right : Twin
+    unit : float
+        Score of one raw unit.
+    depth : int
+        Coordinates p that are multiplied.
+    columns : int
+        Width of the tiles that int8 blocks were made for.
+
+    Examples
+    --------
+    >>> from lightmine.engine.matrix import unit_rows
+    >>> from lightmine.engine.twins import itself
+    >>> x = itself(unit_rows([[1, 0], [1, 1]]))
+    >>> kernel = Kernel(x, x, unit=1.0, depth=2, columns=2)
+    >>> kernel.scorer(4).scores(slice(0, 2), slice(0, 2)).round(4)
+    array([[1.    , 0.7071],
+           [0.7071, 1.    ]], dtype=float32)
+    >>> bool(0 < kernel.slack(slice(0, 2), slice(0, 2)) < 1e-6)
+    True
     """
 
-    fixed_bytes: int
-    worker_bytes: int
+    def __init__(self, left: Twin, right: Twin, *, unit: float, depth: int, columns: int) -> None:
+        self.left, self.right, self.unit, self.depth, self.columns = left, right, unit, depth, columns
+        self.integer = left.blocks[0].dtype == np.int8
+        # The one score's own rounding, and its accumulation's in float64, with room to spare.
+        self.rounding = 2.0**-23
+        if not self.integer:
+            error = depth * 2.0**-24
+            # No twin is longer than 1 + 1e-6 and its error, which is far under this hundredth.
+            self.rounding += 1.02 * error / (1 - error)
+        largest = [float(twin.error.max(initial=0)) for twin in (left, right)]
+        self._largest_errors = largest[0] * largest[1]
+        self._largest: dict[tuple[bool, int, int], Norms] = {}
 
-    def scorer(self, rows: int, columns: int) -> Scorer:
-        """What one worker needs for tiles of at most this shape; not to be shared."""
+    def scorer(self, size: int) -> Scorer:
+        """What one worker needs for tiles of at most `size` pairs; not to be shared."""
+        return Int8Scorer(self, size) if self.integer else Fp32Scorer(self, size)
 
-    def cuts(self, limits: Scores) -> Scores:
-        """Raw scores under these prove true scores under `limits`."""
+    def slack(self, rows: slice, columns: slice) -> float:
+        """How far ``unit * raw`` can be from the true score of any pair of a tile."""
+        return float(self._slack(self._most(False, rows), self._most(True, columns)))
 
-    def lower(self, raw: Scores) -> Scores:
-        """True scores that these raw scores guarantee."""
+    def floor_cut(self, limit: float | Scores, rows: slice, columns: slice) -> Any:
+        """One cut for a whole tile."""
+        return self._cut(np.array(limit - self.slack(rows, columns)))[()]
+
+    def row_cuts(self, limits: Scores, rows: slice, columns: slice) -> Raw:
+        """A cut for each row of a tile, of shape (rows, 1)."""
+        return self._cut(limits - self._slack(_norms(self.left, rows), self._most(True, columns)))[:, None]
+
+    def column_cuts(self, limits: Scores, rows: slice, columns: slice) -> Raw:
+        """A cut for each column of a tile."""
+        return self._cut(limits - self._slack(_norms(self.right, columns), self._most(False, rows)))
+
+    def upper(self, raw: Raw, left: Places, right: Places) -> Bounds:
+        """Upper bounds of the true scores of single pairs, their places given."""
+        bounds: Bounds = raw * self.unit + self._slack(_norms(self.left, left), _norms(self.right, right))
+        return bounds
+
+    def lower(self, raw: Raw, rows: slice, columns: slice) -> Scores:
+        """Scores that pairs of a tile are certain to have, by their raw scores."""
+        bounds = raw * self.unit - self.slack(rows, columns)
+        certain: Scores = np.nextafter(bounds.astype(np.float32), np.float32(-np.inf))
+        return certain
+
+    def _slack(self, a: Norms, b: Norms) -> Any:
+        """The formula of the class, for numbers and arrays alike; float64."""
+        error, rest = a
+        other_error, other_rest = b
+        # Largest errors are some hundredths: their product is near nothing, and one number will do.
+        both = self._largest_errors + self.rounding + 1e-12
+        return (error + other_error) * (1 + 2e-6) + rest * other_rest + both
+
+    def _cut(self, scores: Bounds) -> Raw:
+        """Raw scores that are not over any raw score whose bound reaches `scores`."""
+        raw = scores / self.unit
+        if self.integer:
+            # A raw score is a whole number, so rounding down keeps all that reach; int32 holds every one.
+            return np.clip(np.floor(raw - 1e-6), -(2.0**31), 2.0**31 - 1).astype(np.int32)
+        return np.nextafter(raw.astype(np.float32), np.float32(-np.inf))
+
+    def _most(self, right: bool, places: slice) -> Norms:
+        """The largest norms of one side of a tile; tiles share their sides, so it is kept."""
+        key = right, places.start, places.stop
+        if key not in self._largest:
+            norms = _norms(self.right if right else self.left, places)
+            self._largest[key] = float(norms[0].max()), float(norms[1].max())
+        return self._largest[key]
+
+
+def _norms(twin: Twin, places: slice | Places) -> Norms:
+    return twin.error[places].astype(np.float64), twin.rest[places].astype(np.float64)
 
 
 class Scorer(Protocol):
     """One worker's hands: a session and a buffer."""
 
-    def scores(self, rows: slice, columns: slice) -> Scores:
+    def scores(self, rows: slice, columns: slice) -> Raw:
         """Raw scores of a tile, valid until the next call."""
 
 
-class Fp32Kernel:
-    """The float32 matrix product.
+class Fp32Scorer:
+    """Raw scores as float32 products of the twins' rows."""
 
-    With unit roundoff u = 2^-24 and d products, a float32 dot product in any order, fused or not,
-    is within d·u/(1 - d·u) · Σ|xᵢyᵢ| of the true one (Higham 2002, Accuracy and Stability of
-    Numerical Algorithms, section 3.1), and Σ|xᵢyᵢ| ≤ ‖x‖‖y‖ ≤ (1 + 1e-6)². The one score adds one
-    rounding to float32 of its own. Underflow adds less than 1e-35.
+    def __init__(self, kernel: Kernel, size: int) -> None:
+        self._left: Any = kernel.left.blocks[0]
+        self._right: Any = kernel.right.blocks[0]
+        self._product = Fp32Product(size=size)
 
-    Examples
-    --------
-    >>> from lightmine.engine.matrix import unit_rows
-    >>> x = unit_rows([[1, 0], [1, 1]])
-    >>> kernel = Fp32Kernel(x, x)
-    >>> kernel.scorer(2, 2).scores(slice(0, 2), slice(0, 2)).round(4)
-    array([[1.    , 0.7071],
-           [0.7071, 1.    ]], dtype=float32)
-    """
-
-    fixed_bytes = 0
-
-    def __init__(self, x: FloatMatrix, y: FloatMatrix) -> None:
-        self.x, self.y = x, y
-        dimension = x.shape[1]
-        # The runtime packs a panel of the right side; it never holds more than the tile's rows.
-        self.worker_bytes = 4 * dimension * 2048
-        error = dimension * 2.0**-24
-        self.slack = error / (1 - error) * (1 + 3e-6) + 2.0**-23
-
-    def scorer(self, rows: int, columns: int) -> Scorer:
-        """See `Kernel`."""
-        return _Fp32Scorer(self.x, self.y, rows * columns)
-
-    def cuts(self, limits: Scores) -> Scores:
-        """See `Kernel`."""
-        return _down(limits.astype(np.float64) - self.slack)
-
-    def lower(self, raw: Scores) -> Scores:
-        """See `Kernel`."""
-        return _down(raw.astype(np.float64) - self.slack)
+    def scores(self, rows: slice, columns: slice) -> Raw:
+        """See `Scorer`."""
+        return self._product(self._left[rows], self._right[columns])
 
 
-class _Fp32Scorer:
-    def __init__(self, x: FloatMatrix, y: FloatMatrix, size: int) -> None:
-        self.x, self.y = x, y
-        self.session = _session(gemm_graph())
-        self.binding = self.session.io_binding()
-        self.buffer = np.empty(size, np.float32)
+class Int8Scorer:
+    """Raw scores as integer products of quantised coordinates."""
 
-    def scores(self, rows: slice, columns: slice) -> Scores:
-        left, right = self.x[rows], self.y[columns]
-        out = self.buffer[: len(left) * len(right)].reshape(len(left), len(right))
-        for name, side in (("a", left), ("b", right)):
-            self.binding.bind_input(name, "cpu", 0, np.float32, side.shape, side.ctypes.data)
-        self.binding.bind_output("y", "cpu", 0, np.float32, out.shape, out.ctypes.data)
-        self.session.run_with_iobinding(self.binding)
-        return out
+    def __init__(self, kernel: Kernel, size: int) -> None:
+        self._left, self._right, self._columns = kernel.left.blocks, kernel.right.blocks, kernel.columns
+        self._product = Int8Product(size=size)
+        self._rows = slice(0, 0)
+        self._operand = np.empty((0, kernel.depth), np.uint8)
 
-
-def _down(values: NDArray[np.float64]) -> Scores:
-    """To float32, rounded towards minus infinity: a bound must not be rounded past what it bounds."""
-    return np.nextafter(values.astype(np.float32), np.float32(-np.inf))
-
-
-def _session(graph: bytes) -> Any:
-    """A single-threaded session that keeps no memory between runs."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def gemm_graph() -> bytes:
-    """An ONNX model of one node, y = a·bᵀ in float32, written without the `onnx` package.
-
-    The bytes are protocol-buffer fields of ModelProto (onnx.proto3), each number and its meaning
-    named here; a test reads them back with `onnx`.
-    """
-    transpose = _message(5, _text(1, "transB") + _number(3, 1) + _number(20, 2))  # attribute, INT
-    node = _message(1, _text(1, "a") + _text(1, "b") + _text(2, "y") + _text(4, "Gemm") + transpose)
-    values = [_matrix(11, "a"), _matrix(11, "b"), _matrix(12, "y")]  # inputs, output
-    graph = _message(7, node + _text(2, "product") + b"".join(values))
-    return _number(1, 8) + graph + _message(8, _text(1, "") + _number(2, 17))  # IR version, opset
-
-
-def _matrix(field: int, name: str) -> bytes:
-    shape = b"".join(_message(1, _text(2, name + axis)) for axis in ("_rows", "_columns"))
-    tensor = _message(1, _number(1, 1) + _message(2, shape))  # element type FLOAT, shape
-    return _message(field, _text(1, name) + _message(2, tensor))
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _text(field: int, value: str) -> bytes:
-    return _message(field, value.encode())
-
-
-def _message(field: int, payload: bytes) -> bytes:
-    return bytes([field << 3 | 2]) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*groups, value])
+    def scores(self, rows: slice, columns: slice) -> Raw:
+        """See `Scorer`; `columns` is a whole block, `rows` lie within one."""
+        if rows != self._rows:
+            block, start = divmod(rows.start, self._columns)
+            part = self._left[block][:, start : start + rows.stop - rows.start]
+            # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+            self._operand = np.ascontiguousarray(part.T).view(np.uint8) ^ np.uint8(ZERO_POINT)
+            self._rows = rows
+        return self._product(self._operand, self._right[columns.start // self._columns])

@@ -14,9 +14,9 @@ from lightmine.errors import ArgumentError, BudgetError
 # A tile of scores that stays in a core's second-level cache is compared three times sooner than one
 # that does not (measured at 256 x 1,024 four-byte scores: 60 against 190 ps a score).
 ROWS, COLUMNS = 256, 1024
-# What a worker holds for each score of a tile when every one of them survives: the score, its flag,
-# its flat index, its two indices, its exact score.
-BYTES_PER_SCORE = 4 + 1 + 8 + 8 + 8 + 4
+# What a worker holds for each score of a tile when every one of them survives: the score, two flags,
+# a flat index.
+BYTES_PER_SCORE = 4 + 1 + 1 + 8
 # What the selection holds for each candidate at its peak, when all of them are tied.
 BYTES_PER_CANDIDATE = 320
 
@@ -32,7 +32,8 @@ class Plan:
     """Tiles of an n x m pair matrix, the workers that share them, and what they may keep.
 
     ``upper`` keeps the tiles that hold a pair with left < right, for a collection against itself.
-    ``candidates`` is how many proposed pairs the budget can hold beside the tiles.
+    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``twins`` whether
+    there is room for twins of the matrices too.
     """
 
     n: int
@@ -42,6 +43,7 @@ class Plan:
     columns: int
     workers: int
     candidates: int
+    twins: bool = False
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Every tile once, row blocks from the top, each from left to right.
@@ -67,7 +69,16 @@ class Plan:
 
 
 def plan_tiles(
-    n: int, m: int, *, upper: bool, budget: int, workers: int, kept: int, fixed: int, per_worker: int
+    n: int,
+    m: int,
+    *,
+    upper: bool,
+    budget: int,
+    workers: int,
+    kept: int,
+    fixed: int,
+    per_worker: int,
+    twins: bool = False,
 ) -> Plan:
     """Choose tile shape and candidate capacity for a budget, or refuse with the figure that would do.
 
@@ -105,7 +116,7 @@ def plan_tiles(
         least = kept + max(workers * tile, 4096)
         if working + least * BYTES_PER_CANDIDATE <= budget:
             spare = (budget - working) // BYTES_PER_CANDIDATE
-            return Plan(n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)))
+            return Plan(n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), twins)
     need = working + least * BYTES_PER_CANDIDATE
     raise BudgetError(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "

@@ -102,7 +102,7 @@ class Limits:
     left: Scores | None
     right: Scores | None
 
-    def admit(self, left: Indices, right: Indices, scores: Scores) -> Mask:
+    def admit(self, left: Indices, right: Indices, scores: NDArray[np.floating[Any]]) -> Mask:
         """Which scored pairs can still be in the answer."""
         listed = np.zeros(len(scores), bool) if self.left is not None or self.right is not None else True
         if self.left is not None:

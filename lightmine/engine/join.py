@@ -1,0 +1,249 @@
+"""The exact join: tiles of pairs, proposed by a kernel, scored exactly, selected by a rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lightmine.engine import pool
+from lightmine.engine.kernels import Kernel
+from lightmine.engine.matrix import (
+    CHUNK_BYTES,
+    FloatMatrix,
+    check_matrix,
+    exact_scores,
+    is_unit,
+    rough_scores,
+    same_dimension,
+    unit_rows,
+)
+from lightmine.engine.products import LEAST_GAIN, Raw, int8_gain, proven_levels
+from lightmine.engine.sampling import choose_depth, guess_floor, sampling_bytes, seed_limits, similar_order
+from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
+from lightmine.engine.topk import Candidates, Listed, Mask, Rule
+from lightmine.engine.twins import CHUNK, Places, basis, itself, make_twins, twin_bytes
+from lightmine.errors import ArgumentError, BudgetError
+from lightmine.threads import default_threads
+
+Progress = Callable[[int, int], None]
+
+KERNELS = ("auto", "int8", "fp32")
+
+# Under so many pairs a plain product is over before a twin would be made.
+SMALL = 1 << 23
+# Survivors of a tile that are looked at together.
+SURVIVORS = 1 << 13
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """How to run: none of it changes the answer.
+
+    ``memory_budget`` bounds what is allocated beyond the caller's matrices and the result; ``threads``
+    defaults to the processors that the process may use; ``kernel`` is "auto", "int8" or "fp32";
+    ``progress`` is called with the number of pairs done and the number in all.
+    """
+
+    memory_budget: int | str = "1GiB"
+    threads: int | None = None
+    kernel: str = "auto"
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        check_count("threads", self.threads)
+        if self.kernel not in KERNELS:
+            raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
+
+
+def check_count(name: str, value: int | None) -> None:
+    """Refuse a count that is not a positive whole number."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if value is not None and (not whole or value < 1):
+        raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:
+    """Unit rows of both sides, and the budget that is left after copies that had to be made."""
+    budget = parse_bytes(job.memory_budget)
+    sides = [("embeddings" if y is None else "left embeddings", x)]
+    if y is not None:
+        sides.append(("right embeddings", y))
+    ready: list[FloatMatrix] = []
+    for name, side in sides:
+        matrix = check_matrix(side, name=name)
+        if not is_unit(matrix, name=name):
+            budget -= matrix.size * 4
+            if budget <= 0:
+                raise BudgetError(
+                    f"{name}: a normalised copy takes {format_bytes(matrix.size * 4)}, more than the "
+                    "memory_budget leaves; pass C-contiguous float32 unit rows, which are used as they "
+                    "are, or raise it"
+                )
+            matrix = unit_rows(matrix, name=name)
+        ready.append(matrix)
+    if y is None:
+        return ready[0], None, budget
+    same_dimension(*ready)
+    return ready[0], ready[1], budget
+
+
+def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job: Job) -> Listed:
+    """All pairs that a rule keeps, in the one order, and which of them each side lists.
+
+    `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
+    """
+    guess = guess_floor(x, rule, budget=budget, workers=job.threads or default_threads())
+    if guess is not None:
+        found = _join(x, y, dataclasses.replace(rule, floor=guess), budget, job)
+        # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
+        # max_pairs of all. Fewer, and the guess was too high for this data: mine again without it.
+        if len(found.pairs) == rule.max_pairs:
+            return found
+    return _join(x, y, rule, budget, job)
+
+
+def _join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, budget: int, job: Job) -> Listed:
+    right = x if y is None else y
+    levels, plan = _plan(x, right, rule, budget, job)
+    candidates = Candidates(rule, capacity=plan.candidates)
+    kernel = _kernel(x, y, rule, candidates, levels, plan)
+    work = _Work(x, right, kernel, candidates, plan)
+    total = plan.pairs() if job.progress else 0
+    pool.run(
+        plan.tiles(),
+        lambda miner, tile: miner.mine(tile),
+        lambda: _Miner(work),
+        workers=plan.workers,
+        tick=lambda: job.progress(work.done, total) if job.progress else None,
+    )
+    if job.progress:
+        job.progress(total, total)
+    return candidates.answer()
+
+
+def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> tuple[int | None, Plan]:
+    """Levels for int8 (None: float32), and tiles that leave room for twins where twins are worth making."""
+    levels = proven_levels() if job.kernel != "fp32" else None
+    if job.kernel == "int8" and levels is None:
+        raise ArgumentError("this processor's int8 product is wrong; use kernel 'auto' or 'fp32'")
+    if job.kernel == "auto" and (rule.n * rule.m < SMALL or (levels and int8_gain() < LEAST_GAIN)):
+        levels = None
+    d = x.shape[1]
+    rows = len(x) + (0 if rule.one_collection else len(y))
+    fixed = twin_bytes(rows, d, levels) + sampling_bytes(d)
+
+    def plan(twins: bool) -> Plan:
+        return plan_tiles(
+            rule.n, rule.m, upper=rule.one_collection, budget=budget, twins=twins,
+            workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if twins else 0,
+            # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
+            per_worker=6 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
+        )  # fmt: skip
+
+    if levels or rule.n * rule.m >= SMALL:
+        try:
+            return levels, plan(True)
+        except BudgetError:
+            if job.kernel == "int8":
+                raise
+    return None, plan(False)
+
+
+def _kernel(
+    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, candidates: Candidates, levels: int | None, plan: Plan
+) -> Kernel:
+    right = x if y is None else y
+    d = x.shape[1]
+    orders = None
+    if rule.floor == -np.inf and (rule.k_left or rule.k_right) and plan.twins:
+        # Nothing but the rows' own limits rejects: raise them first, by rows that are likely to be near.
+        orders = similar_order(x, y, workers=plan.workers)
+        seed_limits(x, right, rule, candidates, orders, plan.workers)
+    if not plan.twins or (levels is None and orders):
+        return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
+    vectors = basis(x, y)
+    depth = d if orders else choose_depth(x, right, rule, float(rule.floor), vectors, levels)
+    if levels is None and depth > 0.75 * d:
+        return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
+    twins, unit = make_twins(
+        x, y, vectors[:depth], levels, columns=plan.columns, workers=plan.workers,
+        orders=None if orders is None else (orders[0].places, orders[1].places),
+    )  # fmt: skip
+    return Kernel(*twins, unit=unit, depth=depth, columns=plan.columns)
+
+
+class _Work:
+    """What all workers share."""
+
+    def __init__(
+        self, x: FloatMatrix, y: FloatMatrix, kernel: Kernel, candidates: Candidates, plan: Plan
+    ) -> None:
+        self.x, self.y, self.kernel, self.candidates, self.plan = x, y, kernel, candidates, plan
+        self.done = 0
+        self.lock = threading.Lock()
+
+
+class _Miner:
+    """One worker: proposes, scores and offers the pairs of tiles."""
+
+    def __init__(self, work: _Work) -> None:
+        self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
+        size = work.plan.rows * work.plan.columns
+        self.scorer = work.kernel.scorer(size)
+        self.flags = np.empty(size, bool)
+
+    def mine(self, tile: tuple[slice, slice]) -> None:
+        """Do one tile."""
+        rows, columns = tile
+        raw = self.scorer.scores(rows, columns)
+        hits = np.flatnonzero(self._flags(raw, rows, columns))
+        for start in range(0, len(hits), SURVIVORS):
+            self._offer(hits[start : start + SURVIVORS], rows, columns)
+        with self.work.lock:
+            self.work.done += raw.size
+
+    def _flags(self, raw: Raw, rows: slice, columns: slice) -> Mask:
+        """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
+        kernel, limits = self.kernel, self.limits
+        flags = self.flags[: raw.size].reshape(raw.shape)
+        left = None if limits.left is None else limits.left[kernel.left.rows(rows)]
+        right = None if limits.right is None else limits.right[kernel.right.rows(columns)]
+        lowest = min((float(side.min()) for side in (left, right) if side is not None), default=-np.inf)
+        if lowest <= limits.floor:
+            # The floor alone rejects nearly all; what is left is judged pair by pair.
+            np.greater_equal(raw, kernel.floor_cut(float(limits.floor), rows, columns), out=flags)
+            return flags
+        if left is not None:
+            cuts = kernel.row_cuts(np.maximum(left, limits.floor), rows, columns)
+            np.greater_equal(raw, cuts, out=flags)
+        if right is not None:
+            cuts = kernel.column_cuts(np.maximum(right, limits.floor), rows, columns)
+            if left is None:
+                np.greater_equal(raw, cuts, out=flags)
+            else:
+                flags |= raw >= cuts
+        return flags
+
+    def _offer(self, hits: Places, rows: slice, columns: slice) -> None:
+        """Judge single pairs by ever tighter bounds; score and offer those that are left."""
+        work = self.work
+        left, right = np.divmod(hits, columns.stop - columns.start)
+        left += rows.start
+        right += columns.start
+        if work.plan.upper and columns.start < rows.stop:
+            upper = left < right
+            left, right = left[upper], right[upper]
+        left, right = self.kernel.left.rows(left), self.kernel.right.rows(right)
+        if work.plan.upper:
+            # The twin's order is not the matrix's.
+            left, right = np.minimum(left, right), np.maximum(left, right)
+        if work.plan.twins:
+            scores, slack = rough_scores(work.x, work.y, left, right)
+            admitted = self.limits.admit(left, right, scores + np.float32(slack))
+            left, right = left[admitted], right[admitted]
+        if len(left):
+            work.candidates.offer(left, right, exact_scores(work.x, work.y, left, right))

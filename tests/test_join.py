@@ -1,0 +1,146 @@
+"""Whatever makes the engine faster changes no byte of the answer."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from lightmine import mine_paraphrases, neighbors, unit_rows
+from lightmine.engine import join, pool, products, sampling, tiles
+from lightmine.engine.topk import Rule
+from lightmine.errors import ArgumentError
+from tests.oracle import dense, nearest, paraphrases
+
+
+@pytest.fixture(autouse=True)
+def _small_is_large(monkeypatch):
+    """Small inputs take the paths of large ones: twins, guesses, many tiles."""
+    monkeypatch.setattr(join, "SMALL", 1)
+    monkeypatch.setattr(tiles, "ROWS", 32)
+    monkeypatch.setattr(tiles, "COLUMNS", 64)
+    monkeypatch.setattr(join, "SURVIVORS", 50)
+    monkeypatch.setattr(sampling, "GUESS_ROWS", 40)
+    monkeypatch.setattr(sampling, "PARTNERS", 24)
+    monkeypatch.setattr(sampling, "PIVOTS", 8)
+
+
+def clustered(seed, n, d, spread=0.5):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((max(1, n // 9), d))
+    x = centres[rng.integers(0, len(centres), n)] + spread * rng.standard_normal((n, d))
+    x[rng.integers(0, n, n // 10)] = x[rng.integers(0, n, n // 10)]
+    return unit_rows(x)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "int8", "fp32"])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(top_k=100, max_pairs=60), dict(top_k=3, max_pairs=100),
+        dict(top_k=None, max_pairs=None, threshold=0.6),
+        dict(top_k=5, max_pairs=None), dict(top_k=1, max_pairs=1), dict(top_k=2, max_pairs=50, threshold=0.9),
+    ],
+)  # fmt: skip
+def test_every_kernel_finds_the_pairs_of_brute_force(kernel, seed, options):
+    x = clustered(seed, 260, 24)
+    assert list(mine_paraphrases(x, kernel=kernel, threads=2, **options)) == paraphrases(x, **options)
+
+
+@pytest.mark.parametrize("kernel", ["auto", "int8", "fp32"])
+@pytest.mark.parametrize("k", [1, 4, 30])
+@pytest.mark.parametrize("seed", range(2))
+def test_every_kernel_finds_the_neighbours_of_brute_force(kernel, k, seed):
+    x, y = clustered(seed, 170, 24), clustered(seed + 50, 230, 24)
+    near = neighbors(x, y, k=k, both=True, kernel=kernel)
+    scores = dense(x, y)
+    assert near.index.tolist() == nearest(scores, k)
+    assert near.reverse.index.tolist() == nearest(scores.T, k)
+    assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, one_collection=True)
+
+
+def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
+    x = clustered(1, 300, 16)
+    expected = paraphrases(x, top_k=4, max_pairs=200)
+    for guess in (0.999999, expected[150][0], expected[199][0], expected[199][0] + 1e-6, -1.0):
+        monkeypatch.setattr(join, "guess_floor", lambda *_, guess=guess, **__: guess)
+        assert list(mine_paraphrases(x, top_k=4, max_pairs=200)) == expected
+
+
+def test_a_guess_lies_under_the_last_pair_and_not_far(monkeypatch):
+    monkeypatch.setattr(sampling, "GUESS_ROWS", 256)
+    x = clustered(2, 4000, 32)
+    rule = Rule(4000, 4000, one_collection=True, k_left=20, k_right=20, max_pairs=3000)
+    guess = sampling.guess_floor(x, rule, budget=1 << 30, workers=1)
+    scores = mine_paraphrases(x, top_k=20, max_pairs=30_000).score
+    assert scores[30_000 - 1] < guess < scores[2_900]
+
+
+def test_a_depth_that_pays_is_found_where_few_coordinates_hold_most(rng):
+    scales = 0.93 ** np.arange(256)
+    x = unit_rows(rng.standard_normal((3000, 256)) * scales)
+    rule = Rule(3000, 3000, one_collection=True, floor=0.95)
+    vectors = join.basis(x, None)
+    assert sampling.choose_depth(x, x, rule, 0.95, vectors, None) < 128
+    flat = unit_rows(rng.standard_normal((3000, 256)))
+    assert sampling.choose_depth(flat, flat, rule, 0.2, join.basis(flat, None), None) > 128
+
+
+def test_a_processor_whose_int8_product_is_wrong_gets_float32(monkeypatch):
+    x = clustered(3, 200, 16)
+    expected = list(mine_paraphrases(x, top_k=3))
+    monkeypatch.setattr(join, "proven_levels", lambda: None)
+    assert list(mine_paraphrases(x, top_k=3)) == expected
+    with pytest.raises(ArgumentError, match="int8 product is wrong; use kernel 'auto' or 'fp32'"):
+        mine_paraphrases(x, kernel="int8")
+
+
+def test_seven_bits_give_the_same_answer(monkeypatch):
+    x = clustered(4, 300, 32)
+    monkeypatch.setattr(join, "proven_levels", lambda: 63)
+    assert list(mine_paraphrases(x, top_k=5, max_pairs=100, kernel="int8")) == paraphrases(
+        x, top_k=5, max_pairs=100
+    )
+
+
+def test_another_kernel_is_refused_with_the_choices():
+    with pytest.raises(ArgumentError, match="kernel must be one of auto, int8, fp32, not 'int4'"):
+        neighbors(np.eye(3), kernel="int4")
+
+
+def test_similar_rows_stand_together():
+    x = clustered(5, 400, 16, spread=0.1)
+    order, same = sampling.similar_order(x, None, workers=2)
+    assert order is same
+    assert sorted(order.places.tolist()) == list(range(400))
+    placed = x[order.places]
+    assert (placed[1:] * placed[:-1]).sum(axis=1).mean() > 2 * (x[1:] * x[:-1]).sum(axis=1).mean() + 0.1
+
+
+def test_a_pool_does_every_task_once_and_hands_on_the_first_error():
+    seen, lock, threads = [], threading.Lock(), threading.active_count()
+
+    def work(tools, task):
+        with lock:
+            seen.append(task)
+
+    pool.run(range(1000), work, object, workers=4)
+    assert sorted(seen) == list(range(1000))
+    with pytest.raises(ZeroDivisionError):
+        pool.run(range(10), lambda tools, task: 1 // (task - 5), object, workers=2)
+    with pytest.raises(LookupError, match="no tools"):
+        pool.run(range(10), work, lambda: {}["no tools"], workers=2)
+    assert threading.active_count() == threads
+
+
+def test_the_measured_gain_decides_between_kernels(monkeypatch):
+    x = clustered(6, 200, 16)
+    made = []
+    original = join.make_twins
+    monkeypatch.setattr(join, "make_twins", lambda *a, **k: made.append(a[3]) or original(*a, **k))
+    monkeypatch.setattr(join, "int8_gain", lambda: 0.5)
+    expected = list(mine_paraphrases(x, threshold=0.5))
+    assert 127 not in made
+    monkeypatch.setattr(join, "int8_gain", lambda: 5.0)
+    assert list(mine_paraphrases(x, threshold=0.5)) == expected
+    assert made[-1] == products.proven_levels()
