@@ -59,8 +59,9 @@ def _common_characters(
 def _with_bytes(tokenizer: Tokenizer) -> Tokenizer:
     """Add the byte pieces, and let a literal `<unk>` in a text be text like any other.
 
-    The trainer leaves pieces of equal score in no certain order, and their scores uncertain in the
-    fourteenth digit: rounded and sorted, one seed gives one tokenizer.
+    The trainer leaves pieces of equal score in no certain order and scores uncertain in the fourteenth
+    digit: rounded and sorted, they are the same in every run. Rare characters that it adds at the end,
+    in no certain order and 0.0001 apart, are not; two of 32,000 pieces were seen to change places.
     """
     fields = json.loads(tokenizer.to_str())
     unknown, *learnt = fields["model"]["vocab"]

@@ -180,18 +180,21 @@ def _resume(checkpoint: Path, parts: dict[str, Any]) -> int:
     return int(state["epoch"])
 
 
-def silence_scripts(
-    table: NDArray[np.float32], tokenizer: Tokenizer, seen: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Zero the first bytes of characters that no training sentence holds.
+def silence(table: NDArray[np.float32], tokenizer: Tokenizer, seen: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Zero the pieces that training taught nothing, so that they add no noise to a sentence.
 
-    A script's characters share one or two first bytes. Left at random, they would be most of every
-    sentence in a script that the model does not know, and make all of its sentences alike.
+    These are learnt pieces that no sentence is cut into, and first bytes of characters seen fewer than
+    twenty times: a script's characters share one or two first bytes, which would be most of every
+    sentence in a script that the model does not know, and make all of its sentences alike. The
+    remaining bytes keep what they have, so that such sentences still differ.
     """
-    table = table.copy()
-    first = np.array([tokenizer.token_to_id(piece) for piece in BYTES[0xC0:]], np.int64)
-    table[np.setdiff1d(first, seen)] = 0
-    return table
+    counts = np.bincount(seen, minlength=len(table))
+    bytes_at = np.array([tokenizer.token_to_id(piece) for piece in BYTES], np.int64)
+    dead = counts == 0
+    dead[bytes_at] = False
+    dead[bytes_at[0xC0:]] = counts[bytes_at[0xC0:]] < 20
+    dead[0] = False  # the unknown piece, which gives a sentence of no pieces its direction
+    return np.where(dead[:, None], np.float32(0), table)
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -260,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     teacher = Teacher.of(pairs, options.teacher, options.work) if options.teacher else None
     report("teacher" if teacher else "no teacher")
     table = train(train_pairs, held, bags, teacher, settings, work)
-    table = silence_scripts(table, tokenizer, bags.pieces)
+    table = silence(table, tokenizer, bags.pieces)
     manifest = write_bundle(options.out, table, tokenizer, held, settings, distilled=teacher is not None)
     report(f"{options.out}, parity {manifest.parity}")
 
