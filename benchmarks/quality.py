@@ -162,7 +162,7 @@ def table(results: dict[str, Any]) -> str:
             for label, value in _shown(row).items():
                 cells.setdefault((row["set"], label, row["language"]), {})[name] = value
     head = ["set", "measure", "language", *models]
-    body = [[*key, *(values.get(name, "–") for name in models)] for key, values in cells.items()]  # noqa: RUF001
+    body = [[*key, *(values.get(name, "–") for name in models)] for key, values in cells.items()]
     rule = ["---", "---", "---", *("---:" for _ in models)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
 
