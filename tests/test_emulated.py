@@ -23,7 +23,8 @@ def test_the_engine_is_exact_on_processors_that_saturate(processor, levels):
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
     done = subprocess.run(
         [EMULATOR, "-cpu", processor, sys.executable, "-m", "tests.emulated"],
-        capture_output=True, text=True, timeout=300, env=environment, cwd=Path(__file__).parents[1], check=False,
+        capture_output=True, text=True, timeout=300, env=environment, check=False,
+        cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == f"levels {levels}, 127 right: {levels == 127}"
