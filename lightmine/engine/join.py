@@ -194,7 +194,7 @@ class _Miner:
         self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
         size = work.plan.rows * work.plan.columns
         self.scorer = work.kernel.scorer(size)
-        self.flags = np.empty(size, bool)
+        self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
         """Do one tile."""
@@ -217,15 +217,15 @@ class _Miner:
             # The floor alone rejects nearly all; what is left is judged pair by pair.
             np.greater_equal(raw, kernel.floor_cut(float(limits.floor), rows, columns), out=flags)
             return flags
+        other = self.other[: raw.size].reshape(raw.shape)
         if left is not None:
             cuts = kernel.row_cuts(np.maximum(left, limits.floor), rows, columns)
             np.greater_equal(raw, cuts, out=flags)
         if right is not None:
             cuts = kernel.column_cuts(np.maximum(right, limits.floor), rows, columns)
-            if left is None:
-                np.greater_equal(raw, cuts, out=flags)
-            else:
-                flags |= raw >= cuts
+            np.greater_equal(raw, cuts, out=flags if left is None else other)
+        if left is not None and right is not None:
+            flags |= other
         return flags
 
     def _offer(self, hits: Places, rows: slice, columns: slice) -> None:
