@@ -58,6 +58,30 @@ def prepare(data: Path, work: Path) -> Inputs:
     return files
 
 
+def prepare_large(data: Path, work: Path, files: Inputs) -> Path:
+    """Vectors of 600,000 distinct sentences in 55 languages, made once, in resumable parts."""
+    whole = work / "minilm-600k.npy"
+    if whole.exists():
+        return whole
+    texts: set[str] = set()
+    for path in sorted(data.glob("train/*/*.tsv.gz")):
+        for pair in pairs_of(path):
+            texts.update(side for side in pair if side.strip())
+    chosen = random.Random(0).sample(sorted(texts), 600_000)
+    encoder = lightmine.Encoder.load(files.models["lightmine"])
+    parts = []
+    for start in range(0, len(chosen), 50_000):
+        part = work / f"minilm-600k-{start}.npy"
+        if not part.exists():
+            np.save(part, encoder.encode(chosen[start : start + 50_000]))
+            print(f"encoded {start + 50_000:,} of 600,000", file=sys.stderr)
+        parts.append(part)
+    np.save(whole, np.concatenate([np.load(part) for part in parts]))
+    for part in parts:
+        part.unlink()
+    return whole
+
+
 def english(data: Path, count: int) -> list[str]:
     """Distinct everyday sentences: the English side of Tatoeba's pairs, in a fixed random order."""
     texts = {pair[0] for path in sorted(data.glob("train/tatoeba/*.tsv.gz")) for pair in pairs_of(path)}

@@ -52,6 +52,8 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
                 x | {"top_k": 10, "max_pairs": 100_000}, ours_and("sentence_transformers"), rounds),
             Job(f"pairs over 0.8, {rows:,}", "paraphrase",
                 x | {"top_k": None, "max_pairs": None, "threshold": 0.8}, ours_and("faiss"), rounds),
+            Job(f"pairs over 0.8, {rows:,}, float32 kernel", "paraphrase",
+                x | {"top_k": None, "max_pairs": None, "threshold": 0.8}, ("lightmine_fp32", "faiss"), rounds),
             Job(f"neighbours of {rows:,}, k 10", "neighbors", x | {"k": 10}, ours_and("faiss"), rounds),
         ]  # fmt: skip
     static = {"x": str(files.static_left), "y": str(files.static_right), "k": 4}
@@ -74,6 +76,21 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
     return found
 
 
+def large_jobs(files: inputs.Inputs, vectors: Path) -> list[Job]:
+    """How time grows with the number of sentences, on one set of vectors; lightmine alone."""
+    options = {"x": str(vectors), "top_k": None, "max_pairs": None, "threshold": 0.8}
+    return [
+        Job(
+            f"growth: pairs over 0.8, {rows:,}",
+            "paraphrase",
+            options | {"rows": rows},
+            ("lightmine",),
+            rounds,
+        )
+        for rows, rounds in ((10_000, 3), (30_000, 3), (100_000, 3), (300_000, 1), (600_000, 1))
+    ]
+
+
 def measure(job: Job, files: inputs.Inputs) -> dict[str, Any]:
     """Run a job's contestants in turn; medians, and how far the answers agree."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in job.contestants}
@@ -93,7 +110,7 @@ def measure(job: Job, files: inputs.Inputs) -> dict[str, Any]:
             "contestant": name, "version": measured[0]["version"],
             "seconds": statistics.median(seconds), "all_seconds": seconds,
             "peak_beyond_input": max(run["peak_beyond_input"] for run in measured),
-            "agreement": agreement(job.task, answers["lightmine"], answers[name]),
+            "agreement": agreement(job.task, answers[job.contestants[0]], answers[name]),
         })  # fmt: skip
         print(f"{job.name}: {name} {rows[-1]['seconds']:.2f} s, {rows[-1]['agreement']}", file=sys.stderr)
     return {"job": job.name, "task": job.task, "results": rows}
@@ -152,6 +169,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "lightmine-benchmarks")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--large", action="store_true", help="also pairs over 0.8 among 600,000 sentences")
     parser.add_argument("--only", help="only jobs whose name holds this")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
@@ -159,9 +177,12 @@ def main() -> None:
             f"{arguments.data}: no such folder; --data names it, docs/benchmarks.md says where it comes from"
         )
     files = inputs.prepare(arguments.data, arguments.work)
+    wanted = jobs(files, arguments.rounds)
+    if arguments.large:
+        wanted += large_jobs(files, inputs.prepare_large(arguments.data, arguments.work, files))
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"jobs": []}
     measured = {entry["job"]: entry for entry in known["jobs"]}
-    for job in jobs(files, arguments.rounds):
+    for job in wanted:
         if not arguments.only or arguments.only in job.name:
             measured[job.name] = measure(job, files) | {"machine": machine()}
             RESULTS.write_text(json.dumps({"jobs": list(measured.values())}, indent=1) + "\n")

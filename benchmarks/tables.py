@@ -12,7 +12,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
-NAMES = {"lightmine": "lightmine", "sentence_transformers": "sentence-transformers", "faiss": "FAISS"}
+NAMES = {
+    "lightmine": "lightmine",
+    "sentence_transformers": "sentence-transformers",
+    "faiss": "FAISS",
+    "lightmine_fp32": "lightmine",
+}
 
 
 def write() -> None:
@@ -50,8 +55,8 @@ def table(jobs: list[dict[str, Any]]) -> str:
         ours = job["results"][0]["seconds"]
         for result in job["results"]:
             name = result["contestant"]
-            ratio = "" if name == "lightmine" else f"**{result['seconds'] / ours:.1f} × faster**"
-            job_name = job["job"] if name == "lightmine" else ""
+            ratio = "" if name.startswith("lightmine") else f"**{result['seconds'] / ours:.1f} × faster**"
+            job_name = job["job"] if name.startswith("lightmine") else ""
             lines.append(
                 f"| {job_name} | {NAMES[name]} | {result['seconds']:.2f} | {ratio} "
                 f"| {result['peak_beyond_input'] / 2**20:,.0f} MiB | {same(result)} |"
@@ -61,7 +66,7 @@ def table(jobs: list[dict[str, Any]]) -> str:
 
 def same(result: dict[str, Any]) -> str:
     found = result["agreement"]
-    if result["contestant"] == "lightmine":
+    if result["contestant"].startswith("lightmine"):
         return f"{found['pairs']:,} pairs" if "pairs" in found else ""
     if "pairs" in found:
         return f"all but {found['missing']} pairs" if found["missing"] else "the same pairs"

@@ -145,7 +145,7 @@ def retrieve(
     else:
         found = _one_to_one(_ordered(_joined(forward, backward)), len(near.index), len(near.reverse.index))
     # In float64: NumPy would round the threshold to float32, and let in scores just under it.
-    return found if threshold is None else found[found.score.astype(np.float64) >= threshold]
+    return found if threshold is None else found[found.score.astype(np.float64) >= min(threshold, 10**300)]
 
 
 def _means(scores: NDArray[np.float32]) -> NDArray[np.float64]:

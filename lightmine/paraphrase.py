@@ -64,15 +64,15 @@ def mine_paraphrases(
     >>> list(pairs)
     [(0.800000011920929, 1, 2), (0.6000000238418579, 0, 2)]
     """
-    check_count("top_k", top_k)
-    check_count("max_pairs", max_pairs)
+    top_k, max_pairs = check_count("top_k", top_k), check_count("max_pairs", max_pairs)
     check_threshold(threshold)
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
     unit, _, budget = prepare(x, None, job)
     n = len(unit)
     # A list as long as the collection lists everything: no need to keep it.
     k = None if top_k is None or top_k >= n - 1 else top_k
-    floor = -math.inf if threshold is None else threshold
+    # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
+    floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
     rule = Rule(n, n, one_collection=True, k_left=k, k_right=k, floor=floor, max_pairs=max_pairs)
     if n < 2:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
@@ -83,6 +83,6 @@ def check_threshold(threshold: float | None) -> None:
     """Refuse a threshold that is not a number."""
     if threshold is None:
         return
-    real = isinstance(threshold, int | float | np.number) and not isinstance(threshold, bool)
-    if not real or math.isnan(threshold):
+    real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
+    if not real or math.isnan(min(threshold, 10**9)):
         raise ArgumentError(f"threshold must be a number, not {threshold!r}")

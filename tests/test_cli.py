@@ -154,6 +154,8 @@ bad = [
     (["paraphrase", "good.txt", "-o", "pairs.xls"], "pairs.xls: name it .tsv or .jsonl"),
     (["paraphrase", "good.txt", "-o", "folder.tsv"], "folder.tsv: is a directory; name a file in it"),
     (["paraphrase", "good.txt", "--memory-budget", "much"], "memory_budget: 'much' is not a size"),
+    (["paraphrase", "good.txt", "-o", "."], ".: name it .tsv or .jsonl"),
+    (["paraphrase", "gone.txt", "--threshold", "nan"], "threshold must be a number, not nan"),
     (["paraphrase", "good.txt", "--memory-budget", "1MiB"], "needs a memory_budget of"),
     (["info", "good.txt"], "good.txt: no such model"),
 ]
@@ -200,6 +202,22 @@ def test_wrong_usage_says_what_is_right(run, arguments, message):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert message in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_standard_output_is_one_line():
+    command = f"{sys.executable} -m lightmine paraphrase {QUESTIONS} > /dev/full"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "lightmine: standard output: cannot be written: No space left on device\n"
+
+
+def test_what_nobody_foresaw_is_one_line_too(run, monkeypatch):
+    monkeypatch.setattr("lightmine.cli.mining.mine_paraphrases", lambda *_, **__: 1 // 0)
+    status, out, err = run("paraphrase", QUESTIONS, "-q")
+    assert (status, out) == (2, "")
+    assert err.startswith("lightmine: unexpected ZeroDivisionError: ")
+    assert err.count("\n") == 1
 
 
 def test_debug_shows_the_traceback(monkeypatch):

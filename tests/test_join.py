@@ -59,6 +59,35 @@ def test_every_kernel_finds_the_neighbours_of_brute_force(kernel, k, seed):
     assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, one_collection=True)
 
 
+@pytest.mark.parametrize(("n", "m"), [(300, 10), (300, 63), (10, 300), (65, 64), (129, 31)])
+def test_sides_of_any_shape(n, m):
+    x, y = clustered(1, n, 16), clustered(2, m, 16)
+    near = neighbors(x, y, k=3, both=True, kernel="int8")
+    scores = dense(x, y)
+    assert near.index.tolist() == nearest(scores, 3)
+    assert near.reverse.index.tolist() == nearest(scores.T, 3)
+    rule = Rule(n, m, one_collection=False, floor=0.3)
+    found = join.join(x, y, rule, budget=1 << 28, job=join.Job(kernel="int8")).pairs
+    expected = [tuple(pair) for pair in np.argwhere(scores >= np.float32(0.3)).tolist()]
+    assert sorted(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
+
+
+def test_without_a_floor_every_coordinate_counts(monkeypatch):
+    depths = []
+    original = join.make_twins
+
+    def watched(x, y, vectors, *arguments, **options):
+        depths.append(len(vectors))
+        return original(x, y, vectors, *arguments, **options)
+
+    monkeypatch.setattr(join, "make_twins", watched)
+    x = clustered(3, 200, 24)
+    assert list(mine_paraphrases(x, max_pairs=9000, kernel="int8")) == paraphrases(
+        x, top_k=100, max_pairs=9000
+    )
+    assert depths == [24]
+
+
 def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
     x = clustered(1, 300, 16)
     expected = paraphrases(x, top_k=4, max_pairs=200)

@@ -87,7 +87,8 @@ def test_a_row_that_quantises_badly_spoils_only_the_last_tile(rng):
     x = rng.standard_normal((4000, 64))
     x[7] = np.eye(64)[3]
     kernel = kernel_of(unit_rows(x), None, 127, 64, columns=1000)
-    assert kernel.left.rows(np.arange(4000))[-1] == 7 or kernel.left.error[:3000].max() < 0.03
+    clipped = np.flatnonzero(kernel.left.error > 0.03)
+    assert (clipped >= 3000).all()
 
 
 def test_limits_of_minus_infinity_cut_nothing(rng):
@@ -120,11 +121,6 @@ def test_turned_coordinates_are_within_their_error(seed, d):
     true = x.astype(np.float64) @ orthogonal.T
     assert np.linalg.norm(turned - true, axis=1).max() <= twins.turn_error(d, p)
     assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= twins.turn_error(d, p)
-
-
-def test_this_processors_int8_product_was_proven():
-    assert products.proven_levels() in (127, 63, None)
-    assert products.int8_gain() > 0
 
 
 def test_a_product_that_saturates_is_found_out(monkeypatch):

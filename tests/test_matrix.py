@@ -14,6 +14,14 @@ def test_unit_rows_returns_the_callers_matrix_where_it_is_ready(rng):
     assert unit_rows(x) is x
 
 
+def test_unit_rows_of_unit_rows_are_the_same(rng):
+    x = rng.standard_normal((300, 16))
+    x *= (1 + rng.uniform(-2e-6, 2e-6, 300) / 1)[:, None] / np.linalg.norm(x, axis=1, keepdims=True)
+    for given_ in (x, x.astype(np.float32)):
+        once = unit_rows(given_)
+        assert unit_rows(once) is once
+
+
 def test_a_memory_mapped_matrix_is_not_copied(rng, tmp_path):
     np.save(tmp_path / "x.npy", unit_rows(rng.standard_normal((50, 8))))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")

@@ -89,6 +89,7 @@ def test_k_is_capped_and_empty_sides_are_empty_answers():
     x = np.eye(3)
     assert neighbors(x, k=10).index.shape == (3, 2)
     assert neighbors(x[:1], k=10).index.shape == (1, 0)
+    assert neighbors(x[:0], k=10).index.shape == (0, 0)
     near = neighbors(x, np.empty((0, 3)), k=4, both=True)
     assert near.index.shape == (3, 0)
     assert near.reverse.index.shape == (0, 0)
@@ -126,6 +127,7 @@ def test_ctrl_c_stops_the_workers(rng):
     ("arguments", "error", "message"),
     [
         (dict(k=0), ArgumentError, "k must be a whole number of at least 1, not 0"),
+        (dict(k=None), ArgumentError, "k must be a whole number of at least 1, not None"),
         (dict(k=2.5), ArgumentError, "k must be a whole number of at least 1, not 2.5"),
         (dict(threads=0), ArgumentError, "threads must be a whole number"),
         (dict(memory_budget="lots"), ArgumentError, "memory_budget: 'lots' is not a size"),

@@ -118,6 +118,27 @@ def test_where_nothing_can_be_written_the_error_comes_at_once(tmp_path):
         open_binary(str(tmp_path)).__enter__()
 
 
+def test_links_stay_links_and_pipes_are_written_to(tmp_path):
+    (tmp_path / "link.tsv").symlink_to("real.tsv")
+    with open_text(str(tmp_path / "link.tsv")) as stream:
+        stream.write("through")
+    assert (tmp_path / "real.tsv").read_text() == "through"
+    assert (tmp_path / "link.tsv").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with open_text(str(tmp_path / "pipe")) as stream:
+        stream.write("flow")
+    assert os.read(reader, 9) == b"flow"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_without_a_file_name_is_refused(path):
+    with pytest.raises(OutputError, match="is a directory; name a file in it"):
+        open_binary(path).__enter__()
+
+
 def test_a_full_disk_leaves_the_previous_output(tmp_path):
     path = tmp_path / "out.tsv"
     path.write_text("previous")

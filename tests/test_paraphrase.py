@@ -44,6 +44,13 @@ def test_the_threshold_is_inclusive():
     assert len(mine_paraphrases(x, threshold=math.nextafter(score, 2))) == 0
 
 
+def test_numpy_counts_and_huge_thresholds_are_numbers_too():
+    x = np.eye(3) + 0.1
+    assert len(mine_paraphrases(x, top_k=np.int8(1), max_pairs=np.int16(20_000))) == 2
+    assert len(mine_paraphrases(x, threshold=10**400)) == 0
+    assert len(mine_paraphrases(x, threshold=-1e300)) == 3
+
+
 def test_one_sentence_and_none_have_no_pairs():
     assert len(mine_paraphrases(np.ones((1, 3)))) == len(mine_paraphrases(np.empty((0, 3)))) == 0
 

@@ -40,10 +40,10 @@ def test_limits_follow_from_what_was_seen_and_never_exclude_the_answer(rng):
     values = np.round(rng.uniform(-1, 1, (n, n)), 1).astype(np.float32) + np.float32(0)
     left, right = np.triu_indices(n, 1)
     order = rng.permutation(len(left))
-    candidates = Candidates(Rule(n, n, True, k, k, max_pairs=best), capacity=10**6)
+    # So small a capacity that it selects after nearly every offer.
+    candidates = Candidates(Rule(n, n, True, k, k, max_pairs=best), capacity=n * k)
     for part in np.array_split(order, 30):
         candidates.offer(left[part], right[part], values[left[part], right[part]])
-        candidates._select()
     found = [(score, i, j) for score, i, j in candidates.answer().pairs]
     listed = set()
     for i in range(n):

@@ -13,11 +13,11 @@ def encode(*, texts, model):
 
 
 def paraphrase(*, x, **options):
-    def work():
-        pairs = lightmine.mine_paraphrases(x, **options)
-        return {"left": pairs.left, "right": pairs.right, "score": pairs.score}
+    return lambda: columns_of(lightmine.mine_paraphrases(x, **options))
 
-    return work
+
+def columns_of(pairs):
+    return {"left": pairs.left, "right": pairs.right, "score": pairs.score}
 
 
 def neighbors(*, x, k):

@@ -29,10 +29,6 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         status = cli.main(standalone_mode=False)
-    except LightmineError as error:
-        if debug:
-            raise
-        _fail(str(error))
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
@@ -44,11 +40,19 @@ def main() -> None:
         # Whoever read our output has had enough. Nothing more may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except MemoryError:
+    except Exception as error:
         if debug:
             raise
-        _fail("out of memory; lower --memory-budget or mine fewer sentences at a time")
+        _fail(_message(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, LightmineError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; lower --memory-budget or mine fewer sentences at a time"
+    return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows"
 
 
 def _fail(message: str) -> None:

@@ -13,14 +13,16 @@ from lightmine.cli.options import (
     Bar,
     encode_texts,
     mining_options,
+    note,
     one_stdin,
     output_format,
     read_distinct,
     write,
 )
 from lightmine.encoding.encoder import Encoder
+from lightmine.engine.tiles import parse_bytes
 from lightmine.margin import MARGINS
-from lightmine.paraphrase import mine_paraphrases
+from lightmine.paraphrase import check_threshold, mine_paraphrases
 from lightmine.texts.dedup import Distinct
 from lightmine.texts.output import open_text
 
@@ -64,6 +66,8 @@ def paraphrase(
       lightmine paraphrase examples/questions.txt --threshold 0.6 -o pairs.tsv
     """  # fmt: skip
     format_ = output_format(output, format_)
+    check_threshold(threshold)
+    parse_bytes(memory_budget)
     with open_text(output) as stream:
         texts = read_distinct(file, quiet=quiet)
         vectors = encode_texts(Encoder.load(model), texts.texts, file, threads=threads, quiet=quiet)
@@ -74,7 +78,8 @@ def paraphrase(
         columns: dict[str, Any] = {"score": pairs.score} | _side_by_side(
             ("left", texts, pairs.left), ("right", texts, pairs.right)
         )
-        write(stream, output, columns, format_=format_, quiet=quiet)
+        message = write(stream, output, columns, format_=format_)
+    note(message, quiet=quiet)
 
 
 @click.command()
@@ -121,6 +126,8 @@ def bitext(
     """  # fmt: skip
     one_stdin(source, target)
     format_ = output_format(output, format_)
+    check_threshold(threshold)
+    parse_bytes(memory_budget)
     with open_text(output) as stream:
         sides = [read_distinct(path, quiet=quiet) for path in (source, target)]
         encoder = Encoder.load(model)
@@ -135,7 +142,8 @@ def bitext(
         columns: dict[str, Any] = {"margin": pairs.score, "cosine": pairs.cosine} | _side_by_side(
             ("source", sides[0], pairs.left), ("target", sides[1], pairs.right)
         )
-        write(stream, output, columns, format_=format_, quiet=quiet)
+        message = write(stream, output, columns, format_=format_)
+    note(message, quiet=quiet)
 
 
 def _side_by_side(*sides: tuple[str, Distinct, NDArray[np.int64]]) -> dict[str, Any]:

@@ -130,17 +130,16 @@ def output_format(path: str, format_: str | None) -> str:
     return format_ or format_of(path)
 
 
-def write(stream: TextIO, path: str, columns: Columns, *, format_: str, quiet: bool) -> None:
-    """Write pairs to a stream opened for `path`; a terminal is shown the first of many."""
+def write(stream: TextIO, path: str, columns: Columns, *, format_: str) -> str:
+    """Write pairs to a stream opened for `path`; returns the note to make once they are there."""
     count = len(next(iter(columns.values())))
     shown = count
     if path == STDOUT and format_ == "table" and sys.stdout.isatty():
         shown = min(count, TERMINAL_ROWS)
     write_pairs(stream, {name: values[:shown] for name, values in columns.items()}, format=format_)
     if shown < count:
-        note(f"the first {shown} of {count:,} pairs; -o pairs.tsv writes them all", quiet=quiet)
-    else:
-        note(f"{count:,} pairs" + ("" if path == STDOUT else f" to {path}"), quiet=quiet)
+        return f"the first {shown} of {count:,} pairs; -o pairs.tsv writes them all"
+    return f"{count:,} pairs" + ("" if path == STDOUT else f" to {path}")
 
 
 def one_stdin(*paths: str) -> None:

@@ -105,9 +105,10 @@ class Encoder:
         """
         check_sentences(sentences)
         workers = default_threads() if threads is None else threads
-        if batch_tokens < 1 or workers < 1:
+        if not all(isinstance(count, int) and count >= 1 for count in (batch_tokens, workers)):
             raise ArgumentError(
-                f"batch_tokens and threads must be at least 1, not {batch_tokens} and {workers}"
+                "batch_tokens and threads must be whole numbers of at least 1, "
+                f"not {batch_tokens!r} and {workers!r}"
             )
         prompt = self.manifest.prompts.get(self.manifest.default_prompt or "", "")
         vectors = np.empty((len(sentences), self.manifest.dimension), np.float32)

@@ -45,3 +45,5 @@ def check_sentences(sentences: Sequence[str]) -> None:
         if not isinstance(sentence, str):
             kind = type(sentence).__name__
             raise TextError(f"sentences[{place}] is a {kind}, not a string; drop or convert it")
+        if not sentence.isascii() and any("\ud800" <= character <= "\udfff" for character in sentence):
+            raise TextError(f"sentences[{place}] holds half a surrogate pair, which is no character; mend it")

@@ -35,6 +35,9 @@ KERNELS = ("auto", "int8", "fp32")
 
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
+# The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
+# limits of their own (a hit costs about 200 times a comparison).
+FEW = 1 / 400
 # Survivors of a tile that are looked at together.
 SURVIVORS = 1 << 13
 
@@ -59,11 +62,13 @@ class Job:
             raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
 
 
-def check_count(name: str, value: int | None) -> None:
-    """Refuse a count that is not a positive whole number."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if value is not None and (not whole or value < 1):
+def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
+    """A count as a Python int; refuses what is not a positive whole number."""
+    if value is None and optional:
+        return None
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
 
 
 def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:
@@ -96,19 +101,21 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
 
     `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
     """
-    guess = guess_floor(x, rule, budget=budget, workers=job.threads or default_threads())
+    levels, plan = _plan(x, x if y is None else y, rule, budget, job)
+    guess = guess_floor(x, rule, budget=budget, workers=plan.workers)
     if guess is not None:
-        found = _join(x, y, dataclasses.replace(rule, floor=guess), budget, job)
+        found = _mine(x, y, dataclasses.replace(rule, floor=guess), levels, plan, job)
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
         # max_pairs of all. Fewer, and the guess was too high for this data: mine again without it.
         if len(found.pairs) == rule.max_pairs:
             return found
-    return _join(x, y, rule, budget, job)
+    return _mine(x, y, rule, levels, plan, job)
 
 
-def _join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, budget: int, job: Job) -> Listed:
+def _mine(
+    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, levels: int | None, plan: Plan, job: Job
+) -> Listed:
     right = x if y is None else y
-    levels, plan = _plan(x, right, rule, budget, job)
     candidates = Candidates(rule, capacity=plan.candidates)
     kernel = _kernel(x, y, rule, candidates, levels, plan)
     work = _Work(x, right, kernel, candidates, plan)
@@ -166,7 +173,8 @@ def _kernel(
     if not plan.twins or (levels is None and orders):
         return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
     vectors = basis(x, y)
-    depth = d if orders else choose_depth(x, right, rule, float(rule.floor), vectors, levels)
+    # Without a floor a sample cannot tell how much a depth would let through.
+    depth = d if rule.floor == -np.inf else choose_depth(x, right, rule, float(rule.floor), vectors, levels)
     if levels is None and depth > 0.75 * d:
         return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
     twins, unit = make_twins(
@@ -192,7 +200,7 @@ class _Miner:
 
     def __init__(self, work: _Work) -> None:
         self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
-        size = work.plan.rows * work.plan.columns
+        size = work.plan.size
         self.scorer = work.kernel.scorer(size)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
@@ -202,7 +210,7 @@ class _Miner:
         raw = self.scorer.scores(rows, columns)
         hits = np.flatnonzero(self._flags(raw, rows, columns))
         for start in range(0, len(hits), SURVIVORS):
-            self._offer(hits[start : start + SURVIVORS], rows, columns)
+            self._offer(raw, hits[start : start + SURVIVORS], rows, columns)
         with self.work.lock:
             self.work.done += raw.size
 
@@ -212,23 +220,25 @@ class _Miner:
         flags = self.flags[: raw.size].reshape(raw.shape)
         left = None if limits.left is None else limits.left[kernel.left.rows(rows)]
         right = None if limits.right is None else limits.right[kernel.right.rows(columns)]
-        lowest = min((float(side.min()) for side in (left, right) if side is not None), default=-np.inf)
-        if lowest <= limits.floor:
-            # The floor alone rejects nearly all; what is left is judged pair by pair.
-            np.greater_equal(raw, kernel.floor_cut(float(limits.floor), rows, columns), out=flags)
-            return flags
-        other = self.other[: raw.size].reshape(raw.shape)
         if left is not None:
-            cuts = kernel.row_cuts(np.maximum(left, limits.floor), rows, columns)
-            np.greater_equal(raw, cuts, out=flags)
+            left = np.maximum(left, limits.floor)
         if right is not None:
-            cuts = kernel.column_cuts(np.maximum(right, limits.floor), rows, columns)
-            np.greater_equal(raw, cuts, out=flags if left is None else other)
-        if left is not None and right is not None:
+            right = np.maximum(right, limits.floor)
+        # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
+        # judged pair by pair.
+        lowest = min((float(side.min()) for side in (left, right) if side is not None), default=limits.floor)
+        np.greater_equal(raw, kernel.floor_cut(float(lowest), rows, columns), out=flags)
+        if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
+            return flags
+        if left is not None:
+            np.greater_equal(raw, kernel.row_cuts(left, rows, columns), out=flags)
+        if right is not None:
+            other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
+            np.greater_equal(raw, kernel.column_cuts(right, rows, columns), out=other)
             flags |= other
         return flags
 
-    def _offer(self, hits: Places, rows: slice, columns: slice) -> None:
+    def _offer(self, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
         work = self.work
         left, right = np.divmod(hits, columns.stop - columns.start)
@@ -236,8 +246,11 @@ class _Miner:
         right += columns.start
         if work.plan.upper and columns.start < rows.stop:
             upper = left < right
-            left, right = left[upper], right[upper]
+            left, right, hits = left[upper], right[upper], hits[upper]
+        bounds = self.kernel.upper(raw.ravel()[hits], left, right)
         left, right = self.kernel.left.rows(left), self.kernel.right.rows(right)
+        admitted = self.limits.admit(left, right, bounds)
+        left, right = left[admitted], right[admitted]
         if work.plan.upper:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.engine.matrix import product_error
 from lightmine.engine.products import ZERO_POINT, Fp32Product, Int8Product, Raw
 from lightmine.engine.twins import Places, Twin
 
@@ -63,9 +64,8 @@ class Kernel:
         # The one score's own rounding, and its accumulation's in float64, with room to spare.
         self.rounding = 2.0**-23
         if not self.integer:
-            error = depth * 2.0**-24
             # No twin is longer than 1 + 1e-6 and its error, which is far under this hundredth.
-            self.rounding += 1.02 * error / (1 - error)
+            self.rounding += 1.02 * product_error(depth)
         largest = [float(twin.error.max(initial=0)) for twin in (left, right)]
         self._largest_errors = largest[0] * largest[1]
         self._largest: dict[tuple[bool, int, int], Norms] = {}
@@ -78,7 +78,7 @@ class Kernel:
         """How far ``unit * raw`` can be from the true score of any pair of a tile."""
         return float(self._slack(self._most(False, rows), self._most(True, columns)))
 
-    def floor_cut(self, limit: float | Scores, rows: slice, columns: slice) -> Any:
+    def floor_cut(self, limit: float, rows: slice, columns: slice) -> Any:
         """One cut for a whole tile."""
         return self._cut(np.array(limit - self.slack(rows, columns)))[()]
 
@@ -94,12 +94,6 @@ class Kernel:
         """Upper bounds of the true scores of single pairs, their places given."""
         bounds: Bounds = raw * self.unit + self._slack(_norms(self.left, left), _norms(self.right, right))
         return bounds
-
-    def lower(self, raw: Raw, rows: slice, columns: slice) -> Scores:
-        """Scores that pairs of a tile are certain to have, by their raw scores."""
-        bounds = raw * self.unit - self.slack(rows, columns)
-        certain: Scores = np.nextafter(bounds.astype(np.float32), np.float32(-np.inf))
-        return certain
 
     def _slack(self, a: Norms, b: Norms) -> Any:
         """The formula of the class, for numbers and arrays alike; float64."""
@@ -165,6 +159,7 @@ class Int8Scorer:
             block, start = divmod(rows.start, self._columns)
             part = self._left[block][:, start : start + rows.stop - rows.start]
             # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+            assert part.shape[1] == rows.stop - rows.start, "rows of a tile span two blocks"
             self._operand = np.ascontiguousarray(part.T).view(np.uint8) ^ np.uint8(ZERO_POINT)
             self._rows = rows
         return self._product(self._operand, self._right[columns.start // self._columns])

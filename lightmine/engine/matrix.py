@@ -52,7 +52,9 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     unit = np.empty(x.shape, np.float32)
     for rows in _blocks(x):
         wide, norms = _norms(x[rows], rows.start, name)
-        norms[_are_unit(norms)] = 1.0
+        if x.dtype == np.float32:
+            # As `is_unit` would have it: a row that is ready stays as it is, whatever stands beside it.
+            norms[_are_unit(norms)] = 1.0
         np.divide(wide, norms[:, None], out=unit[rows], casting="same_kind")
     return unit
 
@@ -163,5 +165,13 @@ def rough_scores(
     for start in range(0, len(left), step):
         pairs = slice(start, start + step)
         scores[pairs] = np.vecdot(x[left[pairs]], y[right[pairs]])
-    error = x.shape[1] * 2.0**-24
-    return scores, error / (1 - error) * (1 + 3e-6) + 2.0**-22
+    return scores, product_error(x.shape[1]) * (1 + 3e-6) + 2.0**-22
+
+
+def product_error(terms: int) -> float:
+    """How far float32 can be from a dot product of so many terms, as a share of the norms' product.
+
+    n·u/(1 - n·u) with u = 2^-24, whatever the order of the sum, fused or not: Higham 2002, Accuracy and
+    Stability of Numerical Algorithms, section 3.1, and Cauchy and Schwarz.
+    """
+    return terms * 2.0**-24 / (1 - terms * 2.0**-24)

@@ -74,14 +74,14 @@ def neighbors(
     >>> near.index.ravel(), near.score.ravel()
     (array([2, 2, 0]), array([0.70710677, 0.70710677, 0.70710677], dtype=float32))
     """
-    check_count("k", k)
+    k = check_count("k", k, optional=False) or 1
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
     x, y, budget = prepare(x, y, job)
     n, m = len(x), len(x if y is None else y)
     if y is None:
-        rule = Rule(n, n, one_collection=True, k_left=min(k, n - 1) or None)
-        if not rule.k_left:
+        if n < 2:
             return _empty(n)
+        rule = Rule(n, n, one_collection=True, k_left=min(k, n - 1))
         found = join(x, None, rule, budget=budget, job=job)
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],

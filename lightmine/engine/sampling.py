@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lightmine.engine import pool
 from lightmine.engine.kernels import Kernel, Scorer, Scores
-from lightmine.engine.matrix import FloatMatrix
+from lightmine.engine.matrix import FloatMatrix, product_error
 from lightmine.engine.products import Fp32Product, Int8Product, least_seconds
 from lightmine.engine.tiles import COLUMNS, ROWS
 from lightmine.engine.topk import Candidates, Rule, top_k
@@ -26,8 +26,8 @@ from lightmine.engine.twins import BASIS_ROWS, Places, itself
 # whose nearness likely partners are found.
 PARTNERS, PIVOTS = 768, 256
 # Rows whose lists stand for everybody's when a floor is guessed.
-GUESS_ROWS = 512
-# Pairs that a sample of pairs should find over a quantile, and the most rows a side that it may take.
+GUESS_ROWS = 256
+# Pairs that a sample should find over the floor that is guessed, and the most rows a side that it may take.
 HITS, LARGEST_SIDE = 400, 4096
 # A survivor's way through index, bound and float32 score, in seconds (measured: 0.3 to 0.5 microseconds).
 SURVIVOR_SECONDS = 0.4e-6
@@ -44,21 +44,55 @@ class Order:
 def guess_floor(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> float | None:
     """A score that somewhat more pairs than `max_pairs` should reach and be listed; one collection.
 
-    The lists of some rows are found among all, and stand for everybody's. The caller mines with the
-    guess as the floor and, should the answer come out short, again without. None where there is nothing
-    to gain, or the sample would be too small to go by.
+    A sample of pairs tells how many reach a score, the lists of some rows among all what share of
+    those is listed. The caller mines with the guess as the floor and, should the answer come out short,
+    again without. None where there is nothing to gain, or the sample is too small to go by.
     """
     pairs = rule.n * (rule.n - 1) / 2
-    small = rule.n < 4 * GUESS_ROWS or rule.max_pairs is None or 16 * rule.max_pairs > pairs
-    if small or not rule.one_collection or rule.max_pairs is None:
+    if not rule.one_collection or rule.max_pairs is None:
         return None
-    low = _quantile(x, 32 * rule.max_pairs / pairs, budget)
-    if low is None:
+    if rule.n < 4 * GUESS_ROWS or 16 * rule.max_pairs > pairs:
         return None
-    step = rule.n // GUESS_ROWS
+    scores, share = _best_of_sample(x, 32 * rule.max_pairs / pairs, budget)
+    if len(scores) < 30:
+        return None
+    listed, every = _lists_of_sample(x, float(scores[-1]), rule.k_left or rule.n, budget, workers)
+    if not len(every):
+        return None
+    # At each score: the pairs that reach it, and the share of them that the sampled rows list.
+    reach = pairs * share * np.arange(1, len(scores) + 1) / len(scores)
+    rank = np.searchsorted(-every, -scores, side="right")
+    kept = np.searchsorted(-listed, -scores, side="right") / np.maximum(rank, 1)
+    # Listings are counted as the selection counts them, two for a pair; and room for the sample's luck.
+    luck = 1.1 + 3 / np.sqrt(np.arange(1, len(scores) + 1))
+    enough = np.flatnonzero((rank >= 16) & (reach * kept >= luck * rule.max_pairs))
+    if not len(enough):
+        return None
+    guess = float(scores[enough[0]])
+    return guess if guess > rule.floor else None
+
+
+def _best_of_sample(x: FloatMatrix, share: float, budget: int) -> tuple[Scores, float]:
+    """The best scores of a sample of pairs, best first, and what share of its pairs they are."""
+    side = min(math.ceil(math.sqrt(32 * HITS / share)), LARGEST_SIDE, len(x) // 2, math.isqrt(budget // 64))
+    count = math.ceil(share * side * side)
+    step = len(x) // side
+    # Two samples without a row in common: no row meets itself.
+    rows, others = x[::step][:side], x[step // 2 :: step][:side]
+    scores = Fp32Product(size=side * side)(np.ascontiguousarray(rows), np.ascontiguousarray(others)).ravel()
+    scores.partition(len(scores) - count)
+    best: Scores = -np.sort(-scores[len(scores) - count :].astype(np.float32))
+    return best, count / (side * side)
+
+
+def _lists_of_sample(x: FloatMatrix, low: float, k: int, budget: int, workers: int) -> tuple[Scores, Scores]:
+    """Scores from `low` up that some rows list, and all that they have, best first; none if too many."""
+    step = len(x) // GUESS_ROWS
     sample = np.ascontiguousarray(x[::step][:GUESS_ROWS])
     found: list[tuple[Places, Scores]] = []
     kernel = Kernel(itself(sample), itself(x), unit=1.0, depth=x.shape[1], columns=COLUMNS)
+    # Far more than a sample should have: equal scores without end, which no floor can part.
+    most, overflow = budget // 256, threading.Event()
 
     def look(scorer: Scorer, columns: slice) -> None:
         raw = scorer.scores(slice(0, len(sample)), columns).ravel()
@@ -71,35 +105,13 @@ def guess_floor(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> flo
         other = row * step != column + columns.start
         found.append((row[other], raw[hits[other]].astype(np.float32)))
 
-    # Far more hits than a sample should have: equal scores without end, which no floor can part.
-    most, overflow = budget // 1024, threading.Event()
-    strips = [slice(start, min(start + COLUMNS, rule.n)) for start in range(0, rule.n, COLUMNS)]
+    strips = [slice(start, min(start + COLUMNS, len(x))) for start in range(0, len(x), COLUMNS)]
     pool.run(strips, look, lambda: kernel.scorer(len(sample) * COLUMNS), workers=workers)
-    if overflow.is_set() or not found:
-        return None
+    if overflow.is_set():
+        return np.empty(0, np.float32), np.empty(0, np.float32)
     rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-    listed = scores[top_k(rows, np.arange(len(rows)), scores, rule.k_left or rule.n)]
-    # Two listings for a pair at the most, as in the selection; and room for the sample's luck.
-    wanted = 2 * rule.max_pairs * len(sample) / rule.n
-    rank = math.ceil(1.1 * wanted + 4 * math.sqrt(wanted))
-    if wanted < 16 or rank > len(listed):
-        return None
-    guess = float(np.partition(listed, len(listed) - rank)[len(listed) - rank])
-    return guess if guess > rule.floor else None
-
-
-def _quantile(x: FloatMatrix, share: float, budget: int) -> float | None:
-    """About the score that this share of all pairs reaches."""
-    side = min(math.ceil(math.sqrt(HITS / share)), LARGEST_SIDE, len(x) // 2, math.isqrt(budget // 64))
-    rank = math.ceil(share * side * side)
-    if rank < 30:
-        return None
-    step = len(x) // side
-    # Two samples without a row in common: no row meets itself.
-    rows, others = x[::step][:side], x[step // 2 :: step][:side]
-    scores = Fp32Product(size=side * side)(np.ascontiguousarray(rows), np.ascontiguousarray(others)).ravel()
-    scores.partition(len(scores) - rank)
-    return float(scores[len(scores) - rank])
+    listed = scores[top_k(rows, np.arange(len(rows)), scores, k)]
+    return -np.sort(-listed), -np.sort(-scores)
 
 
 def similar_order(x: FloatMatrix, y: FloatMatrix | None, *, workers: int) -> tuple[Order, Order]:
@@ -163,7 +175,7 @@ def _seed(
         return
     window = min(window, len(partners))
     block = ROWS
-    slack = Kernel(itself(rows[:1]), itself(rows[:1]), unit=1.0, depth=rows.shape[1], columns=1).rounding
+    slack = np.float32(1.1 * product_error(rows.shape[1]) + 2.0**-22)
 
     def seed(product: Fp32Product, top: int) -> None:
         own = order.places[top : top + block]
@@ -175,7 +187,7 @@ def _seed(
         start = min(max(0, middle - window // 2), len(partners) - window)
         raw = product(rows[own], partners[near.places[start : start + window]])
         raw.partition(window - wanted, axis=1)
-        limits[own] = raw[:, window - wanted] - np.float32(2 * slack)
+        limits[own] = raw[:, window - wanted] - slack
 
     tops = range(0, len(rows), block)
     pool.run(tops, seed, lambda: Fp32Product(size=block * window), workers=workers)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 from lightmine.errors import ArgumentError, BudgetError
 
-# A tile of scores that stays in a core's second-level cache is compared three times sooner than one
-# that does not (measured at 256 x 1,024 four-byte scores: 60 against 190 ps a score).
-ROWS, COLUMNS = 256, 1024
+# Tiles of 2 MB of scores: of five shapes tried on two cores with 1 MB of second-level cache each, 256 to
+# 1,024 rows by 512 to 2,048 columns, the larger were some 10 % sooner than the smaller.
+ROWS, COLUMNS = 512, 1024
 # What a worker holds for each score of a tile when every one of them survives: the score, two flags,
 # a flat index.
 BYTES_PER_SCORE = 4 + 1 + 1 + 8
@@ -63,6 +63,11 @@ class Plan:
                     slice(start, min(start + self.columns, self.m)),
                 )
 
+    @property
+    def size(self) -> int:
+        """The most scores that a tile holds."""
+        return min(self.rows, self.n) * min(self.columns, self.m)
+
     def pairs(self) -> int:
         """How many scores the tiles hold in all: the unit of progress."""
         return sum((r.stop - r.start) * (c.stop - c.start) for r, c in self.tiles())
@@ -105,12 +110,16 @@ def plan_tiles(
     Examples
     --------
     >>> plan = plan_tiles(1000, 1000, upper=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0)
-    >>> plan.rows, plan.columns
-    (256, 1000)
+    >>> plan.rows, plan.columns, plan.size
+    (512, 1024, 512000)
     """
-    for shrink in range(9):
-        rows, columns = min(n, max(1, ROWS >> shrink)), min(m, max(1, COLUMNS >> shrink))
-        tile = rows * columns
+    # First smaller tiles, then fewer workers.
+    for shrink in range(9 + workers.bit_length()):
+        workers = max(1, workers >> 1) if shrink > 8 else workers
+        # Whole multiples of each other whatever n and m are: twins are made in blocks of `columns`.
+        rows, columns = (max(1, size >> min(shrink, 8)) for size in (ROWS, COLUMNS))
+        tile = min(n, rows) * min(m, columns)
+        workers = max(1, min(workers, -(-n // rows) * -(-m // columns)))
         working = fixed + workers * (per_worker + tile * BYTES_PER_SCORE)
         # Room for what is kept and for as much again, or a tile of each worker, that has yet to be judged.
         least = kept + max(workers * tile, 4096)

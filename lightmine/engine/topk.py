@@ -2,7 +2,8 @@
 
 A `Rule` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
 throws out those that the rule cannot keep any more and raises the limits under which workers need
-not propose pairs at all. Limits are always sound: they only follow from pairs that were seen.
+not propose pairs at all. Limits only follow from pairs that were seen (but for a floor that is guessed,
+which `join` checks).
 """
 
 from __future__ import annotations
@@ -125,51 +126,66 @@ class Candidates:
         left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
         self.limits = Limits(floor, left, left if rule.one_collection else right)
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._selecting = False
         self._parts: list[Pairs] = []
         self._count = 0
         self._settled = 0
 
-    def raise_limits(self, side: str, rows: slice, limits: Scores) -> None:
-        """Take limits found some other way (each row has k partners that score at least this)."""
-        array = self.limits.left if side == "left" else self.limits.right
-        if array is not None:
-            np.maximum(array[rows], limits, out=array[rows])
-
     def offer(self, left: Indices, right: Indices, scores: Scores) -> None:
-        """Add scored pairs; select when enough have come since the last time."""
+        """Add scored pairs; select when enough have come since the last time.
+
+        Selecting goes on beside the other workers, who may add but not select meanwhile. What it drops
+        and the limits it raises follow from the pairs that it was given, whatever else has come.
+        """
         admitted = self.limits.admit(left, right, scores)
         left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
-        pairs = Pairs(left, right, scores[admitted])
-        with self._lock:
-            self._parts.append(pairs)
-            self._count += len(pairs)
-            # Selecting costs as much as is held: wait for half as much again, and not past the capacity.
-            due = max(1 << 16, self._settled + self._settled // 2)
-            if self.rule.bounded() and self._count > min(due, self.capacity):
-                self._select()
-            if self._count > self.capacity:
+        with self._changed:
+            self._parts.append(Pairs(left, right, scores[admitted]))
+            self._count += len(left)
+        while taken := self._take():
+            kept = None
+            try:
+                kept = self._selected(_concatenate(taken)).pairs
+            finally:
+                with self._changed:
+                    self._selecting = False
+                    self._parts.append(_concatenate(taken) if kept is None else kept)
+                    self._settled = len(self._parts[-1])
+                    self._count = sum(map(len, self._parts))
+                    self._changed.notify_all()
+
+    def _take(self) -> list[Pairs]:
+        """The pairs to select from, if it is time and nobody else does; waits where there is no room."""
+        with self._changed:
+            while self._selecting and self._count > self.capacity:
+                self._changed.wait()
+            if not self.rule.bounded() and self._count > self.capacity:
                 raise BudgetError(
                     f"over {self.capacity:,} pairs qualify, more than the memory_budget holds; "
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
+            # Selecting costs as much as is held: wait for half as much again, and not past the capacity.
+            due = max(1 << 16, self._settled + self._settled // 2)
+            if self._selecting or not self.rule.bounded() or self._count <= min(due, self.capacity):
+                return []
+            self._selecting = True
+            taken, self._parts = self._parts, []
+            return taken
 
     def answer(self) -> Listed:
         """The pairs that the rule keeps, in the one order."""
-        kept = self._select()
+        kept = self._selected(_concatenate(self._parts))
         order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
         best = kept[order[: self.rule.max_pairs]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
         return Listed(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
-    def _select(self) -> Listed:
-        """Drop what the rule cannot keep any more and raise the limits; returns what is left."""
-        kept = self._listed(_concatenate(self._parts))
+    def _selected(self, pairs: Pairs) -> Listed:
+        """Drop what the rule cannot keep any more, and raise the limits."""
+        kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
-        if self.rule.max_pairs is not None:
-            kept = self._best(kept, self.rule.max_pairs)
-        self._parts, self._count, self._settled = [kept.pairs], len(kept.pairs), len(kept.pairs)
-        return kept
+        return kept if self.rule.max_pairs is None else self._best(kept, self.rule.max_pairs)
 
     def _listed(self, pairs: Pairs) -> Listed:
         """Which pairs are in the list of their left row, and of their right row."""

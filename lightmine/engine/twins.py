@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine import pool
-from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix
+from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
 from lightmine.engine.products import Fp32Product, Raw
 
 # Rows that the basis is taken from; any orthogonal basis is right, a good one only rejects more.
@@ -89,8 +89,7 @@ def turn_error(d: int, p: int) -> float:
     turns a row by at most u·√p; its departure from orthogonality before that, some 1e-14, is far inside
     the hundredth that is added.
     """
-    unit = 2.0**-24
-    return float(1.01 * np.sqrt(p) * (d + 4) * unit / (1 - (d + 4) * unit))
+    return float(1.01 * np.sqrt(p) * product_error(d + 4))
 
 
 @dataclasses.dataclass(frozen=True)

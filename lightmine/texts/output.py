@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO, cast
 
 from lightmine.errors import OutputError
 
@@ -20,36 +20,54 @@ STDOUT = "-"
 def open_binary(path: str) -> Iterator[BinaryIO]:
     """A file that appears at `path` when the block ends well, and not at all otherwise.
 
-    It is written beside `path` and renamed. Opening it fails at once where it could not be written.
-    ``.gz`` is compressed, the same input giving the same bytes; ``-`` is standard output.
+    It is written beside its place and renamed; a link stays a link, and what is no regular file (a pipe,
+    a device) is written to directly. Opening fails at once where nothing could be written. ``.gz`` is
+    compressed, the same input giving the same bytes; ``-`` is standard output.
 
     Raises
     ------
     OutputError
     """
-    if path == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    target = Path(os.path.realpath(path))
     try:
-        if target.is_dir():
-            raise OutputError(f"{path}: is a directory; name a file in it")
-        with beside.open("wb") as file, contextlib.ExitStack() as stack:
-            compressed = path.endswith(".gz")
-            stream: Any = (
-                stack.enter_context(gzip.GzipFile("", "wb", 6, file, mtime=0)) if compressed else file
-            )
-            yield stream
-        beside.replace(target)
-    except OutputError:
+        if path == STDOUT:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        elif not path or target.is_dir():
+            raise OutputError(f"{path or 'an empty name'}: is a directory; name a file in it")
+        elif target.exists() and not target.is_file():
+            with target.open("wb") as device, _compressed(device, path) as stream:
+                yield stream
+        else:
+            with _beside(target) as file, _compressed(file, path) as stream:
+                yield stream
+    except (OutputError, BrokenPipeError):
         raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
+        name = "standard output" if path == STDOUT else path
+        raise OutputError(f"{name}: cannot be written: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _beside(target: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the target's place at the end."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            yield file
+        beside.replace(target)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
+
+
+@contextlib.contextmanager
+def _compressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
+    if not path.endswith(".gz"):
+        yield file
+        return
+    with gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:
+        yield cast(BinaryIO, stream)
 
 
 @contextlib.contextmanager
