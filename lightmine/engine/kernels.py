@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lightmine.engine.matrix import product_error
 from lightmine.engine.products import ZERO_POINT, Fp32Product, Int8Product, Raw
+from lightmine.engine.tiles import BAND
 from lightmine.engine.twins import Places, Twin
 
 Scores = NDArray[np.float32]
@@ -27,35 +28,36 @@ Norms = tuple[Any, Any]
 class Kernel:
     """Products of two twins as certified bounds of true scores.
 
-    By the derivation in `twins`, a pair's true score is within ``slack`` of ``unit * raw``:
+        By the derivation in `twins`, a pair's true score is within ``slack`` of ``unit * raw``:
 
-        slack = (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖ + rounding
+            slack = (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖ + rounding
 
-    The int8 product is exact. The float32 product of p terms in any order, fused or not, is within
-    p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
-    Algorithms, section 3.1, and Cauchy and Schwarz); underflow adds less than 1e-35.
+        The int8 product is exact. The float32 product of p terms in any order, fused or not, is within
+        p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
+        Algorithms, section 3.1, and Cauchy and Schwarz); underflow adds less than 1e-35.
 
-    Parameters
-    ----------
-    left, right : Twin
-    unit : float
-        Score of one raw unit.
-    depth : int
-        Coordinates p that are multiplied.
-    columns : int
-        Width of the tiles that int8 blocks were made for.
+        Parameters
+        ----------
+        left, right : Twin
+        unit : float
+            Score of one raw unit.
+        depth : int
+            Coordinates p that are multiplied.
+        columns : int
+            Width of the tiles that int8 blocks were made for.
 
-    Examples
-    --------
-    >>> from lightmine.engine.matrix import unit_rows
-    >>> from lightmine.engine.twins import itself
-    >>> x = itself(unit_rows([[1, 0], [1, 1]]))
-    >>> kernel = Kernel(x, x, unit=1.0, depth=2, columns=2)
-    >>> kernel.scorer(4).scores(slice(0, 2), slice(0, 2)).round(4)
-    array([[1.    , 0.7071],
-           [0.7071, 1.    ]], dtype=float32)
-    >>> bool(0 < kernel.slack(slice(0, 2), slice(0, 2)) < 1e-6)
-    True
+        Examples
+        --------
+        >>> from lightmine.engine.matrix import unit_rows
+        >>> from lightmine.engine.tiles import BAND
+    from lightmine.engine.twins import itself
+        >>> x = itself(unit_rows([[1, 0], [1, 1]]))
+        >>> kernel = Kernel(x, x, unit=1.0, depth=2, columns=2)
+        >>> kernel.scorer(4).scores(slice(0, 2), slice(0, 2)).round(4)
+        array([[1.    , 0.7071],
+               [0.7071, 1.    ]], dtype=float32)
+        >>> bool(0 < kernel.slack(slice(0, 2), slice(0, 2)) < 1e-6)
+        True
     """
 
     def __init__(self, left: Twin, right: Twin, *, unit: float, depth: int, columns: int) -> None:
@@ -150,16 +152,16 @@ class Int8Scorer:
     def __init__(self, kernel: Kernel, size: int) -> None:
         self._left, self._right, self._columns = kernel.left.blocks, kernel.right.blocks, kernel.columns
         self._product = Int8Product(size=size)
-        self._rows = slice(0, 0)
-        self._operand = np.empty((0, kernel.depth), np.uint8)
+        self._operands: dict[int, NDArray[np.uint8]] = {}
 
     def scores(self, rows: slice, columns: slice) -> Raw:
         """See `Scorer`; `columns` is a whole block, `rows` lie within one."""
-        if rows != self._rows:
+        if rows.start not in self._operands:
             block, start = divmod(rows.start, self._columns)
             part = self._left[block][:, start : start + rows.stop - rows.start]
-            # As unsigned numbers with a zero point: the same bits with the sign bit turned.
             assert part.shape[1] == rows.stop - rows.start, "rows of a tile span two blocks"
-            self._operand = np.ascontiguousarray(part.T).view(np.uint8) ^ np.uint8(ZERO_POINT)
-            self._rows = rows
-        return self._product(self._operand, self._right[columns.start // self._columns])
+            if len(self._operands) >= BAND:
+                self._operands.clear()
+            # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+            self._operands[rows.start] = np.ascontiguousarray(part.T).view(np.uint8) ^ np.uint8(ZERO_POINT)
+        return self._product(self._operands[rows.start], self._right[columns.start // self._columns])

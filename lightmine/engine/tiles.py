@@ -14,6 +14,8 @@ from lightmine.errors import ArgumentError, BudgetError
 # Tiles of 2 MB of scores: of five shapes tried on two cores with 1 MB of second-level cache each, 256 to
 # 1,024 rows by 512 to 2,048 columns, the larger were some 10 % sooner than the smaller.
 ROWS, COLUMNS = 512, 1024
+# Row blocks that meet the same columns one after the other.
+BAND = 4
 # What a worker holds for each score of a tile when every one of them survives: the score, two flags,
 # a flat index.
 BYTES_PER_SCORE = 4 + 1 + 1 + 8
@@ -46,7 +48,9 @@ class Plan:
     twins: bool = False
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
-        """Every tile once, row blocks from the top, each from left to right.
+        """Every tile once, in bands of some row blocks, each band from left to right.
+
+        Within a band the same columns come back while they are still in a cache.
 
         Examples
         --------
@@ -54,14 +58,14 @@ class Plan:
         >>> [(r.start, r.stop, c.start, c.stop) for r, c in plan.tiles()]
         [(0, 2, 0, 3), (0, 2, 3, 5), (2, 4, 3, 5)]
         """
-        # The last row of one collection has no partner to its right.
-        for top in range(0, self.n - self.upper, self.rows):
-            first = (top + 1) // self.columns * self.columns if self.upper else 0
-            for start in range(first, self.m, self.columns):
-                yield (
-                    slice(top, min(top + self.rows, self.n)),
-                    slice(start, min(start + self.columns, self.m)),
-                )
+        band = BAND * self.rows
+        for first in range(0, self.n, band):
+            for start in range(0, self.m, self.columns):
+                columns = slice(start, min(start + self.columns, self.m))
+                for top in range(first, min(first + band, self.n), self.rows):
+                    # Of one collection, only tiles that hold a pair with its left row before its right.
+                    if not self.upper or top + 1 < columns.stop:
+                        yield slice(top, min(top + self.rows, self.n)), columns
 
     @property
     def size(self) -> int:
