@@ -166,10 +166,12 @@ def _kernel(
     right = x if y is None else y
     d = x.shape[1]
     orders = None
-    if rule.floor == -np.inf and (rule.k_left or rule.k_right) and plan.twins:
-        # Nothing but the rows' own limits rejects: raise them first, by rows that are likely to be near.
+    if (rule.k_left or rule.k_right) and plan.twins:
+        # Raise the rows' own limits first, by rows that are likely to be near.
         orders = similar_order(x, y, workers=plan.workers)
         seed_limits(x, right, rule, candidates, orders, plan.workers)
+    if rule.floor > -np.inf:
+        orders = None
     if not plan.twins or (levels is None and orders):
         return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
     vectors = basis(x, y)

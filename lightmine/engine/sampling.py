@@ -63,9 +63,11 @@ def guess_floor(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> flo
     reach = pairs * share * np.arange(1, len(scores) + 1) / len(scores)
     rank = np.searchsorted(-every, -scores, side="right")
     kept = np.searchsorted(-listed, -scores, side="right") / np.maximum(rank, 1)
-    # Listings are counted as the selection counts them, two for a pair; and room for the sample's luck.
+    # A pair needs one end to list it. Were ends independent, 1 - (1 - kept)² of the pairs were listed; were
+    # they alike, kept; crowded rows meet each other more often than chance: halfway. Room for luck.
+    either = (kept + 1 - (1 - kept) ** 2) / 2
     luck = 1.1 + 3 / np.sqrt(np.arange(1, len(scores) + 1))
-    enough = np.flatnonzero((rank >= 16) & (reach * kept >= luck * rule.max_pairs))
+    enough = np.flatnonzero((rank >= 16) & (reach * either >= luck * rule.max_pairs))
     if not len(enough):
         return None
     guess = float(scores[enough[0]])

@@ -165,8 +165,8 @@ class Candidates:
                     f"over {self.capacity:,} pairs qualify, more than the memory_budget holds; "
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
-            # Selecting costs as much as is held: wait for half as much again, and not past the capacity.
-            due = max(1 << 16, self._settled + self._settled // 2)
+            # Selecting costs as much as is held: wait for as much again, and not past the capacity.
+            due = max(1 << 17, 2 * self._settled)
             if self._selecting or not self.rule.bounded() or self._count <= min(due, self.capacity):
                 return []
             self._selecting = True

@@ -1,0 +1,134 @@
+"""Where the engine's time goes, and how near it is to the product alone.
+
+    python -m benchmarks.profile [--work FOLDER] [--rows 100000]
+
+Thread-seconds of each part of a job, pairs a second, and the product's rate beside the best rate that
+the same product reaches in the same run with nothing else to do. Writes benchmarks/results/profile.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lightmine
+from benchmarks.run import machine
+from lightmine.engine import join, kernels, pool, products, tiles, topk
+
+RESULTS = Path(__file__).parent / "results" / "profile.json"
+
+# Name of the part, where the function stands, and what it is called there.
+PARTS = [
+    ("guess the floor", join, "guess_floor"),
+    ("order, seeds, twins", join, "_kernel"),
+    ("product", kernels.Int8Scorer, "scores"),
+    ("comparison", join._Miner, "_flags"),
+    ("float32 scores", join, "rough_scores"),
+    ("the one score", join, "exact_scores"),
+    ("selection", topk.Candidates, "_selected"),
+]
+
+
+class Clock:
+    """Adds up the seconds that wrapped functions take, over all threads, and what they return."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.pairs: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def wrap(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*arguments, **options)
+            with self._lock:
+                self.seconds[name] += time.perf_counter() - start
+                self.pairs[name] += len(arguments[2]) if name in ("float32 scores", "the one score") else 0
+            return result
+
+        return timed
+
+
+def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any]:
+    """One run of a job, its parts in thread-seconds."""
+    clock = Clock()
+    originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
+    for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
+        setattr(place, name, clock.wrap(part, function))
+    start = time.perf_counter()
+    try:
+        job()
+    finally:
+        for place, name, function in originals:
+            setattr(place, name, function)
+    wall = time.perf_counter() - start
+    shares = {name: clock.seconds[name] / (workers * wall) for name, _, _ in PARTS}
+    # The guess runs on the calling thread: all workers wait or work for it.
+    for name in ("guess the floor", "order, seeds, twins"):
+        shares[name] *= workers
+    return {
+        "seconds": wall,
+        "pairs_a_second": pairs / wall,
+        "share_of_thread_time": shares,
+        "pairs_scored_in_float32": clock.pairs["float32 scores"],
+        "pairs_scored_exactly": clock.pairs["the one score"],
+        "product_picoseconds_a_pair": 1e12 * clock.seconds["product"] / pairs,
+    }
+
+
+def best_product(depth: int, workers: int) -> float:
+    """Picoseconds of a thread for a pair, of the product alone on tiles that stay in a cache."""
+    rng = np.random.default_rng(0)
+    a = rng.integers(64, 192, (tiles.ROWS, depth)).astype(np.uint8)
+    b = rng.integers(-64, 64, (depth, tiles.COLUMNS)).astype(np.int8)
+    size, count = tiles.ROWS * tiles.COLUMNS, 200
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        pool.run(range(count), lambda product, _: product(a, b),
+                 lambda: products.Int8Product(size=size), workers=workers)  # fmt: skip
+        times.append(time.perf_counter() - start)
+    return 1e12 * min(times) * workers / (count * size)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "lightmine-benchmarks")
+    parser.add_argument("--rows", type=int, default=100_000)
+    arguments = parser.parse_args()
+    x = np.ascontiguousarray(np.load(arguments.work / "minilm.npy")[: arguments.rows])
+    workers = join.default_threads()
+    depths: list[int] = []
+    original = join.make_twins
+    join.make_twins = lambda x, y, v, *a, **k: depths.append(len(v)) or original(x, y, v, *a, **k)
+    jobs: dict[str, Callable[[], Any]] = {
+        "paraphrase, top_k 100, max_pairs 500,000": lambda: lightmine.mine_paraphrases(x),
+        "paraphrase, top_k 10, max_pairs 100,000": lambda: lightmine.mine_paraphrases(
+            x, top_k=10, max_pairs=100_000
+        ),
+        "pairs over 0.8": lambda: lightmine.mine_paraphrases(x, top_k=None, max_pairs=None, threshold=0.8),
+        "neighbours, k 10": lambda: lightmine.neighbors(x, k=10),
+    }
+    pairs = len(x) * (len(x) - 1) / 2
+    found: dict[str, Any] = {"machine": machine(), "rows": len(x), "jobs": {}}
+    for name, job in jobs.items():
+        result = profile(job, pairs, workers) | {"depth": depths[-1]}
+        result["best_product_picoseconds_a_pair"] = best_product(depths[-1], workers)
+        found["jobs"][name] = result
+        print(f"{name}: {json.dumps(result)}", file=sys.stderr)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
