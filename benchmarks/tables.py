@@ -6,12 +6,14 @@ python -m benchmarks.tables
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
+PROFILE = ROOT / "benchmarks/results/profile.json"
 NAMES = {
     "lightmine": "lightmine",
     "sentence_transformers": "sentence-transformers",
@@ -21,16 +23,53 @@ NAMES = {
 
 
 def write() -> None:
-    """Renew every table between ``<!-- table: NAME -->`` and ``<!-- end -->``."""
-    jobs = json.loads(RESULTS.read_text())["jobs"]
-    made = {"all": table(jobs), "headline": table([job for job in jobs if headline(job["job"])])}
-    for path in (ROOT / "README.md", ROOT / "docs/benchmarks.md"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(renewed(text, made), encoding="utf-8")
+    """Renew every table between ``<!-- table: NAME -->`` and ``<!-- end -->`` whose results are there."""
+    made: dict[str, str] = {}
+    if RESULTS.exists():
+        jobs = json.loads(RESULTS.read_text())["jobs"]
+        made = {"all": table(jobs), "headline": table([job for job in jobs if headline(job["job"])])}
+        made["machine"] = machine(jobs[-1]["machine"])
+    if PROFILE.exists():
+        made["profile"] = profile(json.loads(PROFILE.read_text()))
+    for path in (ROOT / "README.md", ROOT / "docs/benchmarks.md", ROOT / "docs/engine.md"):
+        path.write_text(renewed(path.read_text(encoding="utf-8"), made), encoding="utf-8")
+
+
+def machine(facts: dict[str, Any]) -> str:
+    """Where the figures come from, in one line."""
+    features = ", ".join(facts["features"])
+    software = f"Python {facts['python']}, NumPy {facts['numpy']}"
+    return f"{facts['processor']}, {facts['cores']} cores ({features}); {software}."
+
+
+def profile(found: dict[str, Any]) -> str:
+    """Thread time by part, a job a column."""
+    jobs = found["jobs"]
+    rows: list[tuple[str, list[str]]] = [
+        ("seconds", [f"{job['seconds']:.1f}" for job in jobs.values()]),
+        ("pairs a second", [f"{job['pairs_a_second'] / 1e9:.2f} billion" for job in jobs.values()]),
+        ("coordinates multiplied", [str(job["depth"]) for job in jobs.values()]),
+    ]
+    parts = next(iter(jobs.values()))["share_of_thread_time"]
+    rows += [
+        (part, [f"{100 * job['share_of_thread_time'][part]:.0f} %" for job in jobs.values()])
+        for part in parts
+    ]
+    rows += [
+        ("pairs scored in float32", [f"{job['pairs_scored_in_float32']:,}" for job in jobs.values()]),
+        ("pairs scored exactly", [f"{job['pairs_scored_exactly']:,}" for job in jobs.values()]),
+        (
+            "product, ps of a thread a pair",
+            [f"{job['product_picoseconds_a_pair']:.0f}" for job in jobs.values()],
+        ),
+        ("product alone, ps", [f"{job['best_product_picoseconds_a_pair']:.0f}" for job in jobs.values()]),
+    ]
+    lines = [f"| {found['rows']:,} sentences | " + " | ".join(jobs) + " |", "|---" * (len(jobs) + 1) + "|"]
+    return "\n".join(lines + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows])
 
 
 def headline(name: str) -> bool:
-    return "100,000" in name or "MiniLM" in name
+    return "20,000" not in name and not name.startswith("growth")
 
 
 def renewed(text: str, made: dict[str, str]) -> str:
@@ -41,7 +80,9 @@ def renewed(text: str, made: dict[str, str]) -> str:
     """
     return re.sub(
         r"<!-- table: (\w+) -->.*?<!-- end -->",
-        lambda match: f"<!-- table: {match[1]} -->\n{made[match[1]]}\n<!-- end -->",
+        lambda match: (
+            f"<!-- table: {match[1]} -->\n{made[match[1]]}\n<!-- end -->" if match[1] in made else match[0]
+        ),
         text,
         flags=re.DOTALL,
     )
@@ -72,7 +113,7 @@ def same(result: dict[str, Any]) -> str:
         return f"all but {found['missing']} pairs" if found["missing"] else "the same pairs"
     if "same_neighbours" in found:
         return f"{100 * found['same_neighbours']:.3f} % of neighbours"
-    return f"cosine ≥ {found['min_cosine']:.6f}"
+    return f"cosine ≥ {math.floor(1e6 * found['min_cosine']) / 1e6:.6f}"
 
 
 if __name__ == "__main__":

@@ -56,6 +56,15 @@ def test_a_budget_that_cannot_do_is_refused_before_any_work(clustered):
     assert not called
 
 
+def test_a_threshold_alone_may_fill_the_budget(clustered):
+    peak, pairs = peak_of(
+        lambda: mine_paraphrases(clustered, top_k=None, max_pairs=None, threshold=0.5, memory_budget="48MiB")
+    )
+    result = pairs.left.nbytes + pairs.right.nbytes + pairs.score.nbytes
+    assert len(pairs) > 160_000
+    assert peak <= parse_bytes("48MiB") + result
+
+
 def test_identical_sentences_without_end_stay_within_the_budget():
     x = np.tile(unit_rows([[1.0, 2.0, 3.0]]), (3000, 1))
     peak, pairs = peak_of(

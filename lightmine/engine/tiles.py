@@ -19,8 +19,10 @@ BAND = 4
 # What a worker holds for each score of a tile when every one of them survives: the score, two flags,
 # a flat index.
 BYTES_PER_SCORE = 4 + 1 + 1 + 8
-# What the selection holds for each candidate at its peak, when all of them are tied.
+# What the selection holds for each candidate at its peak, when all of them are tied; and where a threshold
+# alone decides, so that there is nothing to select but an order to give.
 BYTES_PER_CANDIDATE = 320
+BYTES_PER_PAIR = 80
 
 UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
@@ -102,7 +104,7 @@ def plan_tiles(
     workers : int
         Tiles that are held at one time.
     kept : int
-        The most candidates that selection can ever have to keep.
+        The most candidates that selection can ever have to keep; 0 where nothing but a threshold limits them.
     fixed, per_worker : int
         Bytes that the kernel needs once, and for each worker.
 
@@ -128,6 +130,8 @@ def plan_tiles(
         # Room for what is kept and for as much again, or a tile of each worker, that has yet to be judged.
         least = kept + max(workers * tile, 4096)
         if working + least * BYTES_PER_CANDIDATE <= budget:
+            if not kept:
+                return Plan(n, m, upper, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, twins)
             spare = (budget - working) // BYTES_PER_CANDIDATE
             return Plan(n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), twins)
     need = working + least * BYTES_PER_CANDIDATE
