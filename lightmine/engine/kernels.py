@@ -28,36 +28,35 @@ Norms = tuple[Any, Any]
 class Kernel:
     """Products of two twins as certified bounds of true scores.
 
-        By the derivation in `twins`, a pair's true score is within ``slack`` of ``unit * raw``:
+    By the derivation in `twins`, a pair's true score is within ``slack`` of ``unit * raw``:
 
-            slack = (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖ + rounding
+        slack = (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖ + rounding
 
-        The int8 product is exact. The float32 product of p terms in any order, fused or not, is within
-        p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
-        Algorithms, section 3.1, and Cauchy and Schwarz); underflow adds less than 1e-35.
+    The int8 product is exact. The float32 product of p terms in any order, fused or not, is within
+    p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
+    Algorithms, section 3.1, and Cauchy and Schwarz); underflow adds less than 1e-35.
 
-        Parameters
-        ----------
-        left, right : Twin
-        unit : float
-            Score of one raw unit.
-        depth : int
-            Coordinates p that are multiplied.
-        columns : int
-            Width of the tiles that int8 blocks were made for.
+    Parameters
+    ----------
+    left, right : Twin
+    unit : float
+        Score of one raw unit.
+    depth : int
+        Coordinates p that are multiplied.
+    columns : int
+        Width of the tiles that int8 blocks were made for.
 
-        Examples
-        --------
-        >>> from lightmine.engine.matrix import unit_rows
-        >>> from lightmine.engine.tiles import BAND
-    from lightmine.engine.twins import itself
-        >>> x = itself(unit_rows([[1, 0], [1, 1]]))
-        >>> kernel = Kernel(x, x, unit=1.0, depth=2, columns=2)
-        >>> kernel.scorer(4).scores(slice(0, 2), slice(0, 2)).round(4)
-        array([[1.    , 0.7071],
-               [0.7071, 1.    ]], dtype=float32)
-        >>> bool(0 < kernel.slack(slice(0, 2), slice(0, 2)) < 1e-6)
-        True
+    Examples
+    --------
+    >>> from lightmine.engine.matrix import unit_rows
+    >>> from lightmine.engine.twins import itself
+    >>> x = itself(unit_rows([[1, 0], [1, 1]]))
+    >>> kernel = Kernel(x, x, unit=1.0, depth=2, columns=2)
+    >>> kernel.scorer(4).scores(slice(0, 2), slice(0, 2)).round(4)
+    array([[1.    , 0.7071],
+           [0.7071, 1.    ]], dtype=float32)
+    >>> bool(0 < kernel.slack(slice(0, 2), slice(0, 2)) < 1e-6)
+    True
     """
 
     def __init__(self, left: Twin, right: Twin, *, unit: float, depth: int, columns: int) -> None:
