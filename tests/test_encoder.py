@@ -35,6 +35,7 @@ def test_the_default_models_vectors_do_not_depend_on_batch_mates(default):
     assert together.shape == (280, default.manifest.dimension)
     assert together.dtype == np.float32
     assert np.isfinite(together).all()
+    assert np.abs(np.linalg.norm(together.astype(np.float64), axis=1) - 1).max() < 1e-7
     alone = np.concatenate([default.encode([text]) for text in texts[:7]])
     assert np.abs(together - np.tile(alone, (40, 1))).max() <= 1e-6
     assert np.abs(default.encode(texts[::-1])[::-1] - together).max() <= 1e-6

@@ -139,10 +139,9 @@ class Encoder:
     ) -> int:
         manifest = self.manifest
         padded, mask = pad(ids, pad_token_id=manifest.pad_token_id, side=manifest.padding_side)
-        batch = self._runtime.run(padded, mask)
-        if not manifest.normalize:
-            batch = batch / np.linalg.norm(batch.astype(np.float64), axis=1, keepdims=True)
-        vectors[places] = batch
+        # Even if the graph normalises: in float32 it leaves norms off by some 1e-7, and scores over 1.
+        batch = self._runtime.run(padded, mask).astype(np.float64)
+        vectors[places] = batch / np.sqrt(np.einsum("ij,ij->i", batch, batch))[:, None]
         return len(ids)
 
 
