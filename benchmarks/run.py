@@ -41,7 +41,7 @@ class Job:
 
 def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
     """Everything that is measured."""
-    ours_and = lambda *names: ("lightmine", *names)  # noqa: E731
+    beside_torch, beside_faiss = ("lightmine", "sentence_transformers"), ("lightmine", "faiss")
     found = []
     for rows in (20_000, 100_000):
         # A peer takes minutes a run at the larger size.
@@ -49,15 +49,15 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
         x = {"x": str(files.minilm), "rows": rows}
         found += [
             Job(f"paraphrase {rows:,}, top_k 100, max_pairs 500,000", "paraphrase",
-                x | {"top_k": 100, "max_pairs": 500_000}, ours_and("sentence_transformers"), rounds),
+                x | {"top_k": 100, "max_pairs": 500_000}, beside_torch, rounds),
             Job(f"paraphrase {rows:,}, top_k 10, max_pairs 100,000", "paraphrase",
-                x | {"top_k": 10, "max_pairs": 100_000}, ours_and("sentence_transformers"), rounds),
+                x | {"top_k": 10, "max_pairs": 100_000}, beside_torch, rounds),
             Job(f"pairs over 0.8, {rows:,}", "paraphrase",
-                x | {"top_k": None, "max_pairs": None, "threshold": 0.8}, ours_and("faiss"), rounds),
+                x | {"top_k": None, "max_pairs": None, "threshold": 0.8}, beside_faiss, rounds),
             Job(f"pairs over 0.8, {rows:,}, float32 kernel", "paraphrase",
                 x | {"top_k": None, "max_pairs": None, "threshold": 0.8},
                 ("lightmine_fp32", "faiss"), rounds),
-            Job(f"neighbours of {rows:,}, k 10", "neighbors", x | {"k": 10}, ours_and("faiss"), rounds),
+            Job(f"neighbours of {rows:,}, k 10", "neighbors", x | {"k": 10}, beside_faiss, rounds),
         ]  # fmt: skip
     static = {"x": str(files.static_left), "y": str(files.static_right), "k": 4}
     found.append(
@@ -65,14 +65,14 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
             "neighbours both ways, 100,000 x 100,000, k 4",
             "both_directions",
             static,
-            ours_and("faiss"),
+            beside_faiss,
             rounds,
         )
     )
     texts = {"texts": str(files.mixed_texts)}
     found += [
         Job("encode 4,000 sentences, all-MiniLM-L6-v2", "encode", texts | {"model": None},
-            ours_and("sentence_transformers"), rounds),
+            beside_torch, rounds),
         Job("encode 100,000 sentences, default model", "encode",
             {"texts": str(files.texts), "model": None}, ("lightmine",), rounds),
     ]  # fmt: skip

@@ -105,6 +105,14 @@ def test_a_guess_lies_under_the_last_pair_and_not_far(monkeypatch):
     assert scores[30_000 - 1] < guess < scores[2_900]
 
 
+def test_a_sample_is_never_asked_for_more_than_all_its_pairs():
+    x = clustered(2, 400, 16)
+    rule = Rule(400, 400, one_collection=True, k_left=None, k_right=None, max_pairs=4900)
+    guess = sampling.guess_floor(x, rule, budget=1 << 30, workers=1)
+    assert guess is not None
+    assert guess <= mine_paraphrases(x, top_k=None, max_pairs=4900).score[-1]
+
+
 def test_a_depth_that_pays_is_found_where_few_coordinates_hold_most(rng):
     scales = 0.93 ** np.arange(256)
     x = unit_rows(rng.standard_normal((3000, 256)) * scales)

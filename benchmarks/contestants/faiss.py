@@ -29,9 +29,9 @@ def paraphrase(*, x, threshold=None, top_k=None, max_pairs=None):
         return None
 
     def work():
-        limits, score, index = faiss.IndexFlatIP(x.shape[1]), None, None
-        limits.add(x)
-        limits, score, index = limits.range_search(x, threshold)
+        flat = faiss.IndexFlatIP(x.shape[1])
+        flat.add(x)
+        limits, score, index = flat.range_search(x, threshold)
         left = np.repeat(np.arange(len(x)), np.diff(limits).astype(np.int64))
         upper = left < index
         return {"left": left[upper], "right": index[upper], "score": score[upper]}

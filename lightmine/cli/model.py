@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from lightmine.cli.options import encode_texts, model_option, note, quiet_option, read, threads_option
-from lightmine.encoding.bundle import default_model, read_manifest, verify_files
+from lightmine.encoding.bundle import MANIFEST, default_model, read_manifest, verify_files
 from lightmine.encoding.encoder import Encoder
 from lightmine.errors import MissingExtraError
 from lightmine.texts.output import open_binary
@@ -60,7 +60,7 @@ def info(model: str | None, as_json: bool) -> None:
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
     if as_json:
-        click.echo((folder / "lightmine.json").read_text(encoding="utf-8"), nl=False)
+        click.echo((folder / MANIFEST).read_text(encoding="utf-8"), nl=False)
         return
     size = sum((folder / name).stat().st_size for name in manifest.files)
     facts = {

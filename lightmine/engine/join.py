@@ -171,6 +171,7 @@ def _kernel(
         orders = similar_order(x, y, workers=plan.workers)
         seed_limits(x, right, rule, candidates, orders, plan.workers)
     if rule.floor > -np.inf:
+        # With a floor, fewer coordinates pay, and then places go by what their rows leave out.
         orders = None
     if not plan.twins or (levels is None and orders):
         return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)

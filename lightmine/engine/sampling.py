@@ -53,7 +53,7 @@ def guess_floor(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> flo
         return None
     if rule.n < 4 * GUESS_ROWS or 16 * rule.max_pairs > pairs:
         return None
-    scores, share = _best_of_sample(x, 32 * rule.max_pairs / pairs, budget)
+    scores, share = _best_of_sample(x, min(1.0, 32 * rule.max_pairs / pairs), budget)
     if len(scores) < 30:
         return None
     listed, every = _lists_of_sample(x, float(scores[-1]), rule.k_left or rule.n, budget, workers)
