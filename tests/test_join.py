@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import join, pool, products, sampling, tiles
-from lightmine.engine.topk import Rule
+from lightmine.engine import join, kernels, ladder, orders, pool, products, sampling, tiles
+from lightmine.engine.topk import Candidates, Rule
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
 
@@ -20,8 +20,8 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "COLUMNS", 64)
     monkeypatch.setattr(join, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "GUESS_ROWS", 40)
-    monkeypatch.setattr(sampling, "PARTNERS", 24)
-    monkeypatch.setattr(sampling, "PIVOTS", 8)
+    monkeypatch.setattr(orders, "PARTNERS", 24)
+    monkeypatch.setattr(orders, "PIVOTS", 8)
 
 
 def clustered(seed, n, d, spread=0.5):
@@ -72,28 +72,22 @@ def test_sides_of_any_shape(n, m):
     assert sorted(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
 
 
-def test_without_a_floor_every_coordinate_counts(monkeypatch):
-    depths = []
-    original = join.make_twins
-
-    def watched(x, y, vectors, *arguments, **options):
-        depths.append(len(vectors))
-        return original(x, y, vectors, *arguments, **options)
-
-    monkeypatch.setattr(join, "make_twins", watched)
-    x = clustered(3, 200, 24)
-    assert list(mine_paraphrases(x, max_pairs=9000, kernel="int8")) == paraphrases(
-        x, top_k=100, max_pairs=9000
-    )
-    assert depths == [24]
-
-
 def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
     x = clustered(1, 300, 16)
     expected = paraphrases(x, top_k=4, max_pairs=200)
     for guess in (0.999999, expected[150][0], expected[199][0], expected[199][0] + 1e-6, -1.0):
         monkeypatch.setattr(join, "guess_floor", lambda *_, guess=guess, **__: guess)
-        assert list(mine_paraphrases(x, top_k=4, max_pairs=200)) == expected
+        told: list[tuple[int, int]] = []
+
+        def tell(done, total, told=told):
+            told.append((done, total))
+
+        pairs = mine_paraphrases(x, top_k=4, max_pairs=200, progress=tell)
+        assert list(pairs) == expected
+        # A second round is told as more to do, never as less done.
+        assert told[0][0] == 0
+        assert told == sorted(told)
+        assert told[-1][0] == told[-1][1] == told[0][1] * (1 + (guess > expected[199][0]))
 
 
 def test_a_guess_lies_under_the_last_pair_and_not_far(monkeypatch):
@@ -113,14 +107,63 @@ def test_a_sample_is_never_asked_for_more_than_all_its_pairs():
     assert guess <= mine_paraphrases(x, top_k=None, max_pairs=4900).score[-1]
 
 
-def test_a_depth_that_pays_is_found_where_few_coordinates_hold_most(rng):
-    scales = 0.93 ** np.arange(256)
-    x = unit_rows(rng.standard_normal((3000, 256)) * scales)
-    rule = Rule(3000, 3000, one_collection=True, floor=0.95)
-    vectors = join.basis(x, None)
-    assert sampling.choose_depth(x, x, rule, 0.95, vectors, None) < 128
-    flat = unit_rows(rng.standard_normal((3000, 256)))
-    assert sampling.choose_depth(flat, flat, rule, 0.2, join.basis(flat, None), None) > 128
+@pytest.fixture
+def _known_machine(monkeypatch):
+    """The choice of depths as it falls where products take what they took on one machine."""
+    monkeypatch.setattr(ladder, "_product_seconds", lambda *_: (0.25e-9, 5e-12))
+    monkeypatch.setattr(ladder, "MAKING_SECONDS", 0)
+
+
+def rungs_for(x, floor, levels=None):
+    n = len(x)
+    rule = Rule(n, n, one_collection=True, floor=floor)
+    limits = Candidates(rule, capacity=1 << 20).limits
+    plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
+    places = (np.arange(n), np.arange(n))
+    return ladder.choose_rungs(x, x, rule, limits, places, join.basis(x, None), levels, plan)
+
+
+@pytest.mark.usefixtures("_known_machine")
+def test_depths_that_pay_are_found_where_few_coordinates_hold_most(rng):
+    x = unit_rows(rng.standard_normal((3000, 256)) * 0.93 ** np.arange(256))
+    depths, choice = rungs_for(x, 0.95)
+    assert depths[0] < 128
+    assert choice.max() < len(depths)
+    depths, choice = rungs_for(unit_rows(rng.standard_normal((3000, 256))), 0.2)
+    assert depths[choice[0, 0]] > 128
+
+
+def test_without_any_limit_every_coordinate_counts(rng):
+    depths, _ = rungs_for(unit_rows(rng.standard_normal((500, 24))), -np.inf)
+    assert depths == [24]
+
+
+@pytest.mark.usefixtures("_known_machine")
+def test_near_tiles_take_deeper_rungs_than_far_ones(rng):
+    near, far = (rng.standard_normal((1, 256)) for _ in range(2))
+    scales = 0.97 ** np.arange(256)
+    x = unit_rows(
+        np.repeat([near, far], 1600, axis=0).reshape(-1, 256)
+        + 0.9 * rng.standard_normal((3200, 256)) * scales
+    )
+    _, choice = rungs_for(x, 0.75)
+    assert choice[0, 0] > choice[0, -1]
+
+
+def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
+    x = clustered(5, 300, 32)
+    taken = []
+    scores = kernels.Int8Scorer.scores
+    monkeypatch.setattr(
+        kernels.Int8Scorer,
+        "scores",
+        lambda self, number, *a: taken.append(number) or scores(self, number, *a),
+    )
+    monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], np.zeros((10, 5), np.int8)))
+    monkeypatch.setattr(join, "MANY", 0.1)
+    options = dict(top_k=None, max_pairs=None, threshold=0.8)
+    assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
+    assert {0, 1} <= set(taken)
 
 
 def test_a_processor_whose_int8_product_is_wrong_gets_float32(monkeypatch):
@@ -147,7 +190,7 @@ def test_another_kernel_is_refused_with_the_choices():
 
 def test_similar_rows_stand_together():
     x = clustered(5, 400, 16, spread=0.1)
-    order, same = sampling.similar_order(x, None, workers=2)
+    order, same = orders.similar_order(x, None, workers=2)
     assert order is same
     assert sorted(order.places.tolist()) == list(range(400))
     placed = x[order.places]

@@ -5,9 +5,9 @@ from hypothesis import given
 
 from lightmine import unit_rows
 from lightmine.engine import products, twins
-from lightmine.engine.kernels import Kernel
-from lightmine.engine.matrix import exact_scores, rough_scores
-from lightmine.engine.twins import basis, itself, make_twins
+from lightmine.engine.kernels import Kernel, plain, rung
+from lightmine.engine.matrix import PairScorer
+from lightmine.engine.twins import basis, make_twins
 
 KINDS = ["normal", "spike", "equal", "tiny", "opposite", "alternating", "duplicates", "low rank"]
 
@@ -34,79 +34,97 @@ def adversarial(kind, rng, n, d):
     return unit_rows(x)
 
 
-def kernel_of(x, y, levels, depth, columns):
+def rung_of(x, y, levels, depth, columns):
     if depth is None:
-        return Kernel(itself(x), itself(x if y is None else y), unit=1.0, depth=x.shape[1], columns=columns)
-    vectors = basis(x, y)[:depth]
-    made, unit = make_twins(x, y, vectors, levels, columns=columns, workers=1)
-    return Kernel(*made, unit=unit, depth=depth, columns=columns)
+        return plain(x, y)
+    orders = tuple(
+        np.random.default_rng(len(x)).permutation(len(side)) for side in (x, x if y is None else y)
+    )
+    orders = orders if y is not None else (orders[0], orders[0])
+    return rung(*make_twins(x, y, basis(x, y)[:depth], levels, orders, columns=columns, workers=1))
 
 
-def every_tile(kernel, n, m, rows, columns):
-    scorer = kernel.scorer(rows * columns)
+def every_tile(one, n, m, rows, columns):
+    scorer = Kernel([one], rows, columns).scorer(rows * columns)
     for top in range(0, n, rows):
         for start in range(0, m, columns):
             tile = slice(top, min(top + rows, n)), slice(start, min(start + columns, m))
-            yield *tile, scorer.scores(*tile).copy()
+            yield *tile, scorer.scores(0, *tile).copy()
 
 
 @given(
     kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 2, 7, 64, 384, 1000]),
     share=st.sampled_from([None, 0.2, 0.6, 1.0]), levels=st.sampled_from([None, 127, 63]), two=st.booleans(),
 )  # fmt: skip
-def test_scores_never_leave_their_bounds_and_cuts_lose_no_pair(kind, seed, d, share, levels, two):
+def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share, levels, two):
     rng = np.random.default_rng(seed)
     x = adversarial(kind, rng, 30, d)
     y = adversarial("normal", rng, 21, d) if two else None
     right = x if y is None else y
-    depth = None if share is None else max(1, int(share * d))
-    kernel = kernel_of(x, y, levels, depth, columns=16)
-    for rows, columns, raw in every_tile(kernel, len(x), len(right), 8, 16):
-        sides = (side.rows(np.arange(len(side.error)))[part]
-                 for side, part in ((kernel.left, rows), (kernel.right, columns)))  # fmt: skip
-        i, j = np.meshgrid(*sides, indexing="ij")
-        true = exact_scores(x, right, i.ravel(), j.ravel()).reshape(raw.shape)
-        error = np.abs(raw * kernel.unit - true.astype(np.float64))
-        assert error.max() <= kernel.slack(rows, columns)
+    one = rung_of(x, y, levels, None if share is None else max(1, int(share * d)), columns=16)
+    for rows, columns, raw in every_tile(one, len(x), len(right), 8, 16):
+        i, j = np.meshgrid(
+            one.left.rows(np.arange(len(x))[rows]),
+            one.right.rows(np.arange(len(right))[columns]),
+            indexing="ij",
+        )
+        true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
+        assert (one.upper(raw) >= true.astype(np.float64)).all()
         # No limit that a pair reaches may cut it, whichever way the limit is given.
-        most = true.max(axis=1)
-        assert (raw >= kernel.row_cuts(most, rows, columns))[true == most[:, None]].all()
-        most = true.max(axis=0)
-        assert (raw >= kernel.column_cuts(most, rows, columns))[true == most].all()
-        assert raw.max() >= kernel.floor_cut(float(true.max()), rows, columns)
+        assert (raw >= one.cut(true)).all()
+        assert raw.max() >= one.cut(true.max())
+
+
+def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng):
+    x = rng.standard_normal((5000, 64)) * 0.9 ** np.arange(64)
+    # Not sampled (every fourth row is), and all in a coordinate that the basis puts last.
+    x[7] = np.eye(64)[63]
+    x = unit_rows(x)
+    left, right, how = make_twins(
+        x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
+    )
+    one = rung(left, right, how)
+    assert how == twins.safe_recipe(how.vectors, 127) or how.most_left_out >= 1
+    for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
+        assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
+
+
+@pytest.mark.parametrize("levels", [127, 63])
+@pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 4096])
+def test_a_safe_recipe_holds_every_unit_row(levels, depth):
+    vectors = np.eye(depth, depth + 1, dtype=np.float32)
+    how = twins.safe_recipe(vectors, levels)
+    rows = np.concatenate([np.eye(depth + 1)[[0, depth]], np.full((1, depth + 1), (depth + 1) ** -0.5)])
+    rows = np.concatenate([rows, -rows, np.random.default_rng(0).standard_normal((6, depth + 1))])
+    assert twins.Maker(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
 
 
 @pytest.mark.parametrize("levels", [None, 127])
 def test_bounds_are_tight_enough_to_reject(rng, levels):
     x = unit_rows(rng.standard_normal((2000, 128)))
-    kernel = kernel_of(x, None, levels, 128, columns=500)
-    assert kernel.slack(slice(0, 250), slice(500, 1000)) < (1e-3 if levels is None else 0.03)
-
-
-def test_a_row_that_quantises_badly_spoils_only_the_last_tile(rng):
-    x = rng.standard_normal((4000, 64))
-    x[7] = np.eye(64)[3]
-    kernel = kernel_of(unit_rows(x), None, 127, 64, columns=1000)
-    clipped = np.flatnonzero(kernel.left.error > 0.03)
-    assert (clipped >= 3000).all()
+    one = rung_of(x, None, levels, 128, columns=500)
+    order = one.left.rows(np.arange(2000))
+    for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
+        loose = one.upper(raw) - x[order[rows]] @ x[order[columns]].T
+        assert np.median(loose) < (1e-3 if levels is None else 0.025)
 
 
 def test_limits_of_minus_infinity_cut_nothing(rng):
     x = unit_rows(rng.standard_normal((20, 8)))
     for levels in (None, 127):
-        kernel = kernel_of(x, None, levels, 8, columns=20)
-        ((rows, columns, raw),) = every_tile(kernel, 20, 20, 20, 20)
-        nothing = np.full(20, -np.inf, np.float32)
-        assert (raw >= kernel.row_cuts(nothing, rows, columns)).all()
-        assert (raw >= kernel.floor_cut(-np.inf, rows, columns)).all()
+        one = rung_of(x, None, levels, 8, columns=20)
+        ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
+        assert (raw >= one.cut(np.full(20, -np.inf, np.float32))).all()
+        assert (raw >= one.cut(-np.inf)).all()
 
 
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 7, 384, 1000]))
 def test_rough_scores_are_within_their_slack(kind, seed, d):
     x = adversarial(kind, np.random.default_rng(seed), 30, d)
     left, right = np.divmod(np.arange(900), 30)
-    scores, slack = rough_scores(x, x, left, right)
-    assert np.abs(scores.astype(np.float64) - exact_scores(x, x, left, right)).max() <= slack
+    scorer = PairScorer(x, x)
+    difference = scorer.rough(left, right).astype(np.float64) - scorer.exact(left, right)
+    assert np.abs(difference).max() <= scorer.slack
 
 
 @given(seed=st.integers(0, 2**32), d=st.integers(1, 200))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from lightmine import unit_rows
-from lightmine.engine.matrix import UNIT_TOLERANCE, exact_scores
+from lightmine.engine.matrix import UNIT_TOLERANCE, PairScorer
 from lightmine.errors import MatrixError
 
 
@@ -78,10 +78,11 @@ def test_no_rows_is_a_matrix_too():
 def test_a_score_does_not_depend_on_the_pairs_scored_beside_it(rng, dimension):
     x = unit_rows(rng.standard_normal((40, dimension)))
     left, right = rng.integers(0, 40, (2, 5000))
-    together = exact_scores(x, x, left, right)
-    alone = np.concatenate([exact_scores(x, x, left[i : i + 1], right[i : i + 1]) for i in range(5000)])
+    score = PairScorer(x, x).exact
+    together = score(left, right)
+    alone = np.concatenate([score(left[i : i + 1], right[i : i + 1]) for i in range(5000)])
     assert (together.view(np.int32) == alone.view(np.int32)).all()
-    assert (together == exact_scores(x, x, right, left)).all()
+    assert (together == score(right, left)).all()
 
 
 def test_scores_are_the_true_products_rounded_once(rng):
@@ -89,5 +90,5 @@ def test_scores_are_the_true_products_rounded_once(rng):
     left, right = np.divmod(np.arange(900), 30)
     wide = x.astype(np.longdouble)
     true = (wide[left] * wide[right]).sum(axis=1)
-    assert (exact_scores(x, x, left, right) == true.astype(np.float32)).mean() > 0.999
-    assert np.abs(exact_scores(x, x, left, right) - true).max() <= 2**-24
+    assert (PairScorer(x, x).exact(left, right) == true.astype(np.float32)).mean() > 0.999
+    assert np.abs(PairScorer(x, x).exact(left, right) - true).max() <= 2**-24

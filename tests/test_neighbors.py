@@ -106,7 +106,7 @@ def test_an_error_in_a_worker_stops_the_others_and_reaches_the_caller(monkeypatc
     def broken(*_):
         raise FloatingPointError("broken kernel")
 
-    monkeypatch.setattr(module, "exact_scores", broken)
+    monkeypatch.setattr(module.PairScorer, "exact", broken)
     threads = threading.active_count()
     with pytest.raises(FloatingPointError, match="broken kernel"):
         neighbors(rng.standard_normal((3000, 8)), k=2)

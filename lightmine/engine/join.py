@@ -10,22 +10,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lightmine.engine import pool
-from lightmine.engine.kernels import Kernel
+from lightmine.engine.kernels import Kernel, Rung, plain, rung
+from lightmine.engine.ladder import LADDER, choose_rungs
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
     FloatMatrix,
+    PairScorer,
     check_matrix,
-    exact_scores,
     is_unit,
-    rough_scores,
     same_dimension,
     unit_rows,
 )
+from lightmine.engine.orders import banded, order_bytes, seed_limits, similar_order
 from lightmine.engine.products import LEAST_GAIN, Raw, int8_gain, proven_levels
-from lightmine.engine.sampling import choose_depth, guess_floor, sampling_bytes, seed_limits, similar_order
+from lightmine.engine.sampling import guess_floor
 from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.topk import Candidates, Listed, Mask, Rule
-from lightmine.engine.twins import CHUNK, Places, basis, itself, make_twins, twin_bytes
+from lightmine.engine.twins import BASIS_ROWS, CHUNK, Places, basis, make_twins
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.threads import default_threads
 
@@ -36,8 +37,10 @@ KERNELS = ("auto", "int8", "fp32")
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
 # The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
-# limits of their own (a hit costs about 200 times a comparison).
-FEW = 1 / 400
+# limits of their own (a hit costs about 100 times a comparison).
+FEW = 1 / 100
+# The share over which a deeper rung is sooner than the survivors of this one.
+MANY = 1 / 150
 # Survivors of a tile that are looked at together.
 SURVIVORS = 1 << 13
 
@@ -48,7 +51,8 @@ class Job:
 
     ``memory_budget`` bounds what is allocated beyond the caller's matrices and the result; ``threads``
     defaults to the processors that the process may use; ``kernel`` is "auto", "int8" or "fp32";
-    ``progress`` is called with the number of pairs done and the number in all.
+    ``progress`` is called with the number of pairs done and the number in all, first with none done;
+    the latter only grows, by as much again, should a guessed floor have been too high.
     """
 
     memory_budget: int | str = "1GiB"
@@ -102,34 +106,51 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
     `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
     """
     levels, plan = _plan(x, x if y is None else y, rule, budget, job)
+    progress = _Progress(job.progress, plan.pairs() if job.progress else 0)
     guess = guess_floor(x, rule, budget=budget, workers=plan.workers)
     if guess is not None:
-        found = _mine(x, y, dataclasses.replace(rule, floor=guess), levels, plan, job)
+        found = _mine(x, y, dataclasses.replace(rule, floor=guess), levels, plan, progress)
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
         # max_pairs of all. Fewer, and the guess was too high for this data: mine again without it.
         if len(found.pairs) == rule.max_pairs:
             return found
-    return _mine(x, y, rule, levels, plan, job)
+        progress.again()
+    return _mine(x, y, rule, levels, plan, progress)
 
 
 def _mine(
-    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, levels: int | None, plan: Plan, job: Job
+    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, levels: int | None, plan: Plan, progress: _Progress
 ) -> Listed:
     right = x if y is None else y
     candidates = Candidates(rule, capacity=plan.candidates)
     kernel = _kernel(x, y, rule, candidates, levels, plan)
     work = _Work(x, right, kernel, candidates, plan)
-    total = plan.pairs() if job.progress else 0
     pool.run(
-        plan.tiles(),
+        kernel.hardest_first(plan.tiles),
         lambda miner, tile: miner.mine(tile),
         lambda: _Miner(work),
         workers=plan.workers,
-        tick=lambda: job.progress(work.done, total) if job.progress else None,
+        tick=lambda: progress.at(work.done),
     )
-    if job.progress:
-        job.progress(total, total)
+    progress.at(work.done)
     return candidates.answer()
+
+
+class _Progress:
+    """Tells the caller how many pairs are done of how many; neither number ever falls."""
+
+    def __init__(self, tell: Progress | None, pairs: int) -> None:
+        self._tell, self._pairs, self._before = tell, pairs, 0
+        self.at(0)
+
+    def at(self, done: int) -> None:
+        """So many pairs of this round are done."""
+        if self._tell is not None:
+            self._tell(self._before + done, self._before + self._pairs)
+
+    def again(self) -> None:
+        """All pairs have to be gone through once more."""
+        self._before += self._pairs
 
 
 def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> tuple[int | None, Plan]:
@@ -141,14 +162,16 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
         levels = None
     d = x.shape[1]
     rows = len(x) + (0 if rule.one_collection else len(y))
-    fixed = twin_bytes(rows, d, levels) + sampling_bytes(d)
+    # Twins' coordinates, order and its sorting; the basis and the pivots.
+    fixed = int(rows * ((1 if levels else 4) * (LADDER * d + 36) + 16))
+    fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(twins: bool) -> Plan:
         return plan_tiles(
             rule.n, rule.m, upper=rule.one_collection, budget=budget, twins=twins,
             workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if twins else 0,
             # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
-            per_worker=6 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
+            per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
         )  # fmt: skip
 
     if levels or rule.n * rule.m >= SMALL:
@@ -163,28 +186,23 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
 def _kernel(
     x: FloatMatrix, y: FloatMatrix | None, rule: Rule, candidates: Candidates, levels: int | None, plan: Plan
 ) -> Kernel:
+    if not plan.twins:
+        return Kernel([plain(x, y)], plan.rows, plan.columns)
     right = x if y is None else y
-    d = x.shape[1]
-    orders = None
-    if (rule.k_left or rule.k_right) and plan.twins:
-        # Raise the rows' own limits first, by rows that are likely to be near.
-        orders = similar_order(x, y, workers=plan.workers)
-        seed_limits(x, right, rule, candidates, orders, plan.workers)
-    if rule.floor > -np.inf:
-        # With a floor, fewer coordinates pay, and then places go by what their rows leave out.
-        orders = None
-    if not plan.twins or (levels is None and orders):
-        return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
+    orders = similar_order(x, y, workers=plan.workers)
+    # Raise the rows' own limits first, by rows that are likely to be near.
+    seed_limits(x, right, rule, candidates, orders, plan.workers)
+    limits = candidates.limits
+    places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
-    # Without a floor a sample cannot tell how much a depth would let through.
-    depth = d if rule.floor == -np.inf else choose_depth(x, right, rule, float(rule.floor), vectors, levels)
-    if levels is None and depth > 0.75 * d:
-        return Kernel(itself(x), itself(right), unit=1.0, depth=d, columns=plan.columns)
-    twins, unit = make_twins(
-        x, y, vectors[:depth], levels, columns=plan.columns, workers=plan.workers,
-        orders=None if orders is None else (orders[0].places, orders[1].places),
-    )  # fmt: skip
-    return Kernel(*twins, unit=unit, depth=depth, columns=plan.columns)
+    depths, choice = choose_rungs(x, right, rule, limits, places, vectors, levels, plan)
+    if levels is None and depths == [x.shape[1]]:
+        return Kernel([plain(x, y)], plan.rows, plan.columns)
+    rungs = [
+        rung(*make_twins(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers))
+        for depth in depths
+    ]
+    return Kernel(rungs, plan.rows, plan.columns, choice)
 
 
 class _Work:
@@ -205,43 +223,45 @@ class _Miner:
         self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
         size = work.plan.size
         self.scorer = work.kernel.scorer(size)
+        self.pairs = PairScorer(work.x, work.y)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
         """Do one tile."""
         rows, columns = tile
-        raw = self.scorer.scores(rows, columns)
-        hits = np.flatnonzero(self._flags(raw, rows, columns))
+        first = self.kernel.rung(rows, columns)
+        for number in range(first, len(self.kernel.rungs)):
+            rung = self.kernel.rungs[number]
+            raw = self.scorer.scores(number, rows, columns)
+            hits = np.flatnonzero(self._flags(rung, raw, rows, columns))
+            if len(hits) <= raw.size * MANY:
+                break
         for start in range(0, len(hits), SURVIVORS):
-            self._offer(raw, hits[start : start + SURVIVORS], rows, columns)
+            self._offer(rung, raw, hits[start : start + SURVIVORS], rows, columns)
         with self.work.lock:
             self.work.done += raw.size
 
-    def _flags(self, raw: Raw, rows: slice, columns: slice) -> Mask:
+    def _flags(self, rung: Rung, raw: Raw, rows: slice, columns: slice) -> Mask:
         """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
         kernel, limits = self.kernel, self.limits
         flags = self.flags[: raw.size].reshape(raw.shape)
-        left = None if limits.left is None else limits.left[kernel.left.rows(rows)]
-        right = None if limits.right is None else limits.right[kernel.right.rows(columns)]
-        if left is not None:
-            left = np.maximum(left, limits.floor)
-        if right is not None:
-            right = np.maximum(right, limits.floor)
+        left = None if limits.left is None else limits.left[kernel.left_rows(rows)]
+        right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
         # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
         # judged pair by pair.
-        lowest = min((float(side.min()) for side in (left, right) if side is not None), default=limits.floor)
-        np.greater_equal(raw, kernel.floor_cut(float(lowest), rows, columns), out=flags)
+        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
+        np.greater_equal(raw, rung.cut(max(lowest, limits.floor)), out=flags)
         if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
             return flags
         if left is not None:
-            np.greater_equal(raw, kernel.row_cuts(left, rows, columns), out=flags)
+            np.greater_equal(raw, rung.cut(np.maximum(left, limits.floor))[:, None], out=flags)
         if right is not None:
             other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, kernel.column_cuts(right, rows, columns), out=other)
+            np.greater_equal(raw, rung.cut(np.maximum(right, limits.floor)), out=other)
             flags |= other
         return flags
 
-    def _offer(self, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
+    def _offer(self, rung: Rung, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
         work = self.work
         left, right = np.divmod(hits, columns.stop - columns.start)
@@ -250,16 +270,16 @@ class _Miner:
         if work.plan.upper and columns.start < rows.stop:
             upper = left < right
             left, right, hits = left[upper], right[upper], hits[upper]
-        bounds = self.kernel.upper(raw.ravel()[hits], left, right)
-        left, right = self.kernel.left.rows(left), self.kernel.right.rows(right)
+        bounds = rung.upper(raw.ravel()[hits])
+        left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
         if work.plan.upper:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)
         if work.plan.twins:
-            scores, slack = rough_scores(work.x, work.y, left, right)
-            admitted = self.limits.admit(left, right, scores + np.float32(slack))
+            scores = self.pairs.rough(left, right)
+            admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
             left, right = left[admitted], right[admitted]
         if len(left):
-            work.candidates.offer(left, right, exact_scores(work.x, work.y, left, right))
+            work.candidates.offer(left, right, self.pairs.exact(left, right))

@@ -15,7 +15,7 @@ FloatMatrix = NDArray[np.float32]
 # A row whose norm is this close to 1 is taken as it is: float32 normalisation leaves a few 1e-7.
 UNIT_TOLERANCE = 1e-6
 # One side's rows that are checked, or scored with others, at a time: they stay in a core's cache.
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 18
 
 
 def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
@@ -115,57 +115,62 @@ def same_dimension(x: FloatMatrix, y: FloatMatrix) -> None:
         )
 
 
-def exact_scores(
-    x: FloatMatrix, y: FloatMatrix, left: NDArray[np.integer], right: NDArray[np.integer]
-) -> NDArray[np.float32]:
-    """The score of each pair: products accumulated in float64, rounded once to float32.
+class PairScorer:
+    """Scores of single pairs of rows; its buffers belong to one worker.
 
-    The product of two float32 numbers is exact in float64, and a row's products are added in an order
-    that depends on d alone: a pair's score does not depend on the pairs scored beside it. Negative
-    zero is made zero, so that equal scores have equal bits.
+    The score of a pair is the one score: products exact in float64, accumulated in float64, rounded
+    once to float32. A row's products are added in an order that depends on d alone, so a pair's score
+    does not depend on the pairs scored beside it. Negative zero is made zero, so that equal scores have
+    equal bits.
 
     Parameters
     ----------
     x, y : float32 arrays of shape (n, d) and (m, d), unit rows
-    left, right : integer arrays of shape (p,)
-        Rows of `x` and of `y`.
-
-    Returns
-    -------
-    float32 array of shape (p,)
 
     Examples
     --------
     >>> x = unit_rows([[1, 0], [1, 1]])
-    >>> exact_scores(x, x, np.array([0, 1]), np.array([1, 1]))
+    >>> scorer = PairScorer(x, x)
+    >>> scorer.exact(np.array([0, 1]), np.array([1, 1]))
     array([0.70710677, 0.99999994], dtype=float32)
-    """
-    scores = np.empty(len(left), np.float32)
-    step = max(1, CHUNK_BYTES // (4 * x.shape[1]))
-    for start in range(0, len(left), step):
-        pairs = slice(start, start + step)
-        scores[pairs] = np.vecdot(x[left[pairs]].astype(np.float64), y[right[pairs]].astype(np.float64))
-    return scores + np.float32(0.0)
-
-
-def rough_scores(
-    x: FloatMatrix, y: FloatMatrix, left: NDArray[np.integer], right: NDArray[np.integer]
-) -> tuple[NDArray[np.float32], float]:
-    """Scores accumulated in float32, a third of the cost, and how far they can be from `exact_scores`.
-
-    Examples
-    --------
-    >>> x = unit_rows([[1, 0], [1, 1]])
-    >>> scores, slack = rough_scores(x, x, np.array([0]), np.array([1]))
-    >>> abs(float(scores[0]) - 0.5**0.5) < slack < 1e-6
+    >>> abs(float(scorer.rough(np.array([0]), np.array([1]))[0]) - 0.5**0.5) < scorer.slack < 1e-6
     True
     """
-    scores = np.empty(len(left), np.float32)
-    step = max(1, CHUNK_BYTES // (4 * x.shape[1]))
-    for start in range(0, len(left), step):
-        pairs = slice(start, start + step)
-        scores[pairs] = np.vecdot(x[left[pairs]], y[right[pairs]])
-    return scores, product_error(x.shape[1]) * (1 + 3e-6) + 2.0**-22
+
+    def __init__(self, x: FloatMatrix, y: FloatMatrix) -> None:
+        self._x, self._y = x, y
+        d = x.shape[1]
+        # Fresh memory for every call would cost ten times what the scores do.
+        self._step = max(1, CHUNK_BYTES // (4 * d))
+        self._narrow = np.empty((2, self._step, d), np.float32)
+        self._wide = np.empty((2, self._step, d), np.float64)
+        self.slack = product_error(d) * (1 + 3e-6) + 2.0**-22
+
+    def exact(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
+        """The one score of each pair, a row of `x` and a row of `y`."""
+        return self._scores(left, right, exact=True) + np.float32(0.0)
+
+    def rough(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Scores accumulated in float32, at half the cost; within `slack` of the one score."""
+        return self._scores(left, right, exact=False)
+
+    def _scores(
+        self, left: NDArray[np.integer], right: NDArray[np.integer], *, exact: bool
+    ) -> NDArray[np.float32]:
+        scores = np.empty(len(left), np.float32)
+        for start in range(0, len(left), self._step):
+            pairs = slice(start, start + self._step)
+            a, b = self._narrow[:, : len(left[pairs])]
+            # "clip" only spares a second buffer: no index is out of range.
+            np.take(self._x, left[pairs], axis=0, out=a, mode="clip")
+            np.take(self._y, right[pairs], axis=0, out=b, mode="clip")
+            if exact:
+                wide = self._wide[:, : len(a)]
+                wide[0], wide[1] = a, b
+                scores[pairs] = np.vecdot(wide[0], wide[1])
+            else:
+                np.vecdot(a, b, out=scores[pairs])
+        return scores
 
 
 def product_error(terms: int) -> float:

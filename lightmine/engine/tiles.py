@@ -14,6 +14,8 @@ from lightmine.errors import ArgumentError, BudgetError
 # Tiles of 2 MB of scores: of five shapes tried on two cores with 1 MB of second-level cache each, 256 to
 # 1,024 rows by 512 to 2,048 columns, the larger were some 10 % sooner than the smaller.
 ROWS, COLUMNS = 512, 1024
+# Sizes of tile that are worth a worker: each has half the rows and half the columns of the one before.
+SHRINKS = 4
 # Row blocks that meet the same columns one after the other.
 BAND = 4
 # What a worker holds for each score of a tile when every one of them survives: the score, two flags,
@@ -119,13 +121,11 @@ def plan_tiles(
     >>> plan.rows, plan.columns, plan.size
     (512, 1024, 512000)
     """
-    # First smaller tiles, then fewer workers.
-    for shrink in range(9 + workers.bit_length()):
-        workers = max(1, workers >> 1) if shrink > 8 else workers
+    for shrink, hands in _smaller_and_smaller(workers, twins=twins):
         # Whole multiples of each other whatever n and m are: twins are made in blocks of `columns`.
-        rows, columns = (max(1, size >> min(shrink, 8)) for size in (ROWS, COLUMNS))
+        rows, columns = (max(1, size >> shrink) for size in (ROWS, COLUMNS))
         tile = min(n, rows) * min(m, columns)
-        workers = max(1, min(workers, -(-n // rows) * -(-m // columns)))
+        workers = max(1, min(hands, -(-n // rows) * -(-m // columns)))
         working = fixed + workers * (per_worker + tile * BYTES_PER_SCORE)
         # Room for what is kept and for as much again, or a tile of each worker, that has yet to be judged.
         least = kept + max(workers * tile, 4096)
@@ -139,6 +139,19 @@ def plan_tiles(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "
         "raise it, or ask for fewer pairs (a smaller top_k or k, or a smaller max_pairs)"
     )
+
+
+def _smaller_and_smaller(workers: int, *, twins: bool) -> Iterator[tuple[int, int]]:
+    """How often to halve a tile's sides, and how many workers: first smaller tiles, then fewer workers.
+
+    Tiles so small that starting a product costs more than the product come last, and not with twins.
+    """
+    yield from ((shrink, workers) for shrink in range(SHRINKS))
+    while workers > 1:
+        workers //= 2
+        yield SHRINKS - 1, workers
+    if not twins:
+        yield from ((shrink, 1) for shrink in range(SHRINKS, ROWS.bit_length()))
 
 
 def parse_bytes(size: int | str) -> int:

@@ -285,28 +285,27 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
     """`top_k` where every row has more than k entries."""
     # One sort of one integer: the row above, the score below, its bits turned so that better is less.
     keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
-    order = np.argsort(keys)
-    ranked = keys[order]
+    ranked = np.sort(keys)
     row_of = ranked >> np.uint64(32)
-    starts = np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]])
-    sizes = np.diff(np.r_[starts, len(ranked)])
-    kth = starts + k - 1
+    kth = ranked[np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]]) + k - 1]
+    cuts = np.zeros(int(row_of[-1]) + 1, np.uint64)
+    cuts[kth >> np.uint64(32)] = kth
+    own = cuts[rows]
+    listed: Mask = keys < own
+    tied = np.flatnonzero(keys == own)
     if limits is not None:
-        full_rows = row_of[kth].astype(np.int64)
-        limits[full_rows] = np.maximum(limits[full_rows], scores[order[kth]])
-    cuts = np.repeat(ranked[kth], sizes)
-    listed = ranked < cuts
+        limits[rows[tied]] = np.maximum(limits[rows[tied]], scores[tied])
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
-    tied = np.flatnonzero(ranked == cuts)
-    tied = tied[np.lexsort((others[order[tied]], ranked[tied]))]
-    better_before: Indices = np.cumsum(listed) - np.repeat(np.cumsum(listed)[starts] - listed[starts], sizes)
-    listed[tied[_rank_in_run(ranked[tied]) < k - better_before[tied]]] = True
-    mask = np.empty(len(rows), bool)
-    mask[order] = listed
-    return mask
+    left = k - np.bincount(rows[listed], minlength=len(cuts))
+    contested = (np.bincount(rows[tied], minlength=len(cuts)) > left)[rows[tied]]
+    listed[tied[~contested]] = True
+    tied = tied[contested]
+    tied = tied[np.lexsort((others[tied], rows[tied]))]
+    listed[tied[_rank_in_run(rows[tied]) < left[rows[tied]]]] = True
+    return listed
 
 
-def _rank_in_run(values: NDArray[np.uint64]) -> Indices:
+def _rank_in_run(values: Indices) -> Indices:
     """For each of some sorted values, how many equal ones stand before it."""
     places = np.arange(len(values))
     begins = np.r_[True, values[1:] != values[:-1]][: len(values)]

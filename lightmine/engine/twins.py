@@ -1,21 +1,28 @@
-"""Twins: a matrix's leading coordinates in a better basis, cheap to multiply, and what that leaves out.
+"""Twins: a matrix's leading coordinates in a better basis, cheap to multiply, with what that costs.
 
 The derivation, for rows x and y of norm at most 1 + 1e-6. An orthogonal basis changes no dot product.
 In it, x has a leading part of p coordinates and a rest r left out; the twin holds x̂, the leading part
 but for an error e (it is rounded to float32, or quantised). Likewise y has a rest s, and ŷ an error f:
 
     x·y = (x̂ + e)·(ŷ + f) + r·s = x̂·ŷ + (x̂ + e)·f + e·ŷ + r·s
-        ≤ x̂·ŷ + ‖x̂ + e‖‖f‖ + ‖e‖‖ŷ‖ + ‖r‖‖s‖            by Cauchy and Schwarz, and likewise from below,
-        ≤ x̂·ŷ + (1 + 1e-6)(‖e‖ + ‖f‖) + ‖e‖‖f‖ + ‖r‖‖s‖    since ‖x̂ + e‖ ≤ ‖x‖ and ‖ŷ‖ ≤ ‖y‖ + ‖f‖.
+        ≤ x̂·ŷ + ‖x̂ + e‖‖f‖ + ‖e‖‖ŷ‖ + ‖r‖‖s‖            by Cauchy and Schwarz
+        ≤ x̂·ŷ + L(‖e‖ + ‖f‖) + ‖r‖‖s‖                      L: at least 1 + 1e-6 and every ‖ŷ‖.
 
-A twin keeps ‖e‖ and ‖r‖ of every row, rounded up, so a product of twins is a certified bound.
-Eigenvectors of XᵀX as the basis put as much as can be into few coordinates; a random rotation of those
-among themselves makes them alike, so that one scale quantises them all.
+All of the right side is one dot product of longer rows, so the product of twins *is* the bound:
+
+    (x̂, ‖r‖/√m … ‖r‖/√m, L‖e‖/c, c) · (ŷ, ‖s‖/√m … ‖s‖/√m, c, L‖f‖/c)
+
+with the appended numbers rounded up: m coordinates share ‖r‖, because int8 holds no large one, and c
+is the largest that it holds. Eigenvectors of XᵀX as the basis put as much as can be into few
+coordinates; a random rotation of those among themselves makes them alike, so that one scale quantises
+them all.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -23,16 +30,18 @@ from numpy.typing import NDArray
 
 from lightmine.engine import pool
 from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
-from lightmine.engine.products import Fp32Product, Raw
+from lightmine.engine.products import ZERO_POINT, Fp32Product, Raw
 
 # Rows that the basis is taken from; any orthogonal basis is right, a good one only rejects more.
 BASIS_ROWS = 4096
 # Rows that are turned and quantised at a time.
 CHUNK = 1024
-
+# What rounding a norm up, or a product of two, may be off by in float64.
+ROOM = 1 + 1e-9
+# The most that a coordinate of a row can be, and the most coordinates that may share its ‖r‖.
+LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
 
 Places = NDArray[np.signedinteger[Any]]
-Mask = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +53,12 @@ class Twin:
     order : int32 array of shape (n,), or None
         The matrix's row at each place of the twin; None where every row is at its own place.
     blocks : list of arrays
-        int8 of shape (p, columns), one a column tile; or one float32 array of shape (n, p).
-    error, rest : float32 arrays of shape (n,)
-        ‖e‖ and ‖r‖ of each place, none too small.
+        int8 of shape (p + what is appended, columns), one a column tile; or one float32 array of shape
+        (n, p + 1).
     """
 
     order: NDArray[np.int32] | None
     blocks: list[NDArray[np.int8]] | list[NDArray[np.float32]]
-    error: NDArray[np.float32]
-    rest: NDArray[np.float32]
 
     def rows(self, places: Any) -> Any:
         """The matrix's rows at these places, a slice or an array."""
@@ -60,9 +66,17 @@ class Twin:
 
 
 def itself(x: FloatMatrix) -> Twin:
-    """The matrix as its own twin: nothing is left out."""
-    nothing = np.zeros(len(x), np.float32)
-    return Twin(None, [x], nothing, nothing)
+    """The matrix as its own twin: nothing is left out, and nothing appended."""
+    return Twin(None, [x])
+
+
+def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
+    """Some columns of an int8 block as the left operand: error and c change places, zero is 128."""
+    part = block[:, places].T
+    left = np.empty(part.shape, np.int8)
+    left[:, :-2], left[:, -2], left[:, -1] = part[:, :-2], part[:, -1], part[:, -2]
+    # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+    return left.view(np.uint8) ^ np.uint8(ZERO_POINT)
 
 
 def basis(x: FloatMatrix, y: FloatMatrix | None) -> FloatMatrix:
@@ -94,24 +108,69 @@ def turn_error(d: int, p: int) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How a twin is made: the turned leading basis (p, d), and levels with their scale for int8."""
+    """How a twin is made: the turned leading basis (p, d); for int8 also levels, scale and sharers m."""
 
     vectors: FloatMatrix
     levels: int | None = None
     scale: float = 1.0
+    sharers: int = 1
+
+    @property
+    def depth(self) -> int:
+        """Coordinates p, what is appended not counted."""
+        return len(self.vectors)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row of the twin."""
+        return self.depth + self.sharers + (0 if self.levels is None else 2)
 
     @property
     def unit(self) -> float:
         """What a raw product is to be multiplied by."""
         return 1.0 if self.levels is None else self.scale**2
 
+    @property
+    def most_left_out(self) -> float:
+        """The largest ‖r‖ that the sharers can hold."""
+        return math.inf if self.levels is None else self.levels * self.scale * math.sqrt(self.sharers) / ROOM
+
+    @property
+    def most_error(self) -> float:
+        """The largest ‖e‖ that its coordinate can hold."""
+        return math.inf if self.levels is None else (self.levels * self.scale) ** 2 / (self.longest * ROOM)
+
+    @property
+    def longest(self) -> float:
+        """L: what no x̂ + e and no ŷ is longer than; a clipped or rounded row stays in its box."""
+        grown = 0.0 if self.levels is None else 0.5 * self.scale * math.sqrt(self.depth)
+        return LONGEST + grown + turn_error(self.vectors.shape[1], self.depth)
+
 
 def recipe(vectors: FloatMatrix, sample: FloatMatrix, levels: int | None) -> Recipe:
     """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
     if levels is None:
-        return Recipe(vectors)
-    largest = np.quantile(np.abs(sample @ vectors.T).max(axis=1), 0.999)
-    return Recipe(vectors, levels, float(np.float32(max(largest, 1e-6) / levels)))
+        return Recipe(vectors, sharers=int(len(vectors) < vectors.shape[1]))
+    turned = sample @ vectors.T
+    scale = max(float(np.quantile(np.abs(turned).max(axis=1), 0.999)) / levels, 1e-6)
+    left_out = math.sqrt(max(0.0, 1 - float(np.square(turned).sum(axis=1).min())))
+    return Recipe(
+        vectors, levels, scale, _sharers(len(vectors), vectors.shape[1], 1.05 * left_out / scale / levels)
+    )
+
+
+def safe_recipe(vectors: FloatMatrix, levels: int) -> Recipe:
+    """A coarse scale that every unit row fits, whatever its coordinates."""
+    depth = len(vectors)
+    # Nothing clips under 1; the error is half a step a coordinate then, and must fit with L at most 2.
+    scale = 1.01 * max(LONGEST / levels, math.sqrt(depth) / levels**2)
+    return Recipe(vectors, levels, scale, _sharers(depth, vectors.shape[1], 1.0))
+
+
+def _sharers(depth: int, d: int, ratio: float) -> int:
+    """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
+    least = 0 if depth == d else min(SHARERS, math.ceil(ratio**2 + 0.1))
+    return least + -(depth + least + 2) % 4
 
 
 class Maker:
@@ -119,47 +178,53 @@ class Maker:
 
     def __init__(self, how: Recipe) -> None:
         self.how = how
-        self._product = Fp32Product(size=CHUNK * len(how.vectors))
-        self._off = turn_error(how.vectors.shape[1], len(how.vectors))
+        self._product = Fp32Product(size=CHUNK * how.depth)
+        self._off = turn_error(how.vectors.shape[1], how.depth)
+        # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
+        self._off_by = 1 + product_error(how.depth)
 
-    def look(self, block: FloatMatrix) -> tuple[NDArray[np.float64], Mask]:
-        """What some rows leave out, and which of them clip."""
-        turned, left_out = self.turn(block)
-        largest = np.inf if self.how.levels is None else (self.how.levels + 0.5) * self.how.scale
-        return left_out, np.abs(turned).max(axis=1) > largest
+    def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
+        """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
 
-    def turn(self, block: FloatMatrix) -> tuple[Any, NDArray[np.float64]]:
-        """Turned leading coordinates of some rows, and the norm of what they leave out, none too small."""
-        turned = self._product(block, self.how.vectors)
+        Returns whether every row fits the recipe; where one does not, what was written is no bound.
+        """
+        how = self.how
+        turned: Any = self._product(block, how.vectors)
+        left_out = self._left_out(turned)
+        if how.levels is None:
+            out[:, : how.depth] = turned
+            if how.sharers:
+                out[:, how.depth] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
+            return True
+        steps = turned * np.float32(1 / how.scale)
+        np.rint(steps, out=steps)
+        np.clip(steps, -how.levels, how.levels, out=steps)
+        out[: how.depth] = steps.T
+        steps *= np.float32(how.scale)
+        np.subtract(turned, steps, out=steps)
+        # The product's and the difference's own roundings are a few u of coordinates under 1.
+        error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
+        out[how.depth : -2] = np.ceil(left_out * (ROOM / (how.scale * math.sqrt(how.sharers or 1)))).clip(
+            max=how.levels
+        )
+        out[-2] = how.levels
+        out[-1] = np.ceil(error * (ROOM * how.longest / (how.levels * how.scale**2))).clip(max=how.levels)
+        return bool(error.max() <= how.most_error and left_out.max() <= how.most_left_out)
+
+    def _left_out(self, turned: Raw) -> NDArray[np.float64]:
+        """The norm of what turned leading coordinates leave out of each row, none too small."""
         p, d = self.how.vectors.shape
         if p == d:
-            return turned, np.zeros(len(block))
+            return np.zeros(len(turned))
         # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
-        least = np.maximum(_norm(turned) - self._off, 0)
-        return turned, np.sqrt(np.maximum((1 + UNIT_TOLERANCE) ** 2 - least**2, 0))
-
-    def fill(self, twin: Twin, places: slice, block: FloatMatrix, out: NDArray[Any]) -> None:
-        """Write the twin of some rows to `out`, (p, rows) int8 or (rows, p) float32, and their norms."""
-        turned, left_out = self.turn(block)
-        if self.how.levels is None:
-            out[:] = turned
-            error = np.full(len(block), self._off)
-        else:
-            steps = turned * np.float32(1 / self.how.scale)
-            np.rint(steps, out=steps)
-            np.clip(steps, -self.how.levels, self.how.levels, out=steps)
-            out[:] = steps.T
-            steps *= np.float32(self.how.scale)
-            np.subtract(turned, steps, out=steps)
-            # The product's and the difference's own roundings are a few u of coordinates under 1.
-            error = _norm(steps) * (1 + 1e-5) + self._off + 8 * 2.0**-24
-        twin.error[places] = error * (1 + 1e-6)
-        twin.rest[places] = left_out * (1 + 1e-6)
+        least = np.maximum(_norm(turned) / self._off_by - self._off, 0)
+        left_out: NDArray[np.float64] = np.sqrt(np.maximum(LONGEST**2 - least**2, 0)) * (1 + 1e-6)
+        return left_out
 
 
-def _norm(block: Raw) -> NDArray[np.float64]:
-    wide = block.astype(np.float64)
-    norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+def _norm(block: Any) -> NDArray[np.float64]:
+    """Norms of rows, accumulated in float32."""
+    norms: NDArray[np.float64] = np.sqrt(np.vecdot(block, block).astype(np.float64))
     return norms
 
 
@@ -168,64 +233,62 @@ def make_twins(
     y: FloatMatrix | None,
     vectors: FloatMatrix,
     levels: int | None,
+    orders: tuple[Places, Places],
     *,
     columns: int,
     workers: int,
-    orders: tuple[Places, Places] | None = None,
-) -> tuple[tuple[Twin, Twin], float]:
-    """Twins of both sides by one recipe (one twin for one collection), and the score of a raw unit.
+) -> tuple[Twin, Twin, Recipe]:
+    """Twins of both sides (one twin for one collection), and the recipe they were made by.
 
     `vectors` is the leading basis, (p, d); `levels` the largest int8 magnitude, None for float32;
-    `columns` the width of an int8 block; `orders` the rows of both sides in an order to keep, by
-    default that of what they leave out.
+    `orders` the row at each place of both sides; `columns` the width of an int8 block.
     """
     sides = [x] if y is None else [x, y]
     sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
     how = recipe(mixed(vectors) if levels else vectors, sample, levels)
-    twins = [
-        _make_twin(side, how, columns, workers, None if orders is None else orders[place])
-        for place, side in enumerate(sides)
-    ]
-    return (twins[0], twins[-1]), how.unit
+
+    def make(how: Recipe) -> list[Twin] | None:
+        twins = []
+        for side, order in zip(sides, orders, strict=False):
+            twin = _make_twin(side, how, order, columns, workers)
+            if twin is None:
+                return None
+            twins.append(twin)
+        return twins
+
+    twins = make(how)
+    if twins is None:
+        # Some row is not like the sample. One scale for all must then be coarser.
+        assert levels is not None
+        how = safe_recipe(how.vectors, levels)
+        twins = make(how)
+        assert twins is not None, "a unit row does not fit a recipe made for all of them"
+    return twins[0], twins[-1], how
 
 
-def _make_twin(x: FloatMatrix, how: Recipe, columns: int, workers: int, order: Places | None) -> Twin:
-    n, p = len(x), len(how.vectors)
-    # Like rows together: then the most that a tile leaves out is near to all, and few tiles err much.
-    left_out, clipped = np.empty(n, np.float32), np.empty(n, bool)
-
-    def look(maker: Maker, chunk: slice) -> None:
-        left_out[chunk], clipped[chunk] = maker.look(x[chunk])
-
-    chunks = [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
-    pool.run(chunks, look, lambda: Maker(how), workers=workers)
-    order = np.argsort(left_out, kind="stable") if order is None else order
-    order = order[np.argsort(clipped[order], kind="stable")].astype(np.int32)
+def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int) -> Twin | None:
+    """The twin, or None where a row does not fit the recipe."""
+    n = len(x)
     if how.levels is None:
-        blocks: list[Any] = [np.empty((n, p), np.float32)]
+        blocks: list[Any] = [np.empty((n, how.width), np.float32)]
     else:
-        blocks = [np.empty((p, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
-    twin = Twin(order, blocks, *(np.empty(n, np.float32) for _ in range(2)))
-    width = n if how.levels is None else columns
+        blocks = [np.empty((how.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
+    block_rows = n if how.levels is None else columns
+    misfit = threading.Event()
 
     def fill(maker: Maker, chunk: slice) -> None:
         # A chunk of places lies within one block: both begin at multiples of the smaller width.
-        block = blocks[chunk.start // width]
-        start = chunk.start % width
+        block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
         rows = x[order[chunk]]
         part = slice(start, start + len(rows))
-        maker.fill(twin, chunk, rows, block[part] if how.levels is None else block[:, part])
+        if not maker.fill(rows, block[part] if how.levels is None else block[:, part]):
+            misfit.set()
 
-    step = min(width, CHUNK)
-    pieces = [
-        slice(start, min(start + step, top + width, n))
-        for top in range(0, n, width)
-        for start in range(top, min(top + width, n), step)
+    step = min(block_rows, CHUNK)
+    chunks = [
+        slice(start, min(start + step, top + block_rows, n))
+        for top in range(0, n, block_rows)
+        for start in range(top, min(top + block_rows, n), step)
     ]
-    pool.run(pieces, fill, lambda: Maker(how), workers=workers)
-    return twin
-
-
-def twin_bytes(rows: int, d: int, levels: int | None) -> int:
-    """The most that twins of so many rows can take: their coordinates, norms, order and its sorting."""
-    return rows * ((d if levels else 3 * d) + 8 + 4 + 16)
+    pool.run(chunks, fill, lambda: Maker(how), workers=workers)
+    return None if misfit.is_set() else Twin(order.astype(np.int32, copy=False), blocks)
