@@ -32,6 +32,7 @@ FORBIDDEN = {
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
     "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
+    "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},

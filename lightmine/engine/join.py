@@ -123,7 +123,8 @@ def _mine(
 ) -> Listed:
     right = x if y is None else y
     candidates = Candidates(rule, capacity=plan.candidates)
-    kernel = _kernel(x, y, rule, candidates, levels, plan)
+    with pool.one_blas_thread():
+        kernel = _kernel(x, y, rule, candidates, levels, plan)
     work = _Work(x, right, kernel, candidates, plan)
     pool.run(
         kernel.hardest_first(plan.tiles),
@@ -189,10 +190,10 @@ def _kernel(
     if not plan.twins:
         return Kernel([plain(x, y)], plan.rows, plan.columns)
     right = x if y is None else y
+    limits = candidates.limits
     orders = similar_order(x, y, workers=plan.workers)
     # Raise the rows' own limits first, by rows that are likely to be near.
     seed_limits(x, right, rule, candidates, orders, plan.workers)
-    limits = candidates.limits
     places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
     depths, choice = choose_rungs(x, right, rule, limits, places, vectors, levels, plan)

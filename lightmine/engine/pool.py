@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Generic, TypeVar
 
 Tools = TypeVar("Tools")
 Task = TypeVar("Task")
@@ -47,6 +48,17 @@ def run(
         pool.stop()
     if pool.error is not None:
         raise pool.error
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """NumPy's BLAS and LAPACK keep to the calling thread meanwhile.
+
+    Theirs are as many as the machine has processors, whatever a container's quota says, and spin.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 class _Pool(Generic[Tools, Task]):
