@@ -48,7 +48,13 @@ def profile(found: dict[str, Any]) -> str:
     rows: list[tuple[str, list[str]]] = [
         ("seconds", [f"{job['seconds']:.1f}" for job in jobs.values()]),
         ("pairs a second", [f"{job['pairs_a_second'] / 1e9:.2f} billion" for job in jobs.values()]),
-        ("coordinates multiplied", [str(job["depth"]) for job in jobs.values()]),
+        (
+            "share of pairs: coordinates multiplied",
+            [
+                ", ".join(f"{100 * share:.0f} %: {depth}" for depth, share in job["depths"].items())
+                for job in jobs.values()
+            ],
+        ),
     ]
     parts = next(iter(jobs.values()))["share_of_thread_time"]
     rows += [

@@ -145,8 +145,7 @@ def test_near_tiles_take_deeper_rungs_than_far_ones(rng):
     near, far = (rng.standard_normal((1, 256)) for _ in range(2))
     scales = 0.97 ** np.arange(256)
     x = unit_rows(
-        np.repeat([near, far], 1600, axis=0).reshape(-1, 256)
-        + 3 * rng.standard_normal((3200, 256)) * scales
+        np.repeat([near, far], 1600, axis=0).reshape(-1, 256) + 3 * rng.standard_normal((3200, 256)) * scales
     )
     _, choice = rungs_for(x, 0.75)
     assert choice[0, 0] > choice[0, -1]

@@ -3,9 +3,11 @@
 How a pair is rejected or kept, each file one idea::
 
     matrix     unit rows, checked once; the one score of a pair
-    sampling   limits to begin with: a floor guessed from a sample, rows compared with likely neighbours
-    twins      a copy of the matrix that is cheap to multiply (turned, cut, quantised), and its error
+    sampling   a floor to begin with, guessed from a sample and checked
+    orders     like rows together, and limits of their own from likely neighbours
+    twins      a copy of the matrix that is cheap to multiply (turned, cut, quantised), with its error
     products   the matrix products, and the proof that this processor's int8 product is right
+    ladder     how many coordinates to multiply for which tile
     kernels    raw scores of a tile, and cuts: a raw score under its cut proves the true score to be under
                the limit. Nearly every pair is rejected here, by one comparison of one integer
     tiles      a memory budget becomes tiles and workers; the answer does not depend on it
