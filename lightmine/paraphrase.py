@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from lightmine.engine.join import Job, Progress, check_count, join, prepare
 from lightmine.engine.topk import Pairs, Rule
-from lightmine.errors import ArgumentError
+from lightmine.margin import check_threshold
 
 
 def mine_paraphrases(
@@ -77,12 +77,3 @@ def mine_paraphrases(
     if n < 2:
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     return join(unit, None, rule, budget=budget, job=job).pairs
-
-
-def check_threshold(threshold: float | None) -> None:
-    """Refuse a threshold that is not a number."""
-    if threshold is None:
-        return
-    real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
-    if not real or math.isnan(min(threshold, 10**9)):
-        raise ArgumentError(f"threshold must be a number, not {threshold!r}")

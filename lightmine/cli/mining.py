@@ -8,7 +8,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.bitext import RETRIEVALS, mine_bitext
+from lightmine.bitext import mine_bitext
 from lightmine.cli.options import (
     Bar,
     encode_texts,
@@ -21,8 +21,9 @@ from lightmine.cli.options import (
 )
 from lightmine.encoding.encoder import Encoder
 from lightmine.engine.tiles import parse_bytes
-from lightmine.margin import MARGINS
-from lightmine.paraphrase import check_threshold, mine_paraphrases
+from lightmine.margin import MARGINS, check_threshold
+from lightmine.paraphrase import mine_paraphrases
+from lightmine.rules import RETRIEVALS
 from lightmine.texts.dedup import Distinct
 from lightmine.texts.output import open_text
 
