@@ -18,6 +18,7 @@ LAYERS = [
         "lightmine.margin",
         "lightmine.matching",
         "lightmine.rules",
+        "lightmine.saved",
         "lightmine.retrieval",
         "lightmine.paraphrase",
         "lightmine.bitext",
