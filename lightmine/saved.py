@@ -85,10 +85,12 @@ def load_neighbors(path: str) -> Saved:
     (array([1, 0]), [[1], [4]])
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as raw:
+            if raw.read(4) != b"PK\3\4":
+                raise ValueError("it is no .npz file")
+            raw.seek(0)
+            with np.load(raw, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
         return _unpacked(arrays)
     except FileNotFoundError:
         raise TextError(f"{path}: no such file") from None

@@ -124,10 +124,11 @@ class Texts:
             run.note(f"{found.name}: {blank:,} lines have an id and no sentence; left out")
         wanted = SentenceFilter(min_length=self.min_length, max_length=self.max_length, script=script)
         kept, left_out = wanted.apply(sentences)
+        if not len(kept):
+            why = f": {counts('sentence', left_out)}" if left_out else ""
+            raise TextError(f"{kept.name}: no sentence is left to mine{why}; filter less")
         if left_out:
             run.note(f"{kept.name}: {counts('sentence', left_out)}; the others keep their numbers")
-        if not len(kept):
-            raise TextError(f"{kept.name}: no sentence is left to mine; filter less")
         return kept
 
     def distinct(self, sentences: Sentences, run: Run, *, same: str = "exact") -> Distinct:

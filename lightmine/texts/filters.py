@@ -30,7 +30,7 @@ MARKS = re.compile(r"\D")
 class SentenceFilter:
     """What a sentence must be like to be mined. Lengths are in characters.
 
-    ``script`` is a Unicode script (Latin, Han...) or a language's code, whose scripts are meant: more than
+    ``script`` is a Unicode script (Latin, Han...) or a language's code, whose scripts are meant: at least
     half of a sentence's letters must be of them. A sentence without letters has no script to be wrong.
     """
 
@@ -164,4 +164,4 @@ def _ratio(left: str, right: str) -> float:
 def _foreign(text: str, wanted: tuple[str, ...]) -> bool:
     counts = letters_by_script(text)
     letters = sum(counts.values())
-    return letters > 0 and 2 * sum(counts[script] for script in wanted) <= letters
+    return letters > 0 and 2 * sum(counts[script] for script in wanted) < letters
