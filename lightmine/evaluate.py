@@ -225,6 +225,40 @@ def paraphrase_mining(left: ArrayLike, right: ArrayLike, score: ArrayLike, gold:
     return _quality((ordered, scores), _gold(gold, symmetric=True))
 
 
+def transitive_closure(pairs: ArrayLike) -> NDArray[np.int64]:
+    """Every pair of rows that are joined by a chain of pairs: paraphrases of paraphrases.
+
+    Parameters
+    ----------
+    pairs : (p, 2) integer array
+
+    Returns
+    -------
+    (q, 2) int64 array
+        Distinct pairs, the lower row first, in order.
+
+    Raises
+    ------
+    ArgumentError
+        `pairs` is empty or does not hold two numbers a pair.
+
+    Examples
+    --------
+    >>> transitive_closure([(0, 1), (2, 1), (5, 4)]).tolist()
+    [[0, 1], [0, 2], [1, 2], [4, 5]]
+    """
+    group: dict[int, list[int]] = {}
+    for left, right in _gold(pairs, symmetric=True).tolist():
+        joined = group.setdefault(left, [left])
+        other = group.setdefault(right, [right])
+        if joined is not other:
+            joined.extend(other)
+            group.update((row, joined) for row in other)
+    groups = {id(rows): sorted(rows) for rows in group.values()}
+    closed = [(a, b) for rows in groups.values() for at, a in enumerate(rows) for b in rows[at + 1 :]]
+    return np.array(sorted(closed), np.int64).reshape(-1, 2)
+
+
 def _accuracy(queries: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     found = 0
     for start in range(0, len(queries), _ROWS_AT_ONCE):

@@ -150,7 +150,10 @@ def test_jsonl_keeps_lists_of_lines_and_ids(run, with_ids, tmp_path):
         (["bitext", ENGLISH, GERMAN, "--id-column", 3], "beyond, name --text-column too"),
         (["bitext", ENGLISH, GERMAN, "--id-column", 2, "--text-column", 2], "cannot be both"),
         (["bitext", ENGLISH, GERMAN, "--source-script", "xx"], "'xx' is no script"),
-        (["bitext", ENGLISH, GERMAN, "--min-length", 900], "no sentence is left to mine: 26 sentences left out"),
+        (
+            ["bitext", ENGLISH, GERMAN, "--min-length", 900],
+            "no sentence is left to mine: 26 sentences left out",
+        ),
         (["bitext", ENGLISH, GERMAN, "--score-only"], "26 lines and"),
         (["bitext", ENGLISH, GERMAN, "--save-neighbors", "near.tsv"], "near.tsv: name it .npz"),
         (["bitext", ENGLISH, ENGLISH, "--score-only", "--save-neighbors", "n.npz"], "no neighbours to save"),

@@ -161,7 +161,7 @@ def test_mining_quality_agrees_with_scikit_learn(case):
         assert quality.average_precision == pytest.approx(average_precision_score(labels, score))
         assert quality.f1 == pytest.approx(f1.max())
     quality = evaluate.bitext_mining(pairs[:, 0], pairs[:, 1], score, gold)
-    at = np.flatnonzero(thresholds == quality.threshold)
+    at = np.searchsorted(thresholds, quality.threshold)
     assert (precision[at], recall[at]) == (pytest.approx(quality.precision), pytest.approx(quality.recall))
 
 
