@@ -19,6 +19,8 @@ LAYERS = [
         "lightmine.matching",
         "lightmine.rules",
         "lightmine.saved",
+        "lightmine.nulls",
+        "lightmine.calibration",
         "lightmine.retrieval",
         "lightmine.paraphrase",
         "lightmine.bitext",
@@ -44,6 +46,7 @@ ONLY_IN = {
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
     "scipy": {"lightmine.matching"},
+    "matplotlib": {"lightmine.cli.plot"},
 }
 
 
@@ -116,7 +119,7 @@ lightmine.mine_bitext(x, x)
 loaded = FORBIDDEN & set(sys.modules)
 assert not loaded, loaded
 """
-    forbidden = f"FORBIDDEN = {FORBIDDEN - {'pickle'} | {'huggingface_hub', 'scipy'}}"
+    forbidden = f"FORBIDDEN = {FORBIDDEN - {'pickle'} | {'huggingface_hub', 'scipy', 'matplotlib'}}"
     subprocess.run([sys.executable, "-c", forbidden + code], check=True)
 
 

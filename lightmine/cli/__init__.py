@@ -8,6 +8,7 @@ import sys
 import click
 
 from lightmine import __version__
+from lightmine.cli.calibrate import calibrate
 from lightmine.cli.evaluate import evaluate
 from lightmine.cli.mining import bitext, margin, paraphrase
 from lightmine.cli.model import encode, export, info
@@ -21,7 +22,7 @@ def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
 
 
-for _command in (paraphrase, bitext, margin, evaluate, encode, info, export):
+for _command in (paraphrase, bitext, margin, evaluate, calibrate, encode, info, export):
     cli.add_command(_command)
 
 

@@ -175,11 +175,7 @@ def paraphrase(
     """  # fmt: skip
     one_stdin(file, gold)
     sentences = split_columns(_read(file), id_column=id_column, text_column=None)
-    rows = (
-        {str(line - 1 + count_from): row for row, line in enumerate(sentences.lines)}
-        if sentences.ids is None
-        else _numbered(sentences)
-    )
+    rows = gold_names(sentences, count_from)
     true = np.array(read_gold(gold, rows, rows, what="line number" if id_column is None else "id"))
     vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
@@ -254,6 +250,13 @@ def _read(path: str) -> Sentences:
     return sentences
 
 
+def gold_names(sentences: Sentences, count_from: int) -> dict[str, int]:
+    """Rows by what gold calls them: ids, or line numbers where there are none."""
+    if sentences.ids is not None:
+        return _numbered(sentences)
+    return {str(line - 1 + count_from): row for row, line in enumerate(sentences.lines)}
+
+
 def _numbered(sentences: Sentences) -> dict[str, int]:
     """Rows by id; an id that is given twice is refused."""
     assert sentences.ids is not None
@@ -262,7 +265,7 @@ def _numbered(sentences: Sentences) -> dict[str, int]:
         first = {name.strip(): row for row, name in reversed(list(enumerate(sentences.ids)))}
         twice = next(row for row, name in enumerate(sentences.ids) if first[name.strip()] < row)
         raise TextError(
-            f"{sentences.name}: line {sentences.lines[twice]}: the id {sentences.ids[twice]!r} is that of line "
-            f"{sentences.lines[first[sentences.ids[twice].strip()]]} too"
+            f"{sentences.name}: line {sentences.lines[twice]}: the id {sentences.ids[twice]!r} is that of "
+            f"line {sentences.lines[first[sentences.ids[twice].strip()]]} too"
         )
     return rows
