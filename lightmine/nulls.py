@@ -28,6 +28,8 @@ FEWEST = 200
 # Mined pairs a sentence among which the tail of the unrelated ones is looked at.
 PAIRS_A_SENTENCE = 2
 BIN = 0.01
+# Estimated probability from which a pair's sentences count as translated, so that striking the partner tells.
+CONFIDENT = 0.8
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -135,7 +137,8 @@ class _Struck:
 
     def false(self, score: Floats, true: Floats) -> Floats:
         """How many false pairs there are at or over each of some falling scores."""
-        weights = true / max(float(true.sum()), 1e-12)
+        weights = np.where(true >= CONFIDENT, true, 0.0)
+        weights = weights / max(float(weights.sum()), 1e-12)
         order = np.argsort(-self.score)
         order = order[self.mined[order]]
         over = np.searchsorted(-self.score[order], -score, side="right")

@@ -88,7 +88,7 @@ def stopes(
     its ``k_extract``.
     """
     x, y = x.astype(np.float32), y.astype(np.float32)
-    distance = np.array([[((a - b) ** 2).sum() for b in y] for a in x], np.float32)
+    distance = np.array([((a - y) ** 2).sum(axis=1) for a in x], np.float32)
     doubled = np.float32(2) - distance
     found = {}
     forward, backward = nearest(doubled, k), nearest(doubled.T, k)
