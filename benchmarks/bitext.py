@@ -93,7 +93,7 @@ def curves(sets: dict[str, Planted]) -> dict[str, dict[str, list[list[float]]]]:
 
 
 def compat(sets: dict[str, Planted]) -> list[dict[str, Any]]:
-    """Each compat mode beside its reference: pairs that only one has, and the largest difference of margins."""
+    """Each compat mode beside its reference: pairs that only one has, the largest difference of margins."""
     cases = [("laser", {"retrieval": retrieval}) for retrieval in RETRIEVALS]
     cases += [("stopes", {}), ("sentence-transformers", {})]
     references = {
