@@ -5,7 +5,7 @@
     python -m benchmarks.bitext --data DIR --json FILE
 
 Bitext: six language pairs, BUCC-style. Paraphrases: nine languages. References stand in tests/peers.py.
-A set that is not in the data folder is skipped with one line. --speed mines 100,000 x 100,000 once,
+A set that is not in the data folder is skipped with one line. --only speed mines 100,000 x 100,000 once,
 saves the neighbours, and times `lightmine margin` on them.
 """
 
@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import lightmine
-from benchmarks.inputs import distinct_pairs, write_lines
+from benchmarks.inputs import WORK, distinct_pairs, minilm_bundle, write_lines
 from benchmarks.quality import Encode, lines
 from lightmine import evaluate
 from lightmine.calibration import Curve, choose, curve_of
@@ -200,25 +200,46 @@ def _outcome(curve: Curve, score: np.ndarray, right: np.ndarray) -> dict[str, fl
 
 
 def same_as_sentence_transformers(encode: Encode, data: Path) -> dict[str, Any] | None:
-    """Our figures and those of its evaluator, on English, with the same vectors."""
+    """Our figures and those of its evaluator, on English, with the same vectors.
+
+    Its scores come of float32 products, which tell pairs of equal cosine apart by their rounding; so it is
+    asked again with its scores rounded to six places, where such pairs are tied as they are with us.
+    """
     path = data / "paraphrase/eng.txt"
     if not path.exists():
         return None
-    from sentence_transformers.sentence_transformer.evaluation import ParaphraseMiningEvaluator
+    from sentence_transformers.sentence_transformer.evaluation import paraphrase_mining as module
 
     from tests.fixed import FixedVectors
 
     texts, gold = lines(path), [line.split("\t") for line in lines(data / "paraphrase/eng.gold.tsv")]
     x = encode(texts)
-    evaluator = ParaphraseMiningEvaluator(
+    evaluator = module.ParaphraseMiningEvaluator(
         {str(i): text for i, text in enumerate(texts)}, [tuple(pair) for pair in gold], write_csv=False
     )
+    mine = module.paraphrase_mining
+
+    def rounded(*args: Any, **options: Any) -> list[Any]:
+        return sorted(
+            ([round(score, 6), i, j] for score, i, j in mine(*args, **options)), key=lambda p: -p[0]
+        )
+
     theirs = evaluator(FixedVectors(texts, x))
+    module.paraphrase_mining = rounded
+    tied = evaluator(FixedVectors(texts, x))
+    module.paraphrase_mining = mine
     found = lightmine.mine_paraphrases(x)
     ours = dataclasses.asdict(
         evaluate.paraphrase_mining(found.left, found.right, found.score, np.array(gold, np.int64))
     )
-    return {name: {"lightmine": ours[name], "sentence_transformers": float(theirs[name])} for name in ours}
+    return {
+        name: {
+            "lightmine": ours[name],
+            "sentence_transformers": float(theirs[name]),
+            "tied": float(tied[name]),
+        }
+        for name in ours
+    }
 
 
 def speed(data: Path, work: Path, count: int) -> dict[str, Any]:
@@ -264,13 +285,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the results go")
-    parser.add_argument("--speed", type=int, metavar="N", help="time N x N too, and nothing else")
-    parser.add_argument("--work", type=Path, default=Path.home() / ".cache/lightmine-benchmarks")
+    parser.add_argument(
+        "--only", choices=["mining", "evaluator", "speed"], help="speed runs when it is named"
+    )
+    parser.add_argument("--speed", type=int, default=100_000, metavar="N", help="time N x N")
+    parser.add_argument("--work", type=Path, default=WORK)
     options = parser.parse_args(argv)
     results = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
-    if options.speed:
+    if options.only == "speed":
         results["speed"] = speed(options.data, options.work, options.speed)
-    else:
+    if options.only in (None, "mining"):
         encoder = lightmine.Encoder.load()
         sets = {two: one for two in PAIRS if (one := planted(encoder.encode, options.data, two)) is not None}
         results |= {
@@ -279,7 +303,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             "curves": curves(sets),
             "compat": compat(sets),
             "calibration": calibrated_bitext(sets) + calibrated_paraphrases(encoder.encode, options.data),
-            "sentence_transformers": same_as_sentence_transformers(encoder.encode, options.data),
+        }
+    if options.only in (None, "evaluator"):
+        results["sentence_transformers"] = {
+            encoder.manifest.name: same_as_sentence_transformers(encoder.encode, options.data)
+            for encoder in map(lightmine.Encoder.load, (None, minilm_bundle(options.work)))
         }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

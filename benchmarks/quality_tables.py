@@ -76,7 +76,7 @@ def _grid(rows: list[dict[str, Any]], down: str, **fixed: Any) -> str:
 
 
 def compat(rows: list[dict[str, Any]]) -> str:
-    """Over the sets: pairs, pairs that one has and the other has not, and the largest difference of margins."""
+    """Over the sets: pairs, those that only one of the two has, and the largest difference of margins."""
     cases = dict.fromkeys((row["compat"], row["retrieval"]) for row in rows)
     body = []
     for name, way in cases:
@@ -97,8 +97,8 @@ def calibration(rows: list[dict[str, Any]]) -> str:
         own = row["estimate"]
         within = own is not None and abs(own["precision"] - 0.9) <= 0.05
         body.append([
-            row["set"], row["language"], _outcome(own), "yes" if within else "**no**", _outcome(row["on_gold"]),
-            _outcome(row["random_pairs"]), percent(row["best_precision_on_gold_of_100_or_more"]),
+            row["set"], row["language"], _outcome(own), "yes" if within else "**no**",
+            _outcome(row["on_gold"]), _outcome(row["random_pairs"]), percent(row["best_precision_on_gold_of_100_or_more"]),
         ])  # fmt: skip
     head = ["set", "language", "without gold: threshold, pairs, **precision**", "within 5 points",
             "on gold", "by random pairs", "best precision of 100 pairs or more"]  # fmt: skip
@@ -112,12 +112,24 @@ def _outcome(found: dict[str, Any] | None) -> str:
     return f"{found['threshold']:.3f}, {found['taken']:,}, **{percent(found['precision'])}**"
 
 
-def evaluator(figures: dict[str, dict[str, float]]) -> str:
+def evaluator(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     body = [
-        [name.replace("_", " "), f"{both['lightmine']:.7f}", f"{both['sentence_transformers']:.7f}"]
-        for name, both in figures.items()
+        [
+            model,
+            name.replace("_", " "),
+            *(f"{own[way]:.7f}" for way in ("lightmine", "sentence_transformers", "tied")),
+        ]
+        for model, rows in figures.items()
+        for name, own in rows.items()
     ]
-    return markdown(["English paraphrases", "lightmine", "sentence-transformers"], body)
+    head = [
+        "vectors",
+        "English paraphrases",
+        "lightmine",
+        "sentence-transformers",
+        "its scores to six places",
+    ]
+    return markdown(head, body, left=2)
 
 
 def retrieval(rows: list[dict[str, Any]], name: str) -> str:

@@ -31,7 +31,7 @@ def bucc(tmp_path, english, german):
         )
     encode = Encoder.load().encode
     found = mine_bitext(encode(english), encode(german))
-    gold = [(i, j) for _, i, j in found][:15] + [(int(found.left[0]), int(found.right[1]))]
+    gold = [*((i, j) for _, i, j in list(found)[:15]), (int(found.left[0]), int(found.right[1]))]
     (tmp_path / "x.gold").write_text("".join(f"en-{i}\tde-{j}\n" for i, j in gold))
     return [tmp_path / f"x.{end}" for end in ("en", "de", "gold")], found, gold
 
@@ -254,8 +254,8 @@ def test_paraphrase_thresholds_with_gold_and_without(run, corpus):
 def test_what_cannot_be_measured_is_said_in_one_line(run, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
     files = {
-        "x.en": "a\tOne.\nb\tTwo.\n", "x.gold": "a\tb\n", "bad.gold": "a\tzz\n", "twice": "a\tOne.\na\tTwo.\n",
-        "empty": "", "scores": "a\tb\thigh\n", "zero": "0\t1\n", "two": "One.\nTwo.\n", "blank": "One.\n\n",
+        "x.en": "a\tOne.\nb\tTwo.\n", "x.gold": "a\tb\n", "bad.gold": "a\tzz\n",
+        "twice": "a\tOne.\na\tTwo.\n", "empty": "", "scores": "a\tb\thigh\n", "zero": "0\t1\n", "two": "One.\nTwo.\n", "blank": "One.\n\n",
     }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text)
