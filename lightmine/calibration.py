@@ -88,11 +88,13 @@ def curve_of(score: ArrayLike, true: ArrayLike, *, gold: int | None = None) -> C
     scores, truth = scores[order], truth[order]
     ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     taken, found = ends + 1, np.cumsum(truth)[ends]
-    total = float(truth.sum()) if gold is None else float(gold)
+    # An estimate of found pairs can fall as more are taken; the pairs found already stay found.
+    most_found = np.maximum.accumulate(found)
+    total = float(most_found[-1]) if gold is None else float(gold)
     threshold = scores[ends].copy()
     threshold[:-1] = (threshold[:-1] + threshold[1:]) / 2
     return Curve(
-        threshold, taken.astype(np.int64), found / taken, found / max(total, 1e-12),
+        threshold, taken.astype(np.int64), found / taken, most_found / max(total, 1e-12),
         2 * found / (taken + max(total, 1e-12)), gold is None,
     )  # fmt: skip
 

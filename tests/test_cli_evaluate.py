@@ -255,7 +255,8 @@ def test_what_cannot_be_measured_is_said_in_one_line(run, monkeypatch, tmp_path,
     monkeypatch.chdir(tmp_path)
     files = {
         "x.en": "a\tOne.\nb\tTwo.\n", "x.gold": "a\tb\n", "bad.gold": "a\tzz\n",
-        "twice": "a\tOne.\na\tTwo.\n", "empty": "", "scores": "a\tb\thigh\n", "zero": "0\t1\n", "two": "One.\nTwo.\n", "blank": "One.\n\n",
+        "twice": "a\tOne.\na\tTwo.\n", "empty": "", "scores": "a\tb\thigh\n", "zero": "0\t1\n",
+        "two": "One.\nTwo.\n", "blank": "One.\n\n",
     }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text)
