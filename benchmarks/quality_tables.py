@@ -98,7 +98,8 @@ def calibration(rows: list[dict[str, Any]]) -> str:
         within = own is not None and abs(own["precision"] - 0.9) <= 0.05
         body.append([
             row["set"], row["language"], _outcome(own), "yes" if within else "**no**",
-            _outcome(row["on_gold"]), _outcome(row["random_pairs"]), percent(row["best_precision_on_gold_of_100_or_more"]),
+            _outcome(row["on_gold"]), _outcome(row["random_pairs"]),
+            percent(row["best_precision_on_gold_of_100_or_more"]),
         ])  # fmt: skip
     head = ["set", "language", "without gold: threshold, pairs, **precision**", "within 5 points",
             "on gold", "by random pairs", "best precision of 100 pairs or more"]  # fmt: skip
