@@ -182,11 +182,16 @@ def similarity(models: dict[str, Any]) -> str:
 
 def speed(found: dict[str, Any]) -> str:
     body = [
-        [name.replace("_", " "), f"{found[name]['seconds']:.2f}"]
+        [
+            name.replace("_", " "),
+            f"{found[name]['seconds']:.2f}",
+            str(found[name].get("processor_seconds", "")),
+        ]
         for name in found
         if name not in ("sentences", "file_mib")
     ]
-    table = markdown([f"{found['sentences']:,} x {found['sentences']:,}, whole command", "seconds"], body)
+    head = [f"{found['sentences']:,} x {found['sentences']:,}, whole command", "seconds", "of a processor"]
+    table = markdown(head, body)
     return f"{table}\n\nThe file of saved neighbours holds {found['file_mib']} MiB, texts included."
 
 
