@@ -33,8 +33,11 @@ bench: $(VENV)/.test  ## time and memory beside the peers, and the README's tabl
 	$(BIN)/python -m pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks.run --data $(DATA)
 
-quality: $(VENV)/.test  ## accuracy of the default model on public sets
-	$(BIN)/python -m benchmarks.quality --data $(DATA)
+quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/results.md
+	$(BIN)/python -m benchmarks.quality --data $(DATA) --model static-multilingual=default --model minilm \
+		--json benchmarks/results/quality.json
+	$(BIN)/python -m benchmarks.bitext --data $(DATA)
+	$(BIN)/python -m benchmarks.tables
 
 clean:  ## remove the virtual environment and what the commands left
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -26,15 +26,24 @@ class Inputs:
     models: dict[str, Path]
 
 
-def prepare(data: Path, work: Path) -> Inputs:
-    """Make whatever is not there yet; the vectors of 100,000 sentences take some minutes."""
-    work.mkdir(parents=True, exist_ok=True)
-    source = minilm.model_folder()
+WORK = Path.home() / ".cache/lightmine-benchmarks"
+
+
+def minilm_bundle(work: Path) -> Path:
+    """all-MiniLM-L6-v2 as a bundle, exported once."""
     bundle = work / "all-MiniLM-L6-v2"
     if not bundle.is_dir():
         from export_scripts.export import export_bundle
 
-        export_bundle(str(source), bundle)
+        export_bundle(str(minilm.model_folder()), bundle)
+    return bundle
+
+
+def prepare(data: Path, work: Path) -> Inputs:
+    """Make whatever is not there yet; the vectors of 100,000 sentences take some minutes."""
+    work.mkdir(parents=True, exist_ok=True)
+    source = minilm.model_folder()
+    bundle = minilm_bundle(work)
     files = Inputs(
         texts=work / "english.txt",
         mixed_texts=work / "mixed.txt",

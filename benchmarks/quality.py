@@ -17,7 +17,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lightmine
+from benchmarks.inputs import WORK, minilm_bundle
 from lightmine import evaluate
 
 Matrix = NDArray[np.float32]
@@ -123,11 +124,34 @@ def tasks() -> Iterator[Task]:
         yield Task("paraphrase", two, paraphrase, (f"paraphrase/{code}.txt", f"paraphrase/{code}.gold.tsv"))
 
 
-def runnable(data: Path) -> list[Task]:
+def more_tasks(data: Path) -> Iterator[Task]:
+    """The languages beyond the card's, as many as there are: of interest for the default model alone."""
+    card = {code for codes in LANGUAGES.values() for code in codes}
+    for path in sorted(data.glob("tatoeba/tatoeba.*-eng.eng")):
+        code = path.name.split(".")[1].removesuffix("-eng")
+        if code not in card:
+            yield Task(
+                "Tatoeba", code, retrieval, (f"tatoeba/tatoeba.{code}-eng.{code}", f"tatoeba/{path.name}")
+            )
+    for path in sorted(data.glob("flores/*.devtest")):
+        if path.stem not in card:
+            yield Task("FLORES", path.stem, retrieval, (f"flores/{path.name}", "flores/eng_Latn.devtest"))
+    yield Task("BUCC-style", "ru", bitext, tuple(f"bucc_style/ru-en.{end}" for end in ("ru", "en", "gold")))
+    for path in sorted(data.glob("paraphrase/*.txt")):
+        if path.stem not in card:
+            yield Task(
+                "paraphrase",
+                path.stem,
+                paraphrase,
+                (f"paraphrase/{path.name}", f"paraphrase/{path.stem}.gold.tsv"),
+            )
+
+
+def runnable(data: Path, todo: Iterable[Task]) -> list[Task]:
     """The tasks whose files are there; a line on stderr for every set that is not whole."""
     found: list[Task] = []
     skipped: dict[str, list[Task]] = {}
-    for task in tasks():
+    for task in todo:
         if task.absent(data):
             skipped.setdefault(task.set, []).append(task)
         else:
@@ -154,11 +178,13 @@ def evaluate_model(path: str | None, data: Path, todo: Sequence[Task]) -> dict[s
 
 
 def table(results: dict[str, Any]) -> str:
-    """The markdown table of a results file, in per cent; a dash where a model was not measured."""
+    """The card's languages as a markdown table, in per cent; a dash where a model was not measured."""
     models = list(results["models"])
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for name in models:
         for row in results["models"][name]["figures"]:
+            if row["language"] not in LANGUAGES:
+                continue
             for label, value in _shown(row).items():
                 cells.setdefault((row["set"], label, row["language"]), {})[name] = value
     head = ["set", "measure", "language", *models]
@@ -181,8 +207,10 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 
 
 def named(model: str) -> tuple[str, str | None]:
-    """`NAME=PATH`, a path, or `default` for the model that lightmine brings."""
+    """`NAME=PATH`, a path, `default` for the model that lightmine brings, `minilm` for all-MiniLM-L6-v2."""
     name, _, path = model.rpartition("=")
+    if path == "minilm":
+        return name or "all-MiniLM-L6-v2", str(minilm_bundle(WORK))
     if path == "default":
         return name or "default", None
     return name or Path(path).name, path
@@ -194,7 +222,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
-    parser.add_argument("--model", action="append", help="[NAME=]PATH of a bundle, or `default`; repeatable")
+    parser.add_argument(
+        "--model", action="append", help="[NAME=]PATH of a bundle, `default` or `minilm`; repeatable"
+    )
     parser.add_argument("--json", type=Path, help="where the results go; other models' results in it stay")
     parser.add_argument("--table", type=Path, help="print the table of a results file and stop")
     options = parser.parse_args(argv)
@@ -204,9 +234,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {"models": {}}
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text(encoding="utf-8"))
-    todo = runnable(options.data)
+    todo = runnable(options.data, tasks())
+    more = runnable(options.data, more_tasks(options.data))
     for name, path in map(named, options.model or ["default"]):
-        results["models"][name] = evaluate_model(path, options.data, todo)
+        results["models"][name] = evaluate_model(path, options.data, [*todo, *more] if path is None else todo)
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

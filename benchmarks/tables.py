@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks import quality_tables
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
@@ -31,7 +33,9 @@ def write() -> None:
         made["machine"] = machine(jobs[-1]["machine"])
     if PROFILE.exists():
         made["profile"] = profile(json.loads(PROFILE.read_text()))
-    for path in (ROOT / "README.md", ROOT / "docs/benchmarks.md", ROOT / "docs/engine.md"):
+    made |= quality_tables.made()
+    documents = ("README.md", "docs/benchmarks.md", "docs/engine.md", "docs/results.md", "docs/bitext.md")
+    for path in (ROOT / name for name in documents):
         path.write_text(renewed(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 

@@ -8,6 +8,8 @@ neighbours in Y and of y to its k nearest in X, the margin is a/b (ratio), a - b
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +27,7 @@ def margin_scores(
     right_mean: NDArray[np.floating],
     *,
     margin: str = "ratio",
+    smallest_average: float | None = SMALLEST_AVERAGE,
 ) -> NDArray[np.float32]:
     """The margin of pairs.
 
@@ -35,6 +38,8 @@ def margin_scores(
     left_mean, right_mean : arrays that broadcast to the same shape
         Mean cosine of the pair's left and right sentence to its k nearest on the other side.
     margin : {"ratio", "distance", "absolute"}
+    smallest_average : float or None
+        For "ratio", an average of the two means under this is replaced by it; None leaves it, but for zero.
 
     Returns
     -------
@@ -52,14 +57,30 @@ def margin_scores(
     >>> margin_scores(np.array([0.9, 0.5]), np.array([0.6, 0.5]), np.array([0.3, 0.5]))
     array([2., 1.], dtype=float32)
     """
+    check_choice("margin", margin, MARGINS)
     cosine = cosine.astype(np.float64)
     average = (left_mean.astype(np.float64) + right_mean) / 2
-    if margin == "ratio":
-        scores = cosine / np.maximum(average, SMALLEST_AVERAGE)
-    elif margin == "distance":
+    if margin == "distance":
         scores = cosine - average
     elif margin == "absolute":
         scores = cosine + np.zeros_like(average)
+    elif smallest_average is None:
+        scores = cosine / np.where(average == 0, SMALLEST_AVERAGE, average)
     else:
-        raise ArgumentError(f"margin must be one of {', '.join(MARGINS)}, not {margin!r}")
+        scores = cosine / np.maximum(average, smallest_average)
     return scores.astype(np.float32)
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of the choices."""
+    if value not in choices:
+        raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def check_threshold(threshold: float | None, *, name: str = "threshold") -> None:
+    """Refuse a threshold that is not a number."""
+    if threshold is None:
+        return
+    real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
+    if not real or math.isnan(min(threshold, 10**9)):
+        raise ArgumentError(f"{name} must be a number, not {threshold!r}")

@@ -1,7 +1,8 @@
-"""Paraphrase mining: the best scoring pairs within one collection."""
+"""Paraphrase mining: the best scoring pairs within one collection, or between two."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,15 +10,17 @@ from numpy.typing import ArrayLike
 
 from lightmine.engine.join import Job, Progress, check_count, join, prepare
 from lightmine.engine.topk import Pairs, Rule
-from lightmine.errors import ArgumentError
+from lightmine.margin import check_threshold
 
 
 def mine_paraphrases(
     x: ArrayLike,
+    other: ArrayLike | None = None,
     *,
     top_k: int | None = 100,
     max_pairs: int | None = 500_000,
     threshold: float | None = None,
+    max_score: float | None = None,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
@@ -34,12 +37,17 @@ def mine_paraphrases(
     ----------
     x : array of shape (n, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
+    other : array of shape (m, d), optional
+        A second list: pairs are then between a row of `x` (left) and a row of `other` (right).
     top_k : int or None
         Partners that each row may list; None for all.
     max_pairs : int or None
         Pairs that are kept at most; None for all.
     threshold : float, optional
         Only pairs that score at least this.
+    max_score : float, optional
+        Only pairs that score at most this, to leave out near-copies. A row's `top_k` partners count them
+        too; `max_pairs` does not.
     memory_budget : int or str
         Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrix and the result.
     threads : int, optional
@@ -66,23 +74,29 @@ def mine_paraphrases(
     """
     top_k, max_pairs = check_count("top_k", top_k), check_count("max_pairs", max_pairs)
     check_threshold(threshold)
+    check_threshold(max_score, name="max_score")
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
-    unit, _, budget = prepare(x, None, job)
-    n = len(unit)
-    # A list as long as the collection lists everything: no need to keep it.
-    k = None if top_k is None or top_k >= n - 1 else top_k
+    unit, right, budget = prepare(x, other, job)
+    if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
+        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    n, m = len(unit), len(unit if right is None else right)
+    # A list as long as the other side lists everything: no need to keep it.
+    k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
-    rule = Rule(n, n, one_collection=True, k_left=k, k_right=k, floor=floor, max_pairs=max_pairs)
-    if n < 2:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
-    return join(unit, None, rule, budget=budget, job=job).pairs
+    rule = Rule(n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor, max_pairs=max_pairs)
 
+    def mine(rule: Rule) -> Pairs:
+        return join(unit, right, rule, budget=budget, job=job).pairs
 
-def check_threshold(threshold: float | None) -> None:
-    """Refuse a threshold that is not a number."""
-    if threshold is None:
-        return
-    real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
-    if not real or math.isnan(min(threshold, 10**9)):
-        raise ArgumentError(f"threshold must be a number, not {threshold!r}")
+    found = mine(rule)
+    if max_score is None:
+        return found
+    kept = found[found.score.astype(np.float64) <= max_score]
+    if max_pairs is None or len(found) < max_pairs or len(kept) == len(found):
+        return kept
+    # Near-copies took places among the best: count them all, and ask for as many pairs more.
+    above = max(math.nextafter(min(max_score, 2.0), 3.0), floor)
+    copies = len(mine(dataclasses.replace(rule, floor=above, max_pairs=None)))
+    found = mine(dataclasses.replace(rule, max_pairs=max_pairs + copies))
+    return found[found.score.astype(np.float64) <= max_score]

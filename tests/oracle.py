@@ -4,7 +4,7 @@ import numpy as np
 
 
 def dense(x, y=None):
-    """All scores in float64 rounded once to float32, as `exact_scores` promises."""
+    """All scores in float64 rounded once to float32, as `PairScorer.exact` promises."""
     y = x if y is None else y
     products = x.astype(np.float64)[:, None, :] * y.astype(np.float64)[None, :, :]
     return products.sum(axis=2).astype(np.float32) + np.float32(0)

@@ -14,7 +14,18 @@ LAYERS = [
     {"lightmine.errors"},
     {"lightmine.threads"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
-    {"lightmine.margin", "lightmine.paraphrase", "lightmine.bitext", "lightmine.evaluate"},
+    {
+        "lightmine.margin",
+        "lightmine.matching",
+        "lightmine.rules",
+        "lightmine.saved",
+        "lightmine.nulls",
+        "lightmine.calibration",
+        "lightmine.retrieval",
+        "lightmine.paraphrase",
+        "lightmine.bitext",
+        "lightmine.evaluate",
+    },
     {"lightmine"},
     {"lightmine.cli"},
     {"lightmine.__main__"},
@@ -24,7 +35,6 @@ FORBIDDEN = {
     "transformers",
     "optimum",
     "sentence_transformers",
-    "scipy",
     "onnx",
     "sklearn",
     "pickle",
@@ -36,6 +46,8 @@ ONLY_IN = {
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
+    "scipy": {"lightmine.matching"},
+    "matplotlib": {"lightmine.cli.plot"},
 }
 
 
@@ -108,14 +120,14 @@ lightmine.mine_bitext(x, x)
 loaded = FORBIDDEN & set(sys.modules)
 assert not loaded, loaded
 """
-    forbidden = f"FORBIDDEN = {FORBIDDEN - {'pickle'} | {'huggingface_hub'}}"
+    forbidden = f"FORBIDDEN = {FORBIDDEN - {'pickle'} | {'huggingface_hub', 'scipy', 'matplotlib'}}"
     subprocess.run([sys.executable, "-c", forbidden + code], check=True)
 
 
 def test_the_public_names_are_these():
     assert sorted(lightmine.__all__) == [
         "Bitext", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
-        "mine_bitext", "mine_paraphrases", "neighbors", "unit_rows",
+        "mine_bitext", "mine_paraphrases", "neighbors", "retrieve", "score_bitext", "unit_rows",
     ]  # fmt: skip
     assert all(hasattr(lightmine, name) for name in lightmine.__all__)
 

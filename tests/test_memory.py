@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from lightmine import mine_paraphrases, neighbors, unit_rows
+from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
 from lightmine.engine.tiles import parse_bytes
 from lightmine.errors import BudgetError
 
@@ -74,3 +74,12 @@ def test_identical_sentences_without_end_stay_within_the_budget():
     assert list(pairs)[:3] == [(pairs.score[0], 0, 1), (pairs.score[0], 0, 2), (pairs.score[0], 0, 3)]
     assert len(pairs) == 1000
     assert peak <= parse_bytes("24MiB")
+
+
+def test_bitext_mining_stays_within_the_budget_and_its_neighbours(clustered):
+    peak, found = peak_of(
+        lambda: mine_bitext(clustered, clustered[::-1], k=8, memory_budget="96MiB", threads=2)
+    )
+    neighbours = 2 * len(clustered) * 8 * (8 + 4)
+    assert len(found) > 5000
+    assert peak <= parse_bytes("96MiB") + neighbours

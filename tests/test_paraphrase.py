@@ -7,7 +7,7 @@ from hypothesis import given
 
 from lightmine import mine_paraphrases, unit_rows
 from lightmine.errors import ArgumentError, BudgetError
-from tests.oracle import paraphrases
+from tests.oracle import dense, nearest, paraphrases
 from tests.test_neighbors import collection, seeds
 
 
@@ -42,6 +42,38 @@ def test_the_threshold_is_inclusive():
     score = float(mine_paraphrases(x).score[0])
     assert len(mine_paraphrases(x, threshold=score)) == 1
     assert len(mine_paraphrases(x, threshold=math.nextafter(score, 2))) == 0
+
+
+def between(x, y, *, top_k, max_pairs, threshold, max_score=None):
+    """(score, left, right) of the pairs of two lists that one end lists, in the one order."""
+    scores = dense(x, y)
+    k = max(len(x), len(y)) if top_k is None else top_k
+    pairs = {(i, j) for i, others in enumerate(nearest(scores, k)) for j in others}
+    pairs |= {(i, j) for j, others in enumerate(nearest(scores.T, k)) for i in others}
+    found = sorted((-float(scores[i, j]), i, j) for i, j in pairs)
+    found = [(-s, i, j) for s, i, j in found if threshold is None or -s >= threshold]
+    return [pair for pair in found if max_score is None or pair[0] <= max_score][:max_pairs]
+
+
+@given(
+    seed=seeds, n=st.integers(0, 30), m=st.integers(0, 40), d=st.integers(1, 5),
+    top_k=st.none() | st.integers(1, 45), max_pairs=st.none() | st.integers(1, 300),
+    threshold=st.sampled_from([None, 0, 0.3, 0.8]), max_score=st.sampled_from([None, 0.5, 0.9, 0.99]),
+)  # fmt: skip
+def test_pairs_between_two_lists_are_those_of_brute_force(
+    seed, n, m, d, top_k, max_pairs, threshold, max_score
+):
+    x, y = collection(seed, n, d), collection(seed + 1, m, d)
+    options = dict(top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score)
+    assert list(mine_paraphrases(x, y, threads=2, **options)) == between(x, y, **options)
+
+
+@given(seed=seeds, top_k=st.none() | st.integers(1, 10), max_pairs=st.none() | st.integers(1, 60))
+def test_near_copies_are_left_out_and_take_no_place_among_the_best(seed, top_k, max_pairs):
+    x = collection(seed, 30, 4)
+    everything = paraphrases(x, top_k=top_k)
+    expected = [pair for pair in everything if pair[0] <= 0.9][:max_pairs]
+    assert list(mine_paraphrases(x, top_k=top_k, max_pairs=max_pairs, max_score=0.9)) == expected
 
 
 def test_numpy_counts_and_huge_thresholds_are_numbers_too():

@@ -1,35 +1,46 @@
-"""``lightmine paraphrase`` and ``lightmine bitext``."""
+"""``lightmine paraphrase``, ``lightmine bitext`` and ``lightmine margin``."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.bitext import RETRIEVALS, mine_bitext
-from lightmine.cli.options import (
-    Bar,
-    encode_texts,
-    mining_options,
-    note,
-    one_stdin,
-    output_format,
-    read_distinct,
-    write,
+from lightmine.bitext import score_bitext
+from lightmine.cli.options import note, one_stdin, output_format, write
+from lightmine.cli.run import (
+    Run,
+    Texts,
+    counts,
+    margin_options,
+    pair_filters,
+    run_options,
+    side_by_side,
+    text_options,
 )
-from lightmine.encoding.encoder import Encoder
-from lightmine.engine.tiles import parse_bytes
-from lightmine.margin import MARGINS
-from lightmine.paraphrase import check_threshold, mine_paraphrases
-from lightmine.texts.dedup import Distinct
-from lightmine.texts.output import open_text
+from lightmine.engine.neighbors import neighbors
+from lightmine.errors import ArgumentError
+from lightmine.margin import check_threshold
+from lightmine.paraphrase import mine_paraphrases
+from lightmine.retrieval import Bitext, retrieve
+from lightmine.rules import MarginOptions, margin_rule
+from lightmine.saved import Saved, load_neighbors, save_neighbors
+from lightmine.texts.dedup import Distinct, distinct
+from lightmine.texts.filters import PairFilter, normalized
+from lightmine.texts.lines import Sentences
+from lightmine.texts.output import STDOUT, open_text
+from lightmine.texts.pairs import FORMATS, write_pairs
 
 
 @click.command()
 @click.argument("file")
+@click.argument("other", required=False)
 @click.option("--threshold", type=float, help="Only pairs whose cosine is at least this.")
+@click.option("--max-score", type=float, help="Only pairs whose cosine is at most this: no near-copies.")
 @click.option(
     "--top-k",
     type=click.IntRange(1),
@@ -44,109 +55,255 @@ from lightmine.texts.output import open_text
     show_default=True,
     help="Pairs that are kept at most, the best first.",
 )
-@mining_options
+@click.option(
+    "--script", metavar="NAME", help="Leave out sentences not in this script, or language's scripts."
+)
+@click.option(
+    "--same",
+    type=click.Choice(["exact", "normalized"]),
+    default="exact",
+    show_default=True,
+    help="What counts as one text: the same characters, or the same letters and digits in any case.",
+)
+@click.option("--duplicates-output", metavar="FILE", help="Write the lines that share one text, by cluster.")
+@text_options
+@pair_filters
+@run_options
 def paraphrase(
     file: str,
+    other: str | None,
     threshold: float | None,
+    max_score: float | None,
     top_k: int,
     max_pairs: int,
-    output: str,
-    format_: str | None,
-    model: str | None,
-    memory_budget: str,
-    threads: int | None,
-    quiet: bool,
+    script: str | None,
+    same: str,
+    duplicates_output: str | None,
+    texts: Texts,
+    keep: PairFilter,
+    run: Run,
 ) -> None:
-    """Find paraphrases in FILE, one sentence a line (- is standard input).
+    """Find paraphrases in FILE, one sentence a line (- is standard input), or between FILE and OTHER.
 
-    Writes score (cosine), the lines that the two sentences stand on, and their texts; best first.
+    Writes score (cosine), the lines that the two sentences stand on, and their texts; best first. A text
+    that stands on several lines is one sentence: copies are no paraphrases, --duplicates-output lists them.
 
     \b
     Example:
       lightmine paraphrase examples/questions.txt --threshold 0.6 -o pairs.tsv
     """  # fmt: skip
-    format_ = output_format(output, format_)
     check_threshold(threshold)
-    parse_bytes(memory_budget)
-    with open_text(output) as stream:
-        texts = read_distinct(file, quiet=quiet)
-        vectors = encode_texts(Encoder.load(model), texts.texts, file, threads=threads, quiet=quiet)
-        pairs = mine_paraphrases(
-            vectors, top_k=top_k, max_pairs=max_pairs, threshold=threshold, memory_budget=memory_budget,
-            threads=threads, progress=Bar("mining", "pair", quiet=quiet),
-        )  # fmt: skip
-        columns: dict[str, Any] = {"score": pairs.score} | _side_by_side(
-            ("left", texts, pairs.left), ("right", texts, pairs.right)
+    check_threshold(max_score, name="max_score")
+    names = [file] if other is None else [file, other]
+    one_stdin(*names)
+    if duplicates_output is not None:
+        output_format(duplicates_output, None)
+    with open_text(run.output) as stream:
+        read = [texts.read(name, run, script=script) for name in names]
+        sides = [texts.distinct(sentences, run, same=same) for sentences in read]
+        if duplicates_output is not None:
+            _write_duplicates(duplicates_output, read, same, run)
+        encoder = run.encoder()
+        vectors = [run.encode(encoder, side.texts, name) for side, name in zip(sides, names, strict=True)]
+        found = mine_paraphrases(
+            *vectors, top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score, **run.engine
         )
-        message = write(stream, output, columns, format_=format_)
-    note(message, quiet=quiet)
+        pairs = found[_kept(keep, sides[0], sides[-1], (found.left, found.right), run.note)]
+        columns: dict[str, Any] = {"score": pairs.score} | side_by_side(
+            ("left", sides[0], pairs.left), ("right", sides[-1], pairs.right)
+        )
+        message = run.write(stream, columns)
+    run.note(message)
 
 
 @click.command()
 @click.argument("source")
 @click.argument("target")
-@click.option(
-    "-k",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Neighbours in each direction that the margin compares with.",
-)
-@click.option("--margin", type=click.Choice(MARGINS), default="ratio", show_default=True)
-@click.option(
-    "--retrieval",
-    type=click.Choice(RETRIEVALS),
-    default="max",
-    show_default=True,
-    help="forward or backward: each sentence's best; intersect: both agree; max: one to one.",
-)
-@click.option("--threshold", type=float, help="Only pairs whose margin is at least this.")
-@mining_options
+@margin_options
+@click.option("--score-only", is_flag=True, help="The files are aligned: write each line pair's margin.")
+@click.option("--save-neighbors", metavar="FILE.npz", help="Keep the neighbours, for lightmine margin.")
+@click.option("--source-script", metavar="NAME", help="Leave out source sentences not in this script, or "
+              "language's scripts.")  # fmt: skip
+@click.option("--target-script", metavar="NAME", help="The same for target sentences.")
+@text_options
+@pair_filters
+@run_options
 def bitext(
     source: str,
     target: str,
-    k: int,
-    margin: str,
-    retrieval: str,
-    threshold: float | None,
-    output: str,
-    format_: str | None,
-    model: str | None,
-    memory_budget: str,
-    threads: int | None,
-    quiet: bool,
+    options: MarginOptions,
+    score_only: bool,
+    save_neighbors: str | None,
+    source_script: str | None,
+    target_script: str | None,
+    texts: Texts,
+    keep: PairFilter,
+    run: Run,
 ) -> None:
     """Find translations between SOURCE and TARGET, one sentence a line (- is standard input).
 
-    Writes margin, cosine, the lines that the two sentences stand on, and their texts; best first.
+    Writes margin, cosine, the lines that the two sentences stand on, their ids if there are ids, and their
+    texts; best first.
 
     \b
     Example:
       lightmine bitext examples/english.txt examples/german.txt --threshold 1.1 -o bitext.tsv
     """  # fmt: skip
     one_stdin(source, target)
-    format_ = output_format(output, format_)
-    check_threshold(threshold)
-    parse_bytes(memory_budget)
-    with open_text(output) as stream:
-        sides = [read_distinct(path, quiet=quiet) for path in (source, target)]
-        encoder = Encoder.load(model)
-        vectors = [
-            encode_texts(encoder, side.texts, path, threads=threads, quiet=quiet)
-            for side, path in zip(sides, (source, target), strict=True)
+    if score_only and save_neighbors is not None:
+        raise ArgumentError("--score-only mines nothing: there are no neighbours to save")
+    _npz(save_neighbors)
+    with open_text(run.output) as stream:
+        read = [
+            texts.read(path, run, script=script)
+            for path, script in ((source, source_script), (target, target_script))
         ]
-        pairs = mine_bitext(
-            vectors[0], vectors[1], k=k, margin=margin, retrieval=retrieval, threshold=threshold,
-            memory_budget=memory_budget, threads=threads, progress=Bar("mining", "pair", quiet=quiet),
-        )  # fmt: skip
-        columns: dict[str, Any] = {"margin": pairs.score, "cosine": pairs.cosine} | _side_by_side(
-            ("source", sides[0], pairs.left), ("target", sides[1], pairs.right)
-        )
+        if score_only:
+            message = run.write(stream, _aligned(read, options, keep, run))
+        else:
+            sides = [texts.distinct(sentences, run) for sentences in read]
+            encoder = run.encoder()
+            vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
+            rule = margin_rule(**options)
+            near = neighbors(*vectors, k=max(rule.k, rule.back), both=True, **run.engine)
+            if save_neighbors is not None:
+                _save(save_neighbors, Saved(near, rule.k, rule.back, sides[0], sides[1]), run)
+            found = retrieve(near, **options | {"k": rule.k, "k_backward": rule.back})
+            message = run.write(stream, _columns(found, sides[0], sides[1], keep, run.note))
+    run.note(message)
+
+
+@click.command()
+@click.argument("file")
+@margin_options
+@pair_filters
+@click.option(
+    "--output",
+    "-o",
+    default=STDOUT,
+    metavar="FILE",
+    show_default=True,
+    help="Where pairs go: .tsv or .jsonl, also .gz; - is standard output.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="By default what the file's ending says; on a terminal a table, in a pipe TSV.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="No notes on stderr.")  # fmt: skip
+def margin(
+    file: str,
+    options: MarginOptions,
+    keep: PairFilter,
+    output: str,
+    format_: str | None,
+    quiet: bool,
+) -> None:
+    """Make pairs of neighbours that bitext --save-neighbors kept: other margins, retrievals, thresholds.
+
+    Writes what lightmine bitext would write with these options, in seconds: nothing is encoded or searched.
+
+    \b
+    Example:
+      lightmine margin near.npz --retrieval intersect --threshold 1.2 -o bitext.tsv
+    """  # fmt: skip
+    format_ = output_format(output, format_)
+    with open_text(output) as stream:
+        saved = load_neighbors(file)
+        if not options.get("compat") and options.get("k") is None:
+            options["k"] = saved.k
+            options["k_backward"] = options.get("k_backward") or saved.k_backward
+        found = retrieve(saved.near, **options)
+        columns = _columns(found, saved.source, saved.target, keep, functools.partial(note, quiet=quiet))
         message = write(stream, output, columns, format_=format_)
     note(message, quiet=quiet)
 
 
-def _side_by_side(*sides: tuple[str, Distinct, NDArray[np.int64]]) -> dict[str, Any]:
-    """Line numbers of both sides, then texts of both sides."""
-    lines = {f"{name}_lines": [texts.lines[row] for row in rows] for name, texts, rows in sides}
-    return lines | {f"{name}_text": [texts.texts[row] for row in rows] for name, texts, rows in sides}
+def _npz(path: str | None) -> None:
+    """Refuse a place for neighbours that does not say what it is."""
+    if path is not None and not path.endswith(".npz"):
+        raise ArgumentError(f"{path}: name it .npz, which is what neighbours are saved as")
+
+
+def _save(path: str, saved: Saved, run: Run) -> None:
+    save_neighbors(path, saved)
+    k = saved.near.index.shape[1]
+    run.note(f"{k} neighbours of {len(saved.source):,} and {len(saved.target):,} texts to {path}")
+
+
+def _kept(
+    keep: PairFilter,
+    left: Distinct,
+    right: Distinct,
+    rows: tuple[NDArray[Any], NDArray[Any]],
+    say: Callable[[str], None],
+) -> NDArray[np.bool_]:
+    """Which pairs the filters let stay; what they leave out is counted and said."""
+    if keep == PairFilter():
+        return np.ones(len(rows[0]), bool)
+    stays, left_out = keep.apply([left.texts[i] for i in rows[0]], [right.texts[j] for j in rows[1]])
+    if left_out:
+        say(counts("pair", left_out))
+    return np.array(stays, bool)
+
+
+def _columns(
+    found: Bitext, source: Distinct, target: Distinct, keep: PairFilter, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """What is written of mined pairs."""
+    pairs = found[_kept(keep, source, target, (found.left, found.right), say)]
+    return {"margin": pairs.score, "cosine": pairs.cosine} | side_by_side(
+        ("source", source, pairs.left), ("target", target, pairs.right)
+    )
+
+
+def _aligned(read: Sequence[Sentences], options: MarginOptions, keep: PairFilter, run: Run) -> dict[str, Any]:
+    """What is written of an aligned corpus: every line pair, in the order of the lines."""
+    source, target = read
+    if source.total != target.total:
+        raise ArgumentError(
+            f"{source.name} has {source.total:,} lines and {target.name} {target.total:,}: "
+            "an aligned corpus has as many on either side"
+        )
+    places = [{line: at for at, line in enumerate(side.lines)} for side in read]
+    lines = sorted(places[0].keys() & places[1].keys())
+    if alone := len(places[0].keys() ^ places[1].keys()):
+        run.note(f"{alone:,} lines are left out for want of the other side's line")
+    # Texts are encoded, and count as neighbours, once; pairs are of lines.
+    sides = [distinct(sentences) for sentences in read]
+    rows = [{line: row for row, group in enumerate(side.lines) for line in group} for side in sides]
+    encoder = run.encoder()
+    vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
+    pairs = np.array([(rows[0][line], rows[1][line]) for line in lines], np.int64).reshape(-1, 2)
+    scored = score_bitext(vectors[0], vectors[1], pairs, **run.engine, **options)
+    by_line = [
+        Distinct(s.texts, [[line] for line in s.lines], None if s.ids is None else [[id_] for id_ in s.ids])
+        for s in read
+    ]
+    own = [np.array([place[line] for line in lines], np.int64) for place in places]
+    stays = _kept(keep, by_line[0], by_line[1], (own[0], own[1]), run.note)
+    limit = margin_rule(**options)
+    stays &= limit.admits(scored.score)
+    return {"margin": scored.score[stays], "cosine": scored.cosine[stays]} | side_by_side(
+        ("source", by_line[0], own[0][stays]), ("target", by_line[1], own[1][stays])
+    )
+
+
+def _write_duplicates(path: str, read: Sequence[Sentences], same: str, run: Run) -> None:
+    """The lines that share a text with another line, a cluster of them after the other."""
+    columns: dict[str, list[Any]] = {"file": [], "cluster": [], "line": [], "text": []}
+    clusters = 0
+    for sentences in read:
+        text_of = dict(zip(sentences.lines, sentences.texts, strict=True))
+        for lines in distinct(sentences, normalized if same == "normalized" else str).lines:
+            if len(lines) > 1:
+                clusters += 1
+                for line in lines:
+                    for name, value in zip(
+                        columns, (sentences.name, clusters, line, text_of[line]), strict=True
+                    ):
+                        columns[name].append(value)
+    with open_text(path) as stream:
+        write_pairs(stream, columns, format=output_format(path, None))
+    run.note(f"{len(columns['line']):,} lines in {clusters:,} clusters of copies to {path}")

@@ -27,15 +27,24 @@ class Sentences:
         The line each text stands on, counted from 1.
     total : int
         Lines in the file, blank ones counted.
+    ids : list of str, optional
+        The id each text goes by, where the file has ids.
     """
 
     name: str
     texts: list[str]
     lines: list[int]
     total: int
+    ids: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def take(self, chosen: list[int]) -> Sentences:
+        """The sentences in some places, in that order."""
+        ids = None if self.ids is None else [self.ids[at] for at in chosen]
+        texts, lines = [self.texts[at] for at in chosen], [self.lines[at] for at in chosen]
+        return Sentences(self.name, texts, lines, self.total, ids)
 
 
 def read_sentences(path: str | Path) -> Sentences:

@@ -1,0 +1,200 @@
+"""``lightmine calibrate``: which threshold?"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.calibration import Curve, choose, curve_of
+from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
+from lightmine.cli.options import one_stdin, output_format
+from lightmine.cli.plot import check_plot, plot_curve
+from lightmine.cli.run import folded, margin_options
+from lightmine.engine.neighbors import neighbors
+from lightmine.errors import ArgumentError, TextError
+from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, enough, paraphrase_truth
+from lightmine.paraphrase import mine_paraphrases
+from lightmine.retrieval import retrieve
+from lightmine.rules import MarginOptions, margin_rule
+from lightmine.texts.columns import split_columns
+from lightmine.texts.dedup import distinct
+from lightmine.texts.gold import read_gold
+from lightmine.texts.lines import Sentences, read_sentences
+from lightmine.texts.output import open_text
+from lightmine.texts.pairs import write_pairs
+
+# Rows of a curve's table: more tell nobody more.
+ROWS = 1000
+WANTED = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the threshold is to give, on which gold, and where the curve goes."""
+
+    gold: str | None
+    id_column: int | None
+    count_from: int
+    precision: float | None
+    curve: str | None
+    plot: str | None
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and not 0 < self.precision <= 1:
+            raise ArgumentError(f"--precision is over 0 and at most 1, not {self.precision}")
+        if self.curve is not None:
+            output_format(self.curve, None)
+        check_plot(self.plot)
+
+    def read(self, path: str) -> Sentences:
+        """Sentences of a file. Without gold each text counts once, as it does when it is mined."""
+        sentences = split_columns(read_sentences(path), id_column=self.id_column, text_column=None)
+        if not len(sentences):
+            raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")
+        if self.gold is not None:
+            return sentences
+        texts = distinct(sentences)
+        return Sentences(sentences.name, texts.texts, [lines[0] for lines in texts.lines], sentences.total)
+
+    def show(self, curve: Curve, run: Measuring, *, title: str) -> None:
+        """Choose, write what was asked for, and print the threshold."""
+        if self.curve is not None:
+            thin = curve.thinned(ROWS)
+            names = [field.name for field in dataclasses.fields(Curve) if field.name != "estimated"]
+            with open_text(self.curve) as stream:
+                columns = {name: getattr(thin, name).tolist() for name in names}
+                write_pairs(stream, columns, format=output_format(self.curve, None))
+            run.note(f"{len(thin):,} of {len(curve):,} thresholds to {self.curve}")
+        precision = WANTED if self.precision is None and curve.estimated else self.precision
+        chosen = choose(curve, precision=precision)
+        if self.plot is not None:
+            plot_curve(self.plot, curve.thinned(ROWS), chosen, title=title)
+            run.note(f"the curve to {self.plot}")
+        if curve.estimated:
+            run.note("estimated without gold, see docs/bitext.md for how near it comes; look at some pairs")
+        run.show(chosen)
+
+
+wanted_options = folded(
+    "wanted", Wanted,
+    click.option("--gold", metavar="FILE",
+                 help="True pairs, line number TAB line number, or id TAB id; without it, an estimate."),
+    click.option("--id-column", type=click.IntRange(1, 2), metavar="N",
+                 help="Lines are id TAB sentence (1), or sentence TAB id (2)."),
+    click.option("--count-from", type=click.IntRange(0, 1), default=1, show_default=True,
+                 help="Without ids: the number that the gold gives the first line."),
+    click.option("--precision", type=float, metavar="P",
+                 help="The lowest threshold with this precision.  [default: with gold the threshold of the "
+                 "best F1, without it 0.9]"),
+    click.option("--curve", metavar="FILE", help="Write what each threshold gives: .tsv or .jsonl."),
+    click.option("--plot", metavar="FILE", help="Draw it: .png or .svg (needs matplotlib)."),
+)  # fmt: skip
+
+
+@click.group()
+def calibrate() -> None:
+    """Choose a threshold: on gold pairs, or without gold by estimating which mined pairs are true.
+
+    \b
+    Example:
+      lightmine calibrate bitext english.txt german.txt --precision 0.95
+    """  # fmt: skip
+
+
+@calibrate.command()
+@click.argument("source")
+@click.argument("target")
+@margin_options
+@wanted_options
+@measuring_options
+def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run: Measuring) -> None:
+    """A margin threshold for lightmine bitext with the same options.
+
+    Without gold: each sentence's partner is struck out and the sentence mined again. What it finds then is
+    false, and tells how sentences without a translation score. It needs 200 sentences a side at least.
+
+    \b
+    Example:
+      lightmine calibrate bitext english.txt german.txt --precision 0.95 --plot curve.png
+    """  # fmt: skip
+    one_stdin(source, target)
+    rule = margin_rule(**options)
+    sides = [wanted.read(path) for path in (source, target)]
+    true_pairs = _gold(wanted, sides[0], sides[1])
+    if true_pairs is None:
+        enough(min(len(sides[0]), len(sides[1])))
+    encoder = run.encoder()
+    vectors = [run.encode(encoder, side.texts, side.name) for side in sides]
+    near = neighbors(*vectors, k=max(rule.k, rule.back) + MORE_NEIGHBORS, both=True, **run.engine)
+    if true_pairs is None:
+        found, truth = bitext_truth(near, rule)
+        curve = curve_of(found.score, truth)
+    else:
+        everything = options | {"k": rule.k, "k_backward": rule.back, "threshold": -1e300, "max_score": 1e300}
+        found = retrieve(near, **everything)
+        curve = _judged(found.left, found.right, found.score, true_pairs)
+    wanted.show(curve, run, title=f"{source} and {target}, margin")
+
+
+@calibrate.command()
+@click.argument("file")
+@wanted_options
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Partners that each sentence may list.",
+)
+@click.option(
+    "--max-pairs",
+    type=click.IntRange(1),
+    default=500_000,
+    show_default=True,
+    help="With gold: pairs that are kept at most, the best first.",
+)
+@measuring_options  # fmt: skip
+def paraphrase(file: str, wanted: Wanted, top_k: int, max_pairs: int, run: Measuring) -> None:
+    """A cosine threshold for lightmine paraphrase.
+
+    Without gold: of the best two pairs a sentence, those that are more than an exponential tail of unrelated
+    pairs would have are taken for true. It needs 200 sentences at least.
+
+    \b
+    Example:
+      lightmine calibrate paraphrase questions.txt --precision 0.9 --curve curve.tsv
+    """  # fmt: skip
+    sentences = wanted.read(file)
+    true_pairs = _gold(wanted, sentences, sentences)
+    if true_pairs is None:
+        enough(len(sentences))
+        max_pairs = PAIRS_A_SENTENCE * len(sentences)
+    vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
+    found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
+    if true_pairs is None:
+        curve = curve_of(found.score, paraphrase_truth(found.score, len(sentences)))
+    else:
+        pairs = {(min(pair), max(pair)) for pair in true_pairs}
+        curve = _judged(found.left, found.right, found.score, pairs)
+    wanted.show(curve, run, title=f"{file}, cosine")
+
+
+def _gold(wanted: Wanted, left: Sentences, right: Sentences) -> set[tuple[int, int]] | None:
+    """The gold pairs as rows, where there is gold."""
+    if wanted.gold is None:
+        return None
+    names = gold_names(left, wanted.count_from), gold_names(right, wanted.count_from)
+    return set(read_gold(wanted.gold, *names, what="id" if wanted.id_column else "line number"))
+
+
+def _judged(
+    left: NDArray[np.integer],
+    right: NDArray[np.integer],
+    score: NDArray[np.float32],
+    true: set[tuple[int, int]],
+) -> Curve:
+    judgements = [float(pair in true) for pair in zip(left.tolist(), right.tolist(), strict=True)]
+    return curve_of(score, judgements, gold=len(true))

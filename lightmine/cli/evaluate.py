@@ -1,0 +1,271 @@
+"""``lightmine evaluate``: how good a model, or a file of mined pairs, is on a set with gold."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import click
+import numpy as np
+
+from lightmine import evaluate as measures
+from lightmine.bitext import mine_bitext
+from lightmine.cli.options import model_option, one_stdin, quiet_option, threads_option
+from lightmine.cli.run import Run, folded, margin_options
+from lightmine.errors import ArgumentError, TextError
+from lightmine.paraphrase import mine_paraphrases
+from lightmine.rules import MarginOptions
+from lightmine.texts.columns import split_columns
+from lightmine.texts.gold import read_gold, read_mined, read_scored
+from lightmine.texts.lines import Sentences, read_sentences
+from lightmine.texts.output import open_text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measuring(Run):
+    """By which model to measure, and how to show the figures."""
+
+    output: str = "-"
+    format_: str | None = "tsv"
+    as_json: bool = False
+
+    def show(self, figures: Any, **more: Any) -> None:
+        """Print figures: a name and a value a line, or one JSON object."""
+        values = dataclasses.asdict(figures) | more
+        if self.as_json:
+            finite = {name: value if np.isfinite(value) else None for name, value in values.items()}
+            click.echo(json.dumps(finite))
+            return
+        for name, value in values.items():
+            shown = f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
+            click.echo(f"{name.replace('_', ' '):20} {shown}")
+
+
+measuring_options = folded(
+    "run", Measuring,
+    model_option,
+    click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
+                 help="What mining may allocate beyond the embeddings and the result."),
+    threads_option,
+    click.option("--json", "as_json", is_flag=True, help="One JSON object."),
+    quiet_option,
+)  # fmt: skip
+
+
+@click.group()
+def evaluate() -> None:
+    """Measure a model, or mined pairs, against gold.
+
+    \b
+    Example:
+      lightmine evaluate bucc de-en.training.de de-en.training.en de-en.training.gold
+    """  # fmt: skip
+
+
+@evaluate.command()
+@click.argument("source")
+@click.argument("target")
+@click.argument("gold")
+@margin_options
+@click.option("--output", "-o", metavar="FILE", help="Write the mined pairs too: id TAB id TAB margin.")
+@measuring_options
+def bucc(
+    source: str, target: str, gold: str, options: MarginOptions, output: str | None, run: Measuring
+) -> None:
+    """Mine SOURCE and TARGET (id TAB sentence) and compare with GOLD (id TAB id), the files of BUCC.
+
+    Precision, recall and F1 at the threshold with the best F1, which is chosen on the gold, as is usual for
+    BUCC: halfway between the last score taken and the next. Pairs of equal score are taken together.
+
+    \b
+    Example:
+      lightmine evaluate bucc de-en.training.de de-en.training.en de-en.training.gold
+    """  # fmt: skip
+    one_stdin(source, target, gold)
+    sides = [split_columns(_read(path), id_column=1, text_column=None) for path in (source, target)]
+    rows = [_numbered(side) for side in sides]
+    pairs = read_gold(gold, rows[0], rows[1])
+    encoder = run.encoder()
+    vectors = [run.encode(encoder, side.texts, side.name) for side in sides]
+    found = mine_bitext(vectors[0], vectors[1], **run.engine, **options)
+    if output is not None:
+        names = [list(side) for side in rows]
+        with open_text(output) as stream:
+            for (_, i, j), score in zip(found, found.score, strict=True):
+                stream.write(f"{names[0][i]}\t{names[1][j]}\t{score}\n")
+    quality = measures.bitext_mining(found.left, found.right, found.score, pairs)
+    run.show(quality, mined=len(found), gold=len(set(pairs)))
+
+
+@evaluate.command()
+@click.argument("mined")
+@click.argument("gold")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def pairs(mined: str, gold: str, as_json: bool) -> None:
+    """Compare MINED pairs with GOLD (id TAB id).
+
+    MINED is id TAB id, with TAB score where there are scores, as BUCC takes results; or what lightmine
+    bitext --id-column wrote as TSV. Figures are those of evaluate bucc.
+
+    \b
+    Example:
+      lightmine evaluate pairs mined.tsv de-en.training.gold
+    """  # fmt: skip
+    one_stdin(mined, gold)
+    found, scores = read_mined(mined)
+    places = [{name: at for at, name in enumerate(dict.fromkeys(side))} for side in zip(*found, strict=True)]
+    if not places:
+        raise TextError(f"{mined}: holds no pairs")
+    # What was not mined has a number too, so that it counts as missed.
+    gold_rows = _AnyId(places[0]), _AnyId(places[1])
+    true = read_gold(gold, *gold_rows)
+    left, right = ([place[pair[side]] for pair in found] for side, place in enumerate(places))
+    quality = measures.bitext_mining(left, right, scores, true)
+    figures = Measuring(model=None, memory_budget="1GiB", threads=None, quiet=True, as_json=as_json)
+    figures.show(quality, mined=len(found), gold=len(set(true)))
+
+
+@evaluate.command()
+@click.argument("file")
+@click.argument("gold")
+@click.option("--id-column", type=click.IntRange(1, 2), metavar="N", help="FILE has ids, in column 1 or 2.")
+@click.option(
+    "--count-from",
+    type=click.IntRange(0, 1),
+    default=1,
+    show_default=True,
+    help="Without ids: the number that GOLD gives the first line.",
+)
+@click.option("--closure", is_flag=True, help="Paraphrases of paraphrases are gold too.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Partners that each sentence may list.",
+)
+@click.option(
+    "--max-pairs",
+    type=click.IntRange(1),
+    default=500_000,
+    show_default=True,
+    help="Pairs that are kept at most, the best first.",
+)
+@measuring_options  # fmt: skip
+def paraphrase(
+    file: str,
+    gold: str,
+    id_column: int | None,
+    count_from: int,
+    closure: bool,
+    top_k: int,
+    max_pairs: int,
+    run: Measuring,
+) -> None:
+    """Mine paraphrases in FILE and compare with GOLD (line number TAB line number, or id TAB id).
+
+    Average precision, and precision, recall and F1 at the threshold with the best F1, as
+    ParaphraseMiningEvaluator of sentence-transformers defines them: every line is a sentence of its own.
+    Pairs of equal score are taken together.
+
+    \b
+    Example:
+      lightmine evaluate paraphrase questions.txt duplicates.tsv
+    """  # fmt: skip
+    one_stdin(file, gold)
+    sentences = split_columns(_read(file), id_column=id_column, text_column=None)
+    rows = gold_names(sentences, count_from)
+    true = np.array(read_gold(gold, rows, rows, what="line number" if id_column is None else "id"))
+    vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
+    found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
+    true = measures.transitive_closure(true) if closure else true
+    quality = measures.paraphrase_mining(found.left, found.right, found.score, true)
+    run.show(quality, mined=len(found), gold=len(np.unique(np.sort(true, axis=1), axis=0)))
+
+
+@evaluate.command()
+@click.argument("source")
+@click.argument("target")
+@measuring_options
+def retrieval(source: str, target: str, run: Measuring) -> None:
+    """Find each line's translation: line i of SOURCE translates line i of TARGET.
+
+    Accuracy@1 both ways by cosine, as fractions. Among equal cosines the lower line wins.
+
+    \b
+    Example:
+      lightmine evaluate retrieval tatoeba.deu-eng.deu tatoeba.deu-eng.eng
+    """  # fmt: skip
+    one_stdin(source, target)
+    sides = [_read(path) for path in (source, target)]
+    for side, other in (sides, sides[::-1]):
+        if blank := sorted(set(range(1, side.total + 1)) - set(side.lines)):
+            raise TextError(f"{side.name}: line {blank[0]} is blank; every line needs a sentence here")
+        if side.total != other.total:
+            raise ArgumentError(
+                f"{side.name} has {side.total:,} lines and {other.name} {other.total:,}; line i of one "
+                "must translate line i of the other"
+            )
+    encoder = run.encoder()
+    accuracy = measures.retrieval_accuracy(*(run.encode(encoder, side.texts, side.name) for side in sides))
+    run.show(accuracy, mean=accuracy.mean, sentences=len(sides[0]))
+
+
+@evaluate.command()
+@click.argument("file")
+@measuring_options
+def sts(file: str, run: Measuring) -> None:
+    """Compare cosines with human scores: FILE has two sentences and a score a row, CSV or TSV.
+
+    Spearman's correlation (tied values share the mean of their ranks) and Pearson's.
+
+    \b
+    Example:
+      lightmine evaluate sts stsb-en-test.csv
+    """  # fmt: skip
+    left, right, gold = read_scored(file)
+    encoder = run.encoder()
+    x, y = (run.encode(encoder, texts, file) for texts in (left, right))
+    cosines = np.vecdot(x.astype(np.float64), y.astype(np.float64))
+    correlation = measures.similarity_correlation(cosines, gold)
+    run.show(correlation, pairs=len(gold))
+
+
+class _AnyId(dict[str, int]):
+    """Rows by id, and a new row for an id that was never seen."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> int:
+        self[name] = len(self)
+        return self[name]
+
+
+def _read(path: str) -> Sentences:
+    sentences = read_sentences(path)
+    if not len(sentences):
+        raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")
+    return sentences
+
+
+def gold_names(sentences: Sentences, count_from: int) -> dict[str, int]:
+    """Rows by what gold calls them: ids, or line numbers where there are none."""
+    if sentences.ids is not None:
+        return _numbered(sentences)
+    return {str(line - 1 + count_from): row for row, line in enumerate(sentences.lines)}
+
+
+def _numbered(sentences: Sentences) -> dict[str, int]:
+    """Rows by id; an id that is given twice is refused."""
+    assert sentences.ids is not None
+    rows = {name.strip(): row for row, name in enumerate(sentences.ids)}
+    if len(rows) < len(sentences):
+        first = {name.strip(): row for row, name in reversed(list(enumerate(sentences.ids)))}
+        twice = next(row for row, name in enumerate(sentences.ids) if first[name.strip()] < row)
+        raise TextError(
+            f"{sentences.name}: line {sentences.lines[twice]}: the id {sentences.ids[twice]!r} is that of "
+            f"line {sentences.lines[first[sentences.ids[twice].strip()]]} too"
+        )
+    return rows
