@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import batches, pad
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, default_model, read_manifest, verify_files
+from lightmine.encoding.bundle import Manifest
+from lightmine.encoding.pooling import Head
 from lightmine.encoding.runtime import Runtime
+from lightmine.encoding.source import open_source
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
 from lightmine.errors import ArgumentError, TextError
 from lightmine.threads import default_threads
@@ -45,31 +47,50 @@ class Encoder:
     True
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head) -> None:
         self.manifest = manifest
         self.truncated = 0
         self._tokenizer = tokenizer
         self._runtime = runtime
+        self._head = head
 
     @classmethod
-    def load(cls, model: str | Path | None = None) -> Encoder:
-        """Open a bundle, every file checked against its hash.
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        file: str | None = None,
+        pooling: str | None = None,
+    ) -> Encoder:
+        """Open a model: a bundle, a directory that carries ONNX, or one from a hub.
 
         Parameters
         ----------
-        model : path, optional
-            A bundle's folder; without it, the model that comes with lightmine.
+        model : path or str, optional
+            A bundle's folder, every file of which is checked against its hash; a directory with an ONNX
+            graph, as sentence-transformers or optimum writes it; or ``owner/name`` on a hub. Without it,
+            the model that comes with lightmine.
+        revision : str, optional
+            A hub model's branch, tag or commit; ``owner/name@revision`` says the same.
+        file : str, optional
+            Which ONNX file, where a directory or hub model has several.
+        pooling : str, optional
+            For a directory that says nothing of pooling: ``"mean"``, ``"cls"``, ``"cls+max"`` ...
 
         Raises
         ------
         BundleError
-            No such bundle, a file missing or altered, or a graph that does not do what is said.
+            No such model, a file missing or altered, or something that cannot be honoured exactly.
+        MissingExtraError
+            A hub model, and huggingface_hub is not installed.
         """
-        folder = default_model() if model is None else Path(model)
-        manifest = read_manifest(folder)
-        verify_files(folder, manifest)
-        tokenizer = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
-        return cls(manifest, tokenizer, Runtime(folder / MODEL, manifest))
+        source = open_source(model, revision=revision, file=file, pooling=pooling)
+        runtime = Runtime(source.graph, source.manifest)
+        source = source.measured(runtime.run)
+        manifest = source.manifest
+        tokenizer = Tokenizer(source.tokenizer, max_tokens=manifest.max_tokens, lower_case=source.lower_case)
+        return cls(manifest, tokenizer, runtime, source.head)
 
     def encode(
         self,
@@ -140,7 +161,7 @@ class Encoder:
         manifest = self.manifest
         padded, mask = pad(ids, pad_token_id=manifest.pad_token_id, side=manifest.padding_side)
         # Even if the graph normalises: in float32 it leaves norms off by some 1e-7, and scores over 1.
-        batch = self._runtime.run(padded, mask).astype(np.float64)
+        batch = self._head(self._runtime.run(padded, mask), mask).astype(np.float64)
         vectors[places] = batch / np.sqrt(np.einsum("ij,ij->i", batch, batch))[:, None]
         return len(ids)
 

@@ -35,23 +35,20 @@ class Runtime:
             )
         except Exception as error:  # the runtime's exceptions have no base but Exception
             raise BundleError(f"{path}: ONNX Runtime cannot load it: {error}") from None
-        inputs = {value.name for value in self._session.get_inputs()}
-        if inputs != set(manifest.inputs):
+        inputs = {value.name: value.type for value in self._session.get_inputs()}
+        if set(inputs) != set(manifest.inputs):
             raise BundleError(f"{path}: its inputs are {sorted(inputs)}, not {sorted(manifest.inputs)}")
+        self._narrow = {name for name, kind in inputs.items() if kind == "tensor(int32)"}
         if manifest.output not in [value.name for value in self._session.get_outputs()]:
             raise BundleError(f"{path}: has no output named {manifest.output}")
         self._manifest = manifest
 
-    def run(self, ids: Ids, mask: Ids) -> NDArray[np.float32]:
-        """Vectors of one batch, float32 of shape (sentences, dimension)."""
-        manifest = self._manifest
+    def run(self, ids: Ids, mask: Ids) -> NDArray[np.floating]:
+        """The graph's output for one batch: a vector a sentence, or one a token, as its manifest says."""
         given = {"input_ids": ids, "attention_mask": mask}
-        if "token_type_ids" in manifest.inputs:
+        if "token_type_ids" in self._manifest.inputs:
             given["token_type_ids"] = np.zeros_like(ids)
-        vectors: NDArray[np.float32] = self._session.run([manifest.output], given)[0]
-        if vectors.shape != (len(ids), manifest.dimension):
-            raise BundleError(
-                f"{manifest.name}: the graph gave vectors of shape {vectors.shape} for {len(ids)} sentences "
-                f"of {manifest.dimension} dimensions; export the model again"
-            )
-        return vectors
+        for name in self._narrow:
+            given[name] = given[name].astype(np.int32)
+        output: NDArray[np.floating] = self._session.run([self._manifest.output], given)[0]
+        return output

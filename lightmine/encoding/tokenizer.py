@@ -16,11 +16,14 @@ class Tokenizer:
     Padding and truncation that the file itself asks for are ignored: the manifest decides.
     """
 
-    def __init__(self, path: Path, *, max_tokens: int) -> None:
+    def __init__(self, path: Path, *, max_tokens: int, lower_case: bool = False) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for whatever is wrong
             raise BundleError(f"{path}: not a tokenizer that can be read: {error}") from None
+        if lower_case:
+            steps = [tokenizers.normalizers.Lowercase(), self._tokenizer.normalizer]
+            self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 

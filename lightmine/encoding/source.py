@@ -1,0 +1,132 @@
+"""Where a model comes from: the one that lightmine brings, a bundle, a directory with ONNX, or a hub."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.encoding.batching import Ids
+from lightmine.encoding.bundle import (
+    MANIFEST,
+    MODEL,
+    TOKENIZER,
+    Manifest,
+    default_model,
+    read_manifest,
+    verify_files,
+)
+from lightmine.encoding.directory import holds_graphs, open_directory
+from lightmine.encoding.hub import fetch
+from lightmine.encoding.pooling import SENTENCE, Head
+from lightmine.errors import ArgumentError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model's files, what is said about it, and what is done after its graph.
+
+    ``verified`` tells whether every file has the SHA-256 that its manifest says.
+    """
+
+    folder: Path
+    manifest: Manifest
+    graph: Path
+    tokenizer: Path
+    head: Head
+    lower_case: bool = False
+    verified: bool = False
+
+    def measured(self, run: Callable[[Ids, Ids], NDArray[np.floating]]) -> Source:
+        """The source with its dimension, for which the graph is run on one token where no file says it."""
+        if self.manifest.dimension:
+            return self
+        token = np.ones((1, 1), np.int64)
+        dimension = self.head(run(token, token), token).shape[1]
+        return dataclasses.replace(
+            self,
+            manifest=dataclasses.replace(self.manifest, dimension=dimension),
+            head=dataclasses.replace(self.head, dimension=dimension),
+        )
+
+
+def open_source(
+    model: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    file: str | None = None,
+    pooling: str | None = None,
+) -> Source:
+    """Find a model and everything that the runtime must know about it; nothing is loaded yet.
+
+    Parameters
+    ----------
+    model : path or str, optional
+        A bundle's folder, a directory with an ONNX graph in it, or a hub model's ``owner/name``, where
+        ``owner/name@revision`` is short for `revision`. Without it, the model that comes with lightmine.
+    revision : str, optional
+        A hub model's branch, tag or commit.
+    file : str, optional
+        Which ONNX file, where there are several.
+    pooling : str, optional
+        For a directory that says nothing of pooling: a mode, or several joined with ``+``.
+
+    Raises
+    ------
+    BundleError
+        No such model, or one that cannot be honoured exactly.
+    ArgumentError
+        An option that this kind of model does not have.
+    """
+    folder = default_model() if model is None else Path(model)
+    name, commit = folder.name, None
+    if isinstance(model, str) and is_hub_name(model):
+        repository, _, tag = model.partition("@")
+        if tag and revision:
+            raise ArgumentError(f"{model} names a revision, and so does revision={revision!r}; give one")
+        fetched = fetch(repository, revision=tag or revision, file=file)
+        folder, commit, name = fetched.folder, fetched.commit, repository
+    elif revision is not None:
+        raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
+    if (folder / MANIFEST).is_file() or not holds_graphs(folder):
+        if file or pooling:
+            raise ArgumentError(
+                f"{folder}: a bundle has one graph and its own pooling; drop file and pooling"
+            )
+        return _bundle(folder, name, commit)
+    opened = open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
+    return Source(folder=folder, **opened)
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether this is the name of a hub model and not a path.
+
+    Examples
+    --------
+    >>> is_hub_name("sentence-transformers/LaBSE"), is_hub_name("./models/labse"), is_hub_name("labse")
+    (True, False, False)
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?", model):
+        return False
+    # What exists, or lies in a folder that does, is a path, mistyped or not: no network for that.
+    return not Path(model).exists() and not Path(model).parent.exists()
+
+
+def _bundle(folder: Path, name: str, commit: str | None) -> Source:
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
+    if commit:
+        hub = {"hub": name, "hub_revision": commit}
+        manifest = dataclasses.replace(manifest, extra=manifest.extra | hub)
+    return Source(
+        folder=folder,
+        manifest=manifest,
+        graph=folder / MODEL,
+        tokenizer=folder / TOKENIZER,
+        head=Head(manifest.output, SENTENCE, (), manifest.dimension),
+        verified=True,
+    )
