@@ -309,7 +309,7 @@ def _typed(tokenizer: Path) -> bool:
         text = tokenizer.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False  # said better by whoever reads it next
-    single = re.search(r'"single"\s*:\s*\[(.*?)\]', text[text.find('"post_processor"') :], re.DOTALL)
+    single = re.search(r'"single"\s*:\s*\[(.*?)"pair"', text[text.find('"post_processor"') :], re.DOTALL)
     return bool(single and re.search(r'"type_id"\s*:\s*[1-9]', single.group(1)))
 
 

@@ -94,9 +94,7 @@ def open_source(
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
         if file or pooling:
-            raise ArgumentError(
-                f"{folder}: a bundle has one graph and its own pooling; drop file and pooling"
-            )
+            raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
         return _bundle(folder, name, commit)
     opened = open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
     return Source(folder=folder, **opened)
