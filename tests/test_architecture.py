@@ -33,6 +33,7 @@ FORBIDDEN = {
 ONLY_IN = {
     "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
+    "huggingface_hub": {"lightmine.encoding.hub"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
 }

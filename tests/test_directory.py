@@ -328,7 +328,7 @@ refused = [
     (lambda f: edit(pooling(f), pooling_mode=..., pooling_mode_odd=True), r"pooling pooling_mode_odd is not"),
     (lambda f: edit(dense(f), activation_function="my.Act"), r"2_Dense: activation my\.Act is not known; kn"),
     (lambda f: edit(dense(f), activation_function="torch.nn.modules.activation.ELU"), r"activation .*ELU is"),
-    (lambda f: edit(dense(f), module_input_name="odd"), r"a Dense from odd to sent not known"),
+    (lambda f: edit(dense(f), module_input_name="odd"), r"a Dense from odd to sentence_embedding is not"),
     (pickled, r"2_Dense: its weights are a pickle \(pytorch_model\.bin\), which is never opened here"),
     (lambda f: edit(dense(f), bias=False), r"not the weights that 2_Dense/config\.json describes"),
     (lambda f: (f / "2_Dense/model.safetensors").unlink(), r"2_Dense/model\.safetensors: cannot be read: No"),

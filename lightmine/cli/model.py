@@ -6,14 +6,14 @@ import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import numpy as np
 
 from lightmine.cli.options import encode_texts, model_option, note, quiet_option, read, threads_option
-from lightmine.encoding.bundle import MANIFEST, default_model, read_manifest, verify_files
+from lightmine.encoding.bundle import manifest_json
 from lightmine.encoding.encoder import Encoder
+from lightmine.encoding.source import open_source
 from lightmine.errors import MissingExtraError
 from lightmine.texts.output import open_binary
 
@@ -50,31 +50,34 @@ def encode(file: str, output: str, model: str | None, threads: int | None, quiet
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 def info(model: str | None, as_json: bool) -> None:
-    """Show what a model's bundle says about itself, its files checked (the default model if none is named).
+    """Show what a model says about itself, a bundle's files checked (the default model if none is named).
+
+    MODEL is a bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub.
 
     \b
     Example:
       lightmine info
     """
-    folder = default_model() if model is None else Path(model)
-    manifest = read_manifest(folder)
-    verify_files(folder, manifest)
+    source = open_source(model)
+    manifest = source.manifest
     if as_json:
-        click.echo((folder / MANIFEST).read_text(encoding="utf-8"), nl=False)
+        click.echo(manifest_json(manifest), nl=False)
         return
-    size = sum((folder / name).stat().st_size for name in manifest.files)
     facts = {
         "model": manifest.name,
-        "folder": str(folder),
+        "folder": str(source.folder),
+        "graph": source.graph.relative_to(source.folder).as_posix(),
         "source": manifest.source + (f" at {manifest.revision}" if manifest.revision else ""),
         "licence": manifest.licence,
         "languages": " ".join(manifest.languages) or "not stated",
-        "dimension": str(manifest.dimension),
+        "dimension": str(manifest.dimension or "said by no file; found when the model is loaded"),
+        "pooling": manifest.pooling,
         "longest input": f"{manifest.max_tokens} tokens, cut beyond",
         "precision": manifest.precision + (f": {manifest.recipe}" if manifest.recipe else ""),
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
         "batch-mates": "change a vector" if manifest.batch_dependent else "do not change a vector",
-        "size": f"{size / 1e6:.1f} MB, every file as its SHA-256 says",
+        "size": f"{source.size / 1e6:.1f} MB"
+        + (", every file as its SHA-256 says" if source.verified else ", no hashes to check it by"),
         "parity": json.dumps(manifest.parity, ensure_ascii=False) if manifest.parity else "not measured",
     }
     for name, value in facts.items():

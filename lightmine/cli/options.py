@@ -37,7 +37,10 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
 model_option = click.option(
-    "--model", metavar="FOLDER", help="A bundle's folder; by default the model that comes with lightmine."
+    "--model",
+    metavar="MODEL",
+    help="A bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub; by default "
+    "the model that comes with lightmine.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."

@@ -151,7 +151,7 @@ def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: s
     >>> choose_graph(names, folder="x", file=None), choose_graph(names, folder="x", file="model_O4.onnx")
     ('onnx/model.onnx', 'onnx/model_O4.onnx')
     """
-    names = [name for name in names if name.endswith(".onnx")]
+    names = sorted(name for name in names if name.endswith(".onnx"))
     roots = ["", *([body + "/"] if body else [])]
     if not names:
         raise BundleError(f"{folder}: carries no ONNX graph; make a bundle of it with: lightmine export")

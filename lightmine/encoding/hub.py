@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,9 @@ class Fetched:
     files: tuple[str, ...]
 
 
-def fetch(repository: str, *, revision: str | None = None, file: str | None = None) -> Fetched:
+def fetch(
+    repository: str, *, revision: str | None = None, file: str | None = None, progress: bool = True
+) -> Fetched:
     """Fetch what is needed to run a model; what the cache has is not fetched again.
 
     Parameters
@@ -47,6 +51,8 @@ def fetch(repository: str, *, revision: str | None = None, file: str | None = No
         A branch, a tag or a commit; by default the main branch.
     file : str, optional
         Which ONNX file, where there are several.
+    progress : bool
+        Whether the client may draw its bars; it does on a terminal alone.
 
     Raises
     ------
@@ -56,14 +62,15 @@ def fetch(repository: str, *, revision: str | None = None, file: str | None = No
         huggingface_hub is not installed.
     """
     hub = _client()
+    bars = _bars(hub, progress)
     with _explained(hub, repository, revision):
         # The commit is settled once; all else is read at it, whatever happens to the branch meanwhile.
-        folder = _snapshot(hub, repository, revision, [MANIFEST, MODULES])
+        folder = _snapshot(hub, repository, revision, [MANIFEST, MODULES], bars)
         commit = folder.name
         names = _listing(hub, repository, folder)
         if MANIFEST in names:
             files = [MANIFEST, *(name for name in read_manifest(folder).files if is_inside(name))]
-            _snapshot(hub, repository, commit, files)
+            _snapshot(hub, repository, commit, files, bars)
             return Fetched(folder, commit, tuple(files))
         entries = read_entries(folder)
         body = entries[0].path if entries else ""
@@ -71,19 +78,22 @@ def fetch(repository: str, *, revision: str | None = None, file: str | None = No
         wanted = {graph, *ROOT_FILES, *BODY_FILES, *(f"{body}/{name}" for name in BODY_FILES if body)}
         wanted |= {f"{entry.path}/config.json" for entry in entries[1:]}
         wanted |= {f"{entry.path}/{WEIGHTS}" for entry in entries[1:] if entry.kind in WEIGHTED}
-        _snapshot(hub, repository, commit, wanted & set(names))
+        _snapshot(hub, repository, commit, wanted & set(names), bars)
         # Graphs over 2 GB name the files that their weights are in.
         beside = Path(graph).parent
         weights = {(beside / name).as_posix() for name in read_graph(folder / graph).weight_files}
         if weights:
-            _snapshot(hub, repository, commit, weights & set(names))
+            _snapshot(hub, repository, commit, weights & set(names), bars)
         return Fetched(folder, commit, tuple(sorted((wanted | weights) & set(names))))
 
 
 def _client() -> Any:
+    # Only where the user has not decided: otherwise it sends what else is installed, and looks for agents.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
         import huggingface_hub.errors
+        import huggingface_hub.utils
     except ImportError as error:
         raise MissingExtraError(
             f"a hub model needs huggingface_hub ({error}): pip install 'lightmine[hub]'"
@@ -91,18 +101,28 @@ def _client() -> Any:
     return huggingface_hub
 
 
-def _snapshot(hub: Any, repository: str, revision: str | None, names: Iterable[str]) -> Path:
-    return Path(
-        hub.snapshot_download(
-            repository, revision=revision, allow_patterns=sorted(names), library_name="lightmine"
-        )
+def _bars(hub: Any, progress: bool) -> Any:
+    """The client's progress bar, kept off whatever is no terminal."""
+
+    class Bars(hub.utils.tqdm):  # type: ignore[misc]
+        def __init__(self, *given: Any, **options: Any) -> None:
+            off = options.pop("disable", False) or not progress or not sys.stderr.isatty()
+            super().__init__(*given, disable=off, **options)
+
+    return Bars
+
+
+def _snapshot(hub: Any, repository: str, revision: str | None, names: Iterable[str], bars: Any) -> Path:
+    found = hub.snapshot_download(
+        repository, revision=revision, allow_patterns=sorted(names), tqdm_class=bars
     )
+    return Path(found)
 
 
 def _listing(hub: Any, repository: str, folder: Path) -> list[str]:
     """The repository's files at the commit; where the hub cannot be asked, those that the cache has."""
     try:
-        return list(hub.HfApi(library_name="lightmine").list_repo_files(repository, revision=folder.name))
+        return list(hub.HfApi().list_repo_files(repository, revision=folder.name))
     except Exception as error:
         if not _is_unreachable(hub, error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +22,14 @@ from lightmine.encoding.bundle import (
     verify_files,
 )
 from lightmine.encoding.directory import holds_graphs, open_directory
+from lightmine.encoding.graph import read_graph
 from lightmine.encoding.hub import fetch
 from lightmine.encoding.pooling import SENTENCE, Head
 from lightmine.errors import ArgumentError
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?")
+# Written by `lightmine pull -o`: the hub model that a folder is a copy of, and at which commit.
+ORIGIN = "origin.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,12 @@ class Source:
     head: Head
     lower_case: bool = False
     verified: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the graph, of the weights beside it, and of the tokenizer."""
+        beside = [self.graph.parent / name for name in read_graph(self.graph).weight_files]
+        return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *beside))
 
     def measured(self, run: Callable[[Ids, Ids], NDArray[np.floating]]) -> Source:
         """The source with its dimension, for which the graph is run on one token where no file says it."""
@@ -82,16 +94,16 @@ def open_source(
     ArgumentError
         An option that this kind of model does not have.
     """
-    folder = default_model() if model is None else Path(model)
-    name, commit = folder.name, None
+    commit: str | None
     if isinstance(model, str) and is_hub_name(model):
-        repository, _, tag = model.partition("@")
-        if tag and revision:
-            raise ArgumentError(f"{model} names a revision, and so does revision={revision!r}; give one")
-        fetched = fetch(repository, revision=tag or revision, file=file)
-        folder, commit, name = fetched.folder, fetched.commit, repository
+        name, revision = split_name(model, revision)
+        fetched = fetch(name, revision=revision, file=file)
+        folder, commit = fetched.folder, fetched.commit
     elif revision is not None:
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
+    else:
+        folder = default_model() if model is None else Path(model)
+        name, commit = _read_origin(folder)
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
         if file or pooling:
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
@@ -108,10 +120,40 @@ def is_hub_name(model: str) -> bool:
     >>> is_hub_name("sentence-transformers/LaBSE"), is_hub_name("./models/labse"), is_hub_name("labse")
     (True, False, False)
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?", model):
+    if not HUB_NAME.fullmatch(model):
         return False
     # What exists, or lies in a folder that does, is a path, mistyped or not: no network for that.
     return not Path(model).exists() and not Path(model).parent.exists()
+
+
+def split_name(model: str, revision: str | None) -> tuple[str, str | None]:
+    """A hub model's name and revision, which may stand behind an @ in the name.
+
+    Examples
+    --------
+    >>> split_name("sentence-transformers/LaBSE@v1", None)
+    ('sentence-transformers/LaBSE', 'v1')
+    """
+    if not HUB_NAME.fullmatch(model):
+        raise ArgumentError(f"{model!r} is not the name of a hub model: owner/name or owner/name@revision")
+    name, _, tag = model.partition("@")
+    if tag and revision:
+        raise ArgumentError(f"{model} names a revision, and so does {revision!r}; give one")
+    return name, tag or revision
+
+
+def write_origin(folder: Path, name: str, commit: str) -> None:
+    """Keep with a copied model where it is from."""
+    text = json.dumps({"source": name, "revision": commit}, indent=2)
+    (folder / ORIGIN).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_origin(folder: Path) -> tuple[str, str | None]:
+    try:
+        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        return str(origin["source"]), str(origin["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name, None
 
 
 def _bundle(folder: Path, name: str, commit: str | None) -> Source:
