@@ -97,7 +97,9 @@ def _asked() -> Iterator[Limit]:
     if not value:
         return
     if not (value.isascii() and value.isdigit() and int(value)):
-        raise ArgumentError(f"{VARIABLE} must be a whole number of at least 1, not {value!r}; mend or unset it")
+        raise ArgumentError(
+            f"{VARIABLE} must be a whole number of at least 1, not {value!r}; mend or unset it"
+        )
     yield Limit(int(value), VARIABLE)
 
 
@@ -109,7 +111,7 @@ def _groups(root: Path) -> Iterator[Path]:
         lines = ["0::/", "1:cpu:/", "2:cpuset:/"]
     seen = set()
     for line in lines:
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         for controller in controllers.split(","):
             for name in FOLDERS.get(controller, ()):
                 base = root / "sys/fs/cgroup" / name

@@ -35,15 +35,14 @@ def tree(root, own, files):
         ("0::/\n", {"cpu.max": "nonsense"}, []),
         ("0::/\n", {"cpu.max": "100000 0"}, []),
         # A group's own limit and those of all that it is in.
-        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n", "cpu.max": "max 1"}, [3]),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "300000 100000\n"}, [3]),
         # The path is the host's; what is mounted is the container's group.
         ("0::/kubepods/pod1/x\n", {"cpu.max": "100000 100000\n"}, [1]),
         ("0::/\n", {"unified/cpu.max": "100000 100000\n"}, [1]),
         ("0::/a\n", {"a/cpuset.cpus.effective": "0-2,5,7-8\n"}, [6]),
         ("0::/a\n", {"a/cpuset.cpus.effective": "\n", "a/cpuset.cpus": "3\n"}, [1]),
         (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "400000\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, [4]),
-        (VERSION_1, {"cpu,cpuacct/a/cpu.cfs_quota_us": "90000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"},
-         [1]),
+        (VERSION_1, {"cpu,cpuacct/a/cpu.cfs_quota_us": "9\n", "cpu,cpuacct/a/cpu.cfs_period_us": "10\n"}, [1]),
         (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "-1\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, []),
         (VERSION_1, {"cpuset/a/cpuset.cpus": "0-3\n"}, [4]),
         (VERSION_1, {"cpuset/b/cpuset.cpus": "0-3\n"}, []),
