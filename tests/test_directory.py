@@ -219,9 +219,11 @@ def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
 
     folder, _ = directory(Pooling(WIDTH, "mean"))
     quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_quantized.onnx")
-    manifest = Encoder.load(folder, file="model_quantized.onnx").manifest
-    assert (manifest.batch_dependent, manifest.precision) == (True, "int8")
-    assert not Encoder.load(folder).manifest.batch_dependent
+    manifest = open_source(folder, file="model_quantized.onnx").manifest
+    assert (manifest.batch, manifest.precision) == ("one", "int8")
+    assert manifest.cpus == ("vnni", "amx", "arm64")
+    plain = open_source(folder).manifest
+    assert (plain.batch, plain.cpus) == ("any", ())
 
 
 def test_prompts_truncation_and_similarity_come_along(directory):
@@ -231,7 +233,8 @@ def test_prompts_truncation_and_similarity_come_along(directory):
     )  # fmt: skip
     assert difference(folder, model) < 2e-6
     manifest = Encoder.load(folder).manifest
-    assert (manifest.prompts, manifest.default_prompt) == ({"query": "query: "}, "query")
+    assert manifest.prompts == {"query": "query: ", "empty": "", "document": ""}
+    assert manifest.default_prompt == "query"
     assert (manifest.dimension, manifest.similarity) == (8, "dot")
 
 
@@ -384,13 +387,30 @@ def test_a_module_folder_outside_the_model_is_refused(directory):
         Encoder.load(folder)
 
 
-def test_pooling_that_leaves_prompts_out_cannot_come_from_inside_a_graph(directory):
-    folder, model = directory(Pooling(WIDTH, "mean", include_prompt=False))
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])
+@pytest.mark.parametrize("mode", [*MODES, "cls+weightedmean"])
+def test_pooling_can_leave_the_prompt_out(directory, kind, mode):
+    pooling = Pooling(WIDTH, tuple(mode.split("+")), include_prompt=False)
+    folder, model = directory(pooling, kind=kind, prompts={"query": "find this: "})
+    options = dict(prompt_name="query")
+    expected = model.encode(SENTENCES, normalize_embeddings=True, show_progress_bar=False, **options)
+    found = Encoder.load(folder).encode(SENTENCES, **options)
+    assert np.abs(found - expected).max() < 2e-6
+    if mode != "lasttoken":
+        edit(folder / "1_Pooling/config.json", include_prompt=True)
+        assert np.abs(Encoder.load(folder).encode(SENTENCES, **options) - expected).max() > 1e-3
+
+
+def test_a_graph_that_pools_cannot_leave_the_prompt_out(directory):
+    pooling = Pooling(WIDTH, "mean", include_prompt=False)
+    folder, model = directory(pooling, prompts={"query": "find this: "})
     write_graph(model, folder / "onnx/model.onnx", outputs=("sentence_embedding",), whole=True)
+    encoder = Encoder.load(folder)
+    assert encoder.encode(SENTENCES).shape == (40, WIDTH)
     with pytest.raises(
-        BundleError, match=r"pools prompts that the model's Pooling leaves out \(include_prompt\)"
+        BundleError, match=r"pooling leaves the prompt out, but its graph has no input pooling_m"
     ):
-        Encoder.load(folder)
+        encoder.encode(SENTENCES, prompt_name="query")
 
 
 def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):

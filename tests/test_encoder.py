@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from lightmine import Encoder
-from lightmine.encoding.batching import batches, pad
+from lightmine.encoding.batching import Tokens, batches, pad
 from lightmine.errors import ArgumentError, TextError
 from tests.tiny import WORDS, write_bundle
 
@@ -118,6 +118,6 @@ def test_batches_hold_every_sentence_once_within_their_tokens(lengths, batch_tok
 
 
 def test_padding_goes_to_the_side_that_the_model_wants():
-    ids, mask = pad([[5], [6, 7, 8]], pad_token_id=9, side="left")
+    ids, mask = pad(Tokens.of([[5], [9], [6, 7, 8]]), np.array([0, 2]), pad_token_id=9, side="left")
     assert ids.tolist() == [[9, 9, 5], [6, 7, 8]]
     assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]

@@ -263,7 +263,8 @@ def test_graph_made_wrong_on_purpose_fails_and_leaves_nothing(small, tmp_path, m
     assert message.startswith("error: parity failed: cosine to sentence-transformers ")
     # Which sentence is the worst depends on the machine; that it is quoted does not.
     _, _, worst = message.partition("0.99999 is required; worst sentence: ")
-    assert worst[0] in "'\"" and len(worst) > 10
+    assert worst[0] in "'\""
+    assert len(worst) > 10
     assert left_in(tmp_path) == []
 
 

@@ -17,6 +17,13 @@ from lightmine.encoding.source import open_source
 from lightmine.errors import MissingExtraError
 from lightmine.texts.output import open_binary
 
+# What a manifest's `batch` means to whoever encodes.
+BATCH_MATES = {
+    "any": "do not change a vector",
+    "one": "do not change a vector: sentences are run one at a time; --fast runs them together, and they do",
+    "mates": "change a vector a little: this graph scales its numbers by the whole batch",
+}
+
 
 @click.command()
 @click.argument("file")
@@ -75,7 +82,7 @@ def info(model: str | None, as_json: bool) -> None:
         "longest input": f"{manifest.max_tokens} tokens, cut beyond",
         "precision": manifest.precision + (f": {manifest.recipe}" if manifest.recipe else ""),
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
-        "batch-mates": "change a vector" if manifest.batch_dependent else "do not change a vector",
+        "batch-mates": BATCH_MATES[manifest.batch],
         "size": f"{source.size / 1e6:.1f} MB"
         + (", every file as its SHA-256 says" if source.verified else ", no hashes to check it by"),
         "parity": json.dumps(manifest.parity, ensure_ascii=False) if manifest.parity else "not measured",

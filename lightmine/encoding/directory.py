@@ -22,7 +22,7 @@ from typing import Any
 from lightmine.encoding.bundle import TOKENIZER, Manifest
 from lightmine.encoding.chain import Entry, read_chain, read_pooling
 from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, read_graph
-from lightmine.encoding.pooling import SENTENCE, TOKENS, Head, Module, Pooling, Truncate
+from lightmine.encoding.pooling import SENTENCE, TOKENS, Head, Module, Normalize, Pooling, Truncate
 from lightmine.errors import ArgumentError, BundleError
 
 MODULES = "modules.json"
@@ -39,6 +39,8 @@ ROOT_FILES = (MODULES, "config_sentence_transformers.json", CARD)
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKEN_OUTPUTS = (TOKENS, "last_hidden_state")
+# Where signed 8-bit weights times unsigned 8-bit values do not overflow; elsewhere on x86 they do.
+WIDE_INT8 = ("vnni", "amx", "arm64")
 # These count positions from the padding index on, so their tables have fewer places than rows.
 OFFSET_POSITIONS = {
     "camembert", "data2vec-text", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm",
@@ -100,7 +102,8 @@ def open_directory(
         pad_token_id=config["pad_token_id"] if isinstance(config.get("pad_token_id"), int) else 0,
         padding_side=tokenizing["padding_side"],
         pooling="+".join(_modes(head)) or "in the graph",
-        normalize=False,
+        normalize=any(isinstance(module, Normalize) for module in head.modules),
+        include_prompt=all(module.include_prompt for module in chain if isinstance(module, Pooling)),
         similarity=settings.get("similarity_fn_name") or "cosine",
         prompts=_prompts(folder, settings),
         default_prompt=settings.get("default_prompt_name"),
@@ -108,7 +111,8 @@ def open_directory(
         output=head.output,
         precision=_precision(graph, head),
         recipe=f"{graph_name}, as it came",
-        batch_dependent=bool(graph.operators & BATCH_SCALED),
+        batch="one" if graph.operators & BATCH_SCALED else "any",
+        cpus=WIDE_INT8 if graph.wide_int8 else (),
     )
     return {
         "manifest": manifest,
@@ -223,8 +227,6 @@ def _whole(path: Path, output: Value, config: dict[str, Any], chain: tuple[Modul
     stated = expected = _width(output)
     if inside:
         expected = _through(inside, {TOKENS: _hidden_size(path, config)})
-    if any(isinstance(module, Pooling) and not module.include_prompt for module in inside):
-        raise BundleError(f"{path}: pools prompts that the model's Pooling leaves out (include_prompt)")
     if stated and stated != expected:
         raise BundleError(
             f"{path}: {output.name} has {stated} dimensions, and the model's modules give {expected}"
@@ -320,7 +322,7 @@ def _prompts(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
         raise BundleError(f"{folder}: prompts must be texts by name, not {prompts!r}")
     if default is not None and default not in prompts:
         raise BundleError(f"{folder}: the default prompt {default!r} is none of {sorted(prompts)}")
-    return {key: prompt for key, prompt in prompts.items() if prompt or key == default}
+    return dict(prompts)
 
 
 def _modes(head: Head) -> tuple[str, ...]:

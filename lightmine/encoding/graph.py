@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lightmine.errors import BundleError
 
 # TensorProto.DataType
-FLOAT, INT32, INT64, FLOAT16 = 1, 6, 7, 10
+FLOAT, INT8, INT32, INT64, FLOAT16 = 1, 3, 6, 7, 10
 # Operators that choose one scale for all that they are given: a batch then shares it.
 BATCH_SCALED = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 
@@ -34,12 +36,16 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """Inputs and outputs, the operators used, and the files that hold weights outside the graph's own."""
+    """Inputs and outputs, the operators used, and the files that hold weights outside the graph's own.
+
+    ``wide_int8`` tells of signed 8-bit matrices that use more than 7 of their bits.
+    """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     operators: frozenset[str]
     weight_files: frozenset[str]
+    wide_int8: bool = False
 
 
 def read_graph(path: Path) -> Graph:
@@ -66,7 +72,7 @@ def _model(data: mmap.mmap) -> Graph:
         raise ValueError("no graph")
     graph = list(_fields(data, graphs[0], (1, 5, 11, 12)))
     initializers = [_initializer(data, span) for number, span in graph if number == 5]
-    names = {name for name, _ in initializers}
+    names = {name for name, _, _ in initializers}
     nodes = [span for number, span in graph if number == 1]
     for number, function in model:
         if number == 25:
@@ -76,21 +82,30 @@ def _model(data: mmap.mmap) -> Graph:
         inputs=tuple(v for v in (_value(data, s) for n, s in graph if n == 11) if v.name not in names),
         outputs=tuple(_value(data, span) for number, span in graph if number == 12),
         operators=frozenset(_text(data, span) for node in nodes for _, span in _fields(data, node, (4,))),
-        weight_files=frozenset(file for _, files in initializers for file in files),
+        weight_files=frozenset(file for _, files, _ in initializers for file in files),
+        wide_int8=any(wide for _, _, wide in initializers),
     )
 
 
-def _initializer(data: mmap.mmap, span: Span) -> tuple[str, list[str]]:
-    """A weight's name, and the files that its numbers are in where that is not the graph's own."""
-    name, files = "", []
-    for number, field in _fields(data, span, (8, 13)):
-        if number == 8:
+def _initializer(data: mmap.mmap, span: Span) -> tuple[str, list[str], bool]:
+    """A weight's name, the files that its numbers are in where not in the graph's own, and `wide_int8`."""
+    name, files, axes, element, wide = "", [], 0, 0, False
+    for number, field in _fields(data, span, (1, 2, 8, 9, 13)):
+        if number == 1:
+            axes += 1 if isinstance(field, int) else 2  # or packed, all in one field
+        elif number == 2:
+            element = field
+        elif number == 8:
             name = _text(data, field)
+        elif number == 9:
+            if element == INT8 and axes >= 2:
+                numbers = np.frombuffer(data[field[0] : field[1]], np.int8)
+                wide = bool(len(numbers)) and (int(numbers.max()) > 64 or int(numbers.min()) < -64)
         else:
             entry = {key: _text(data, text) for key, text in _fields(data, field, (1, 2))}
             if entry.get(1) == "location":
                 files.append(entry.get(2, ""))
-    return name, files
+    return name, files, wide
 
 
 def _value(data: mmap.mmap, span: Span) -> Value:

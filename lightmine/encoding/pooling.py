@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Head:
     modules: tuple[Module, ...]
     dimension: int
 
-    def __call__(self, values: NDArray[np.floating], mask: Ids, skip: int = 0) -> Array:
+    def __call__(self, values: NDArray[Any], mask: Ids, skip: int = 0) -> Array:
         """Sentence vectors, float32 of shape (sentences, dimension), from the graph's output."""
         lead = mask.shape if self.feature == TOKENS else mask.shape[:1]
         if values.shape[:-1] != lead:

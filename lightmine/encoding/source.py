@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ class Source:
         beside = [self.graph.parent / name for name in read_graph(self.graph).weight_files]
         return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *beside))
 
-    def measured(self, run: Callable[[Ids, Ids], NDArray[np.floating]]) -> Source:
+    def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> Source:
         """The source with its dimension, for which the graph is run on one token where no file says it."""
         if self.manifest.dimension:
             return self

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import tokenizers
 
+from lightmine.encoding.batching import Tokens
 from lightmine.errors import BundleError, TextError
+
+# Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
+SLICE = 1024
 
 
 class Tokenizer:
@@ -26,15 +30,39 @@ class Tokenizer:
             self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
+        self._path, self._lower_case = path, lower_case
+        self._lengths = {max_tokens: self}
 
-    def ids(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+    def cutting_at(self, max_tokens: int) -> Tokenizer:
+        """The same tokenizer with another length; one object cannot cut at two lengths at once."""
+        if max_tokens not in self._lengths:
+            self._lengths[max_tokens] = Tokenizer(
+                self._path, max_tokens=max_tokens, lower_case=self._lower_case
+            )
+        return self._lengths[max_tokens]
+
+    def ids(self, texts: Sequence[str]) -> tuple[Tokens, int]:
         """Token ids of each text, and how many texts were cut."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
-        return [encoding.ids for encoding in encodings], sum(bool(e.overflowing) for e in encodings)
+        parts, cut = [Tokens.of([])], 0
+        for start in range(0, len(texts), SLICE):
+            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + SLICE]))
+            parts.append(Tokens.of([encoding.ids for encoding in encodings]))
+            cut += sum(bool(encoding.overflowing) for encoding in encodings)
+        return Tokens.joined(parts), cut
+
+    def prompt_length(self, prompt: str) -> int:
+        """Tokens that a prompt takes at the start of a sentence, special tokens before it counted."""
+        if not prompt:
+            return 0
+        encoding = self._tokenizer.encode(prompt)
+        # What closes the sentence comes after its text, not after the prompt.
+        return len(encoding.ids) - int(bool(encoding.ids) and encoding.special_tokens_mask[-1])
 
 
-def check_sentences(sentences: Sequence[str]) -> None:
-    """Refuse what is not a sequence of strings, naming the first that is not one.
+def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:
+    """Refuse what is not a row of strings, naming the first that is not one.
+
+    `start` is the place of the first of them.
 
     Examples
     --------
@@ -44,7 +72,7 @@ def check_sentences(sentences: Sequence[str]) -> None:
     """
     if isinstance(sentences, str | bytes):
         raise TextError("sentences must be a list of strings, not one string; put it in a list")
-    for place, sentence in enumerate(sentences):
+    for place, sentence in enumerate(sentences, start=start):
         if not isinstance(sentence, str):
             kind = type(sentence).__name__
             raise TextError(f"sentences[{place}] is a {kind}, not a string; drop or convert it")
