@@ -31,7 +31,8 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
+    "onnxruntime": {"lightmine.encoding.providers", "lightmine.engine.products"},
+    "openvino": {"lightmine.encoding.providers"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
