@@ -147,7 +147,7 @@ def exported_model(name: str, python: Path, source: str, onnx: Path, folder: Pat
     return out
 
 
-def run(row: Row, texts: Path, saved: Path, count: int | None = None) -> dict[str, Any]:
+def run(row: Row, texts: Path, saved: Path, count: int) -> dict[str, Any]:
     """One process: load, encode, leave the vectors in `saved`."""
     options = {"texts": str(texts), "model": row.model, "rows": count} | row.options
     command = [row.python, "-m", "benchmarks.worker", row.contestant, "encode", json.dumps(options)]
@@ -158,7 +158,7 @@ def run(row: Row, texts: Path, saved: Path, count: int | None = None) -> dict[st
     return result | {"from_start": result["finished"] - start}
 
 
-def measure(wanted: list[Row], texts: Path, rounds: int) -> list[dict[str, Any]]:
+def measure(wanted: list[Row], texts: Path, count: int, rounds: int) -> list[dict[str, Any]]:
     """All rows in turn, `rounds` times, and as often from a cold process to the first vector."""
     runs: dict[str, list[dict[str, Any]]] = {row.label: [] for row in wanted}
     cold: dict[str, list[float]] = {row.label: [] for row in wanted}
@@ -167,12 +167,11 @@ def measure(wanted: list[Row], texts: Path, rounds: int) -> list[dict[str, Any]]
         saved = Path(folder) / "vectors.npz"
         for number in range(rounds):
             for row in wanted:
-                runs[row.label].append(run(row, texts, saved))
+                runs[row.label].append(run(row, texts, saved, count))
                 vectors[row.label] = np.load(saved)["vectors"]
                 cold[row.label].append(run(row, texts, saved, count=1)["from_start"])
                 seconds = runs[row.label][-1]["seconds"]
                 print(f"{number + 1}: {row.label}: {seconds:.2f} s", file=sys.stderr, flush=True)
-    count = len(inputs.read_lines(texts))
     return [
         {
             "row": row.label, "version": runs[row.label][0]["version"],
@@ -197,7 +196,7 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float] | None:
     return {"mean": float(found.mean()), "min": float(found.min())}
 
 
-def sweep(wanted: list[Row], texts: Path, rounds: int) -> list[dict[str, Any]]:
+def sweep(wanted: list[Row], texts: Path, count: int, rounds: int) -> list[dict[str, Any]]:
     """Seconds by batch and workers; every setting in turn within a round."""
     cores = len(os.sched_getaffinity(0))
     settings = [
@@ -213,7 +212,7 @@ def sweep(wanted: list[Row], texts: Path, rounds: int) -> list[dict[str, Any]]:
             for place, (row, tokens, workers) in enumerate(settings):
                 options = row.options | {"batch_tokens": tokens, "threads": workers}
                 changed = dataclasses.replace(row, options=options)
-                seconds[place].append(run(changed, texts, Path(folder) / "v.npz", 2_000)["seconds"])
+                seconds[place].append(run(changed, texts, Path(folder) / "v.npz", count)["seconds"])
     return [
         {"row": row.label, "batch_tokens": tokens, "workers": workers,
          "seconds": statistics.median(seconds[place]), "all_seconds": seconds[place]}
@@ -226,6 +225,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "lightmine-benchmarks")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sentences", type=int, default=4_000, help="of the mixed set, so many")
     parser.add_argument("--sweep", action="store_true", help="measure batch and worker counts instead")
     parser.add_argument("--only", default="", help="only rows whose label holds this (and the reference)")
     arguments = parser.parse_args()
@@ -241,9 +241,10 @@ def main() -> None:
     ]
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.sweep:
-        known["sweep"] = sweep(wanted, files.mixed_texts, arguments.rounds)
+        known["sweep"] = sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
     else:
-        known["rows"] = measure(wanted, files.mixed_texts, arguments.rounds)
+        known["rows"] = measure(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
+        known["sentences"] = arguments.sentences
     known["machine"] = machine()
     RESULTS.write_text(json.dumps(known, indent=1) + "\n")
     tables.write()
