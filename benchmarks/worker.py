@@ -49,11 +49,13 @@ def main() -> None:
     start = time.perf_counter()
     found = work()
     seconds = time.perf_counter() - start
+    finished = time.time()
     if arguments.save:
         np.savez(arguments.save, **found)
     print(json.dumps({
         "contestant": arguments.contestant, "version": module.VERSION, "seconds": seconds,
         "peak_beyond_input": memory("VmHWM") - before, "peak": memory("VmHWM"),
+        "finished": finished,
     }))  # fmt: skip
 
 

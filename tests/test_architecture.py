@@ -14,7 +14,13 @@ LAYERS = [
     {"lightmine.errors"},
     {"lightmine.threads"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
-    {"lightmine.margin", "lightmine.paraphrase", "lightmine.bitext", "lightmine.evaluate"},
+    {
+        "lightmine.margin",
+        "lightmine.paraphrase",
+        "lightmine.bitext",
+        "lightmine.evaluate",
+        "lightmine.doctor",
+    },
     {"lightmine"},
     {"lightmine.cli"},
     {"lightmine.__main__"},
@@ -31,7 +37,8 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
+    "onnxruntime": {"lightmine.encoding.providers", "lightmine.engine.products"},
+    "openvino": {"lightmine.encoding.providers"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "huggingface_hub": {"lightmine.encoding.hub"},
     "click": {"lightmine.cli"},

@@ -10,13 +10,16 @@ from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
 WORDS = ["[PAD]", "[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "log", "red", "sky"]
 
 
-def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, **manifest):
+def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, pooling_mask=False, **manifest):
     folder.mkdir(parents=True)
     model = tokenizers.models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / TOKENIZER))
-    onnx.save(graph(dimension, normalize), folder / MODEL)
+    model = graph(dimension, normalize, "pooling_mask" if pooling_mask else "attention_mask")
+    onnx.save(model, folder / MODEL)
+    if pooling_mask:
+        manifest["inputs"] = ("input_ids", "attention_mask", "pooling_mask")
     write_manifest(
         folder,
         Manifest(
@@ -27,11 +30,11 @@ def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, **manife
     return folder
 
 
-def graph(dimension, normalize):
+def graph(dimension, normalize, pooled):
     table = np.random.default_rng(7).standard_normal((len(WORDS), dimension)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [pooled], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "one"], ["weights"]),
         helper.make_node("MatMul", ["weights", "rows"], ["sums"]),
         helper.make_node("Squeeze", ["sums", "one"], ["sum"]),
@@ -40,7 +43,7 @@ def graph(dimension, normalize):
     ]
     inputs = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-        for name in ("input_ids", "attention_mask")
+        for name in dict.fromkeys(("input_ids", "attention_mask", pooled))
     ]
     output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", dimension])
     constants = [

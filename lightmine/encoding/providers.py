@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -181,8 +182,7 @@ def open_openvino(path: Path, threads: int, options: dict[str, str]) -> tuple[Se
         return OrtSession(session), _openvino_detail("plugin", properties)
     if importlib.util.find_spec("openvino") is None:
         raise MissingExtraError(refusal)
-    openvino = importlib.import_module("openvino")
-    core = openvino.Core()
+    core = _openvino().Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     properties = openvino_properties(capabilities, threads, options)
     try:
@@ -190,6 +190,23 @@ def open_openvino(path: Path, threads: int, options: dict[str, str]) -> tuple[Se
     except Exception as error:  # OpenVINO raises RuntimeError and its own kinds
         raise BundleError(f"{path}: OpenVINO cannot load it: {_last_line(error)}") from None
     return OpenVinoSession(compiled), _openvino_detail("runtime", properties)
+
+
+def _openvino() -> Any:
+    """OpenVINO's own package, without its telemetry.
+
+    Importing it reports to Google Analytics and leaves an identity in the user's home; where that part
+    cannot be imported OpenVINO does without.
+    """
+    name = "openvino_telemetry"
+    blocked = "openvino" not in sys.modules and name not in sys.modules
+    if blocked:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if blocked:
+            del sys.modules[name]
 
 
 def openvino_properties(capabilities: Any, threads: int, options: Options) -> dict[str, str]:
