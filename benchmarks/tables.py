@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
 ENCODING = ROOT / "benchmarks/results/encode.json"
+SIZES = ROOT / "benchmarks/results/installed_size.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
 NAMES = {
     "lightmine": "lightmine",
@@ -39,6 +40,10 @@ def write() -> None:
             made["encoding"] = encoding(found["rows"])
         if "sweep" in found:
             made["sweep"] = sweep(found["sweep"])
+    if SIZES.exists():
+        found = json.loads(SIZES.read_text())
+        made["size"] = size(found["sets"])
+        made["size_system"] = found["system"] + "."
     documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     for path in documents:
         path.write_text(renewed(path.read_text(encoding="utf-8"), made), encoding="utf-8")
@@ -49,6 +54,16 @@ def machine(facts: dict[str, Any]) -> str:
     features = ", ".join(facts["features"])
     software = f"Python {facts['python']}, NumPy {facts['numpy']}"
     return f"{facts['processor']}, {facts['cores']} cores ({features}); {software}."
+
+
+def size(sets: dict[str, list[dict[str, Any]]]) -> str:
+    """Packages and megabytes of each set of wheels, and what weighs most in it."""
+    lines = ["| install | packages | download, MB | installed, MB | of that |", "|---|---:|---:|---:|---|"]
+    for name, wheels in sets.items():
+        packed, unpacked = (sum(wheel[kind] for wheel in wheels) / 1e6 for kind in ("packed", "unpacked"))
+        most = ", ".join(f"{wheel['name']} {wheel['unpacked'] / 1e6:,.0f}" for wheel in wheels[:3])
+        lines.append(f"| {name} | {len(wheels)} | {packed:,.0f} | {unpacked:,.0f} | {most} |")
+    return "\n".join(lines)
 
 
 def profile(found: dict[str, Any]) -> str:

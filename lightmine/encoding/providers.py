@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -155,6 +154,9 @@ def _one_onnxruntime() -> None:
 
 
 def _installed(distribution: str) -> bool:
+    # Here: it takes longer to import than the rest of this file, and is seldom asked.
+    import importlib.metadata
+
     try:
         importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
