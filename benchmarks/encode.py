@@ -242,7 +242,9 @@ def main() -> None:
     ]
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.sweep:
-        known["sweep"] = sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
+        labels = {row.label for row in wanted}
+        kept = [entry for entry in known.get("sweep", []) if entry["row"] not in labels]
+        known["sweep"] = kept + sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
     else:
         known["rows"] = measure(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
         known["sentences"] = arguments.sentences
