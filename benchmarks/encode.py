@@ -177,6 +177,7 @@ def measure(wanted: list[Row], texts: Path, count: int, rounds: int) -> list[dic
             "row": row.label, "version": runs[row.label][0]["version"],
             "seconds": statistics.median(run["seconds"] for run in runs[row.label]),
             "all_seconds": [run["seconds"] for run in runs[row.label]],
+            "thread_seconds": statistics.median(run["thread_seconds"] for run in runs[row.label]),
             "sentences_a_second": count / statistics.median(run["seconds"] for run in runs[row.label]),
             "cold_start": statistics.median(cold[row.label]),
             "peak": max(run["peak"] for run in runs[row.label]),
@@ -241,7 +242,9 @@ def main() -> None:
     ]
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.sweep:
-        known["sweep"] = sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
+        labels = {row.label for row in wanted}
+        kept = [entry for entry in known.get("sweep", []) if entry["row"] not in labels]
+        known["sweep"] = kept + sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
     else:
         known["rows"] = measure(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
         known["sentences"] = arguments.sentences

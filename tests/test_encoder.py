@@ -239,6 +239,14 @@ def test_fewer_dimensions_are_the_first_ones_as_unit_rows(tiny, tmp_path):
     assert long / np.linalg.norm(long, axis=1, keepdims=True) == pytest.approx(tiny.encode(texts), abs=1e-6)
 
 
+def test_a_float16_graph_gives_float32_unit_rows(tiny, tmp_path):
+    encoder = Encoder.load(write_bundle(tmp_path / "half", half=True, precision="fp16"))
+    vectors = encoder.encode(["the cat sat", "a red log"])
+    assert vectors.dtype == np.float32
+    assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-6
+    assert vectors == pytest.approx(tiny.encode(["the cat sat", "a red log"]), abs=1e-3)
+
+
 def test_a_shorter_longest_input_cuts_and_counts(tiny):
     assert tiny.encode(["the cat sat on"], max_tokens=2) == pytest.approx(tiny.encode(["the cat"]), abs=1e-6)
     tiny.encode(["the cat sat on", "a", "a b c"], max_tokens=2)
