@@ -212,6 +212,16 @@ def test_weights_beside_the_graph(directory):
     )
     assert read_graph(folder / "onnx/model.onnx").weight_files == {"model.onnx_data"}
     assert difference(folder, model) < 2e-6
+    assert open_source(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
+    (folder / "onnx/model.onnx_data").rename(folder / "model.onnx_data")
+    with pytest.raises(BundleError, match=r"model\.onnx_data: missing, and the graph's weights are in"):
+        open_source(folder)
+    for tensor in graph.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../model.onnx_data" if entry.key == "location" else entry.value
+    (folder / "onnx/model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(BundleError, match=r"weights are in '\.\./model\.onnx_data', which is not beside it"):
+        open_source(folder)
 
 
 def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
@@ -411,6 +421,13 @@ def test_a_graph_that_pools_cannot_leave_the_prompt_out(directory):
         BundleError, match=r"pooling leaves the prompt out, but its graph has no input pooling_m"
     ):
         encoder.encode(SENTENCES, prompt_name="query")
+
+
+def test_a_folder_of_models_is_no_model(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "models/one")
+    for folder in (tmp_path / "models", tmp_path):
+        with pytest.raises(BundleError, match=r"not a bundle, it has no lightmine\.json; make one with"):
+            Encoder.load(folder)
 
 
 def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):

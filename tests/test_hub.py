@@ -189,7 +189,7 @@ def test_a_token_opens_what_is_private(client, hub):
         (["pull", NAME, "--revision", "v9"], {}, f"{NAME}: has no revision v9"),
         (["pull", f"{NAME}@v9", "--revision", "v8"], {}, f"{NAME}@v9 names a revision, and so does 'v8'"),
         (["pull", "tiny"], {}, "'tiny' is not the name of a hub model: owner/name or owner/name@rev"),
-        (["pull", NAME], {"HF_HUB_OFFLINE": "1"}, "hub) and the hub cannot be reached; fetch it where the"),
+        (["pull", NAME], {"HF_HUB_OFFLINE": "1"}, "cache/hub), and the hub cannot be reached; fetch it"),
         (["pull", NAME], {"HF_ENDPOINT": "http://127.0.0.1:9"}, "the hub cannot be reached; fetch it"),
         (["pull", NAME], {"HF_HOME": "/proc/nowhere"}, "cannot be fetched to /proc/nowhere/hub: "),
         (["info", f"{NAME}@v9"], {}, f"{NAME}: has no revision v9"),

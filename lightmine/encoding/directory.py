@@ -14,6 +14,7 @@ refused, by its name.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -50,7 +51,8 @@ OFFSET_POSITIONS = {
 
 def holds_graphs(folder: Path) -> bool:
     """Whether a folder is meant as a model directory, if not necessarily a whole one."""
-    return folder.is_dir() and ((folder / MODULES).is_file() or bool(graph_names(folder)))
+    usual = (name for pattern in ("*.onnx", "onnx/*.onnx") for name in folder.glob(pattern))
+    return (folder / MODULES).is_file() or next(usual, None) is not None
 
 
 def graph_names(folder: Path) -> list[str]:
@@ -61,7 +63,7 @@ def graph_names(folder: Path) -> list[str]:
 def model_files(folder: Path) -> list[str]:
     """Files of a model's folder by their paths within, as deep as any layout goes: 0_Transformer/onnx."""
     deep = ("*", "*/*", "*/*/*")
-    found = (path for pattern in deep for path in folder.glob(pattern) if path.is_file())
+    found = (path for pattern in deep for path in folder.glob(pattern) if os.path.isfile(path))
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
@@ -81,6 +83,7 @@ def open_directory(
     graph = read_graph(folder / graph_name)
     config = _body_settings(folder, body, "config.json", needed=True)
     _check_inputs(folder / graph_name, graph)
+    _check_weights(folder / graph_name, graph)
     chain = _chain(folder, entries, pooling)
     settings = _settings(folder, "config_sentence_transformers.json")
     if isinstance(settings.get("truncate_dim"), int):
@@ -183,6 +186,14 @@ def _check_inputs(path: Path, graph: Graph) -> None:
     for name in INPUTS[:2]:
         if name not in [value.name for value in graph.inputs]:
             raise BundleError(f"{path}: has no input {name}, without which sentences cannot be batched")
+
+
+def _check_weights(path: Path, graph: Graph) -> None:
+    for name in sorted(graph.weight_files):
+        if not is_inside(name):
+            raise BundleError(f"{path}: its weights are in {name!r}, which is not beside it")
+        if not (path.parent / name).is_file():
+            raise BundleError(f"{path.parent / name}: missing, and the graph's weights are in it")
 
 
 def _chain(folder: Path, entries: list[Entry], pooling: str | None) -> tuple[Module, ...]:

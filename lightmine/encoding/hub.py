@@ -153,8 +153,8 @@ def _explained(hub: Any, repository: str, revision: str | None) -> Iterator[None
         what = f"has no revision {revision}"
     except errors.LocalEntryNotFoundError:
         what = (
-            f"is not in the cache ({hub.constants.HF_HUB_CACHE}) and the hub cannot be reached; fetch it "
-            "where there is a network: lightmine pull"
+            f"no such folder, not in the hub's cache ({hub.constants.HF_HUB_CACHE}), and the hub cannot be "
+            "reached; fetch it where there is a network: lightmine pull"
         )
     except errors.HfHubHTTPError as error:
         what = f"cannot be fetched: {_first_line(error)}"
