@@ -12,6 +12,7 @@ from benchmarks.encode import int8_bundle
 from export_scripts.parity import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.batching import Tokens, batches, pad
+from lightmine.encoding.bundle import default_model
 from lightmine.errors import ArgumentError, BundleError, TextError
 from tests.tiny import WORDS, write_bundle
 
@@ -68,6 +69,23 @@ def test_a_megabyte_of_text_is_one_cut_sentence(default):
     vectors = default.encode(["word " * 200_000, "word"])
     assert default.truncated == 1
     assert np.isfinite(vectors).all()
+
+
+@pytest.mark.parametrize("space", [" ", ""])
+def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, monkeypatch, space):
+    from lightmine.encoding import tokenizer
+
+    words = ["bicycle", "Fahrrad", "自転車", "don't", "1984", "unbelievable"]
+    book = space.join(np.random.default_rng(0).choice(words, 100_000))
+    path = default_model() / "tokenizer.json"
+    short = tokenizer.Tokenizer(path, max_tokens=64)
+    monkeypatch.setattr(tokenizer, "MANY_CHARACTERS", 10**9)
+    whole = tokenizer.Tokenizer(path, max_tokens=64)
+    assert len(short._start_of(book)) < 10_000
+    assert whole._start_of(book) == book
+    (found, cut), (expected, _) = short.ids([book, "a"]), whole.ids([book, "a"])
+    assert (found.flat == expected.flat).all()
+    assert cut == 1
 
 
 def test_more_sentences_than_a_window_keep_their_order(tiny, monkeypatch):

@@ -12,6 +12,8 @@ from lightmine.errors import BundleError, TextError
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
 SLICE = 1024
+# Characters for each token of the longest input, beyond which a text is first tried by its start alone.
+MANY_CHARACTERS = 64
 
 
 class Tokenizer:
@@ -31,6 +33,7 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
         self._path, self._lower_case = path, lower_case
+        self._many = MANY_CHARACTERS * max_tokens
         self._lengths = {max_tokens: self}
 
     def cutting_at(self, max_tokens: int) -> Tokenizer:
@@ -45,10 +48,25 @@ class Tokenizer:
         """Token ids of each text, and how many texts were cut."""
         parts, cut = [Tokens.of([])], 0
         for start in range(0, len(texts), SLICE):
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + SLICE]))
+            some = [self._start_of(text) for text in texts[start : start + SLICE]]
+            encodings = self._tokenizer.encode_batch_fast(some)
             parts.append(Tokens.of([encoding.ids for encoding in encodings]))
             cut += sum(bool(encoding.overflowing) for encoding in encodings)
         return Tokens.joined(parts), cut
+
+    def _start_of(self, text: str) -> str:
+        """As much of a text as its first tokens can depend on: a book on one line would take gigabytes.
+
+        It ends between words, and holds twice the tokens that are kept: tokenizers look at a word, or at
+        a few around it, so what comes after changes nothing before.
+        """
+        end = self._many
+        while end < len(text):
+            start = text[: max(text.rfind(" ", 0, end), end // 2)]
+            if len(self._tokenizer.encode(start).overflowing) >= 2:
+                return start
+            end *= 4
+        return text
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the start of a sentence, special tokens before it counted."""
