@@ -268,6 +268,8 @@ def test_several_graphs_and_the_one_that_is_run(directory):
     assert open_source(folder).graph == folder / "onnx/model.onnx"
     for file in ("model_O2.onnx", "onnx/model_O2.onnx"):
         assert open_source(folder, file=file).graph == folder / "onnx/model_O2.onnx"
+    by_path = open_source(folder / "onnx/model_O2.onnx")
+    assert (by_path.graph, by_path.folder) == (folder / "onnx/model_O2.onnx", folder)
     with pytest.raises(
         BundleError, match=r"has no ONNX file x\.onnx; name one of these .*: onnx/model\.onnx, "
     ):
@@ -439,7 +441,12 @@ def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):
     with pytest.raises(
         ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
     ):
-        Encoder.load(tiny_bundle, file="model.onnx")
+        Encoder.load(tiny_bundle, pooling="mean")
+    with pytest.raises(
+        ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
+    ):
+        Encoder.load(tiny_bundle, file="model_O2.onnx")
+    assert open_source(tiny_bundle / "model.onnx").verified
 
 
 def test_safetensors_are_read_as_the_package_reads_them(tmp_path):

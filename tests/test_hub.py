@@ -124,6 +124,9 @@ def test_a_file_is_chosen_and_its_weights_come_with_it(client, hub, directory):
     assert done.returncode == 0, done.stderr
     found = [name for name in hub.downloaded() if name.startswith("onnx/")]
     assert found == ["onnx/model_large.onnx", "onnx/model_large.onnx_data"]
+    done = client("pull", NAME, "--file", "model_large.onnx", "-q", HF_HUB_OFFLINE="1")
+    assert done.stdout.endswith("/onnx/model_large.onnx\n")
+    assert client("info", done.stdout.strip()).returncode == 0
     done = client("pull", NAME, "--file", "model_O9.onnx")
     assert done.returncode == 2
     assert done.stderr == (

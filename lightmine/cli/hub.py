@@ -28,8 +28,9 @@ from lightmine.errors import OutputError
 def pull(model: str, revision: str | None, file: str | None, output: str | None, quiet: bool) -> None:
     """Fetch a model from a hub: the files that running it needs, and no others.
 
-    Prints the folder, which every command takes as --model. HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and
-    HF_HUB_CACHE mean what they mean to huggingface_hub (extra [hub]).
+    Prints the folder, or with --file the path of that graph, as every command takes it for --model.
+    HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_CACHE mean what they mean to huggingface_hub (extra
+    [hub]).
 
     \b
     Example:
@@ -40,11 +41,15 @@ def pull(model: str, revision: str | None, file: str | None, output: str | None,
     name, revision = split_name(model, revision)
     fetched = fetch(name, revision=revision, file=file, progress=not quiet)
     # Whatever could not be run is refused now, not on the machine that it is copied to.
-    open_source(fetched.folder, file=file)
-    folder = fetched.folder if output is None else _copy(fetched, name, Path(output))
+    source = open_source(fetched.folder, file=file)
+    if output is not None:
+        place = _copy(fetched, name, Path(output))
+    else:
+        # The cache may hold other graphs of the model too.
+        place = source.graph if file else source.folder
     size = sum((fetched.folder / part).stat().st_size for part in fetched.files)
     note(f"{name} at {fetched.commit}: {len(fetched.files)} files, {size / 1e6:.1f} MB", quiet=quiet)
-    click.echo(folder)
+    click.echo(place)
 
 
 def _copy(fetched: Fetched, name: str, out: Path) -> Path:

@@ -22,7 +22,7 @@ from lightmine.encoding.bundle import (
     read_manifest,
     verify_files,
 )
-from lightmine.encoding.directory import holds_graphs, open_directory
+from lightmine.encoding.directory import MODULES, holds_graphs, open_directory
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.hub import fetch
 from lightmine.encoding.pooling import SENTENCE, Head
@@ -79,8 +79,9 @@ def open_source(
     Parameters
     ----------
     model : path or str, optional
-        A bundle's folder, a directory with an ONNX graph in it, or a hub model's ``owner/name``, where
-        ``owner/name@revision`` is short for `revision`. Without it, the model that comes with lightmine.
+        A bundle's folder, a directory with an ONNX graph in it, that graph's own path where there are
+        several, or a hub model's ``owner/name``, where ``owner/name@revision`` is short for `revision`.
+        Without it, the model that comes with lightmine.
     revision : str, optional
         A hub model's branch, tag or commit.
     file : str, optional
@@ -104,13 +105,25 @@ def open_source(
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
     else:
         folder = default_model() if model is None else Path(model)
+        if folder.suffix == ".onnx" and folder.is_file() and not file:
+            folder, file = _around(folder)
         name, commit = _read_origin(folder)
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
-        if file or pooling:
+        if pooling or file not in (None, MODEL):
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
         return _bundle(folder, name, commit)
     opened = open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
     return Source(folder=folder, **opened)
+
+
+def _around(graph: Path) -> tuple[Path, str]:
+    """The model's folder that a graph's file is in, and the file's path within."""
+    around = (graph.parent, graph.parent.parent, graph.parent.parent.parent)
+    for settings in (MANIFEST, MODULES, "config.json"):
+        for folder in around:
+            if (folder / settings).is_file():
+                return folder, graph.relative_to(folder).as_posix()
+    return graph.parent, graph.name
 
 
 def is_hub_name(model: str) -> bool:
