@@ -22,9 +22,10 @@ from export_scripts.parity import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.pooling import ACTIVATIONS, MODES
+from lightmine.encoding.pooling import Pooling as OurPooling
 from lightmine.encoding.safetensors import read_weights
 from lightmine.encoding.source import open_source
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.errors import ArgumentError, BundleError, TextError
 from tests import minilm, small_models
 from tests.onnx_directories import edit, make_old, make_oldest, write_graph
 
@@ -411,6 +412,14 @@ def test_pooling_can_leave_the_prompt_out(directory, kind, mode):
     if mode != "lasttoken":
         edit(folder / "1_Pooling/config.json", include_prompt=True)
         assert np.abs(Encoder.load(folder).encode(SENTENCES, **options) - expected).max() > 1e-3
+
+
+def test_a_prompt_that_leaves_no_room_is_refused():
+    pooling = OurPooling(("mean",), include_prompt=False)
+    tokens = {"token_embeddings": np.ones((1, 3, 2), np.float32)}
+    assert pooling(tokens, np.ones((1, 3), int), 2)["sentence_embedding"].tolist() == [[1, 1]]
+    with pytest.raises(TextError, match="the prompt fills the longest input: nothing of a sentence is left"):
+        pooling(tokens, np.ones((1, 3), int), 3)
 
 
 def test_a_graph_that_pools_cannot_leave_the_prompt_out(directory):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import Ids
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, TextError
 
 Array = NDArray[np.float32]
 Features = dict[str, Array]
@@ -90,6 +90,8 @@ class Pooling:
         place = np.cumsum(inside, axis=1)  # of each token in its sentence, from 1
         if not self.include_prompt:
             inside &= place > skip
+            if not inside.any(axis=1).all():
+                raise TextError("the prompt fills the longest input: nothing of a sentence is left to pool")
         tokens = features[TOKENS]
         pooled = [_pool(mode, tokens, inside, place) for mode in self.modes]
         return features | {SENTENCE: np.concatenate(pooled, axis=1)}
