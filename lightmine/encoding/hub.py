@@ -28,6 +28,9 @@ from lightmine.encoding.directory import (
 from lightmine.encoding.graph import read_graph
 from lightmine.errors import BundleError, MissingExtraError
 
+# Small files, of which every model has one, that tell what else is needed.
+START = (MANIFEST, MODULES, "config.json")
+
 
 @dataclasses.dataclass(frozen=True)
 class Fetched:
@@ -62,29 +65,61 @@ def fetch(
         huggingface_hub is not installed.
     """
     hub = _client()
-    bars = _bars(hub, progress)
     with _explained(hub, repository, revision):
-        # The commit is settled once; all else is read at it, whatever happens to the branch meanwhile.
-        folder = _snapshot(hub, repository, revision, [MANIFEST, MODULES], bars)
+        repo = _Repository(hub, repository, _bars(hub, progress))
+        # Asked for by its revision, so that the cache knows the branch; all else is read at the commit that
+        # the branch is now.
+        folder = repo.snapshot(revision, START)
         commit = folder.name
-        names = _listing(hub, repository, folder)
+        names = repo.names(folder)
         if MANIFEST in names:
-            files = [MANIFEST, *(name for name in read_manifest(folder).files if is_inside(name))]
-            _snapshot(hub, repository, commit, files, bars)
-            return Fetched(folder, commit, tuple(files))
-        entries = read_entries(folder)
-        body = entries[0].path if entries else ""
-        graph = choose_graph(names, folder=repository, file=file, body=body)
-        wanted = {graph, *ROOT_FILES, *BODY_FILES, *(f"{body}/{name}" for name in BODY_FILES if body)}
-        wanted |= {f"{entry.path}/config.json" for entry in entries[1:]}
-        wanted |= {f"{entry.path}/{WEIGHTS}" for entry in entries[1:] if entry.kind in WEIGHTED}
-        _snapshot(hub, repository, commit, wanted & set(names), bars)
-        # Graphs over 2 GB name the files that their weights are in.
-        beside = Path(graph).parent
-        weights = {(beside / name).as_posix() for name in read_graph(folder / graph).weight_files}
-        if weights:
-            _snapshot(hub, repository, commit, weights & set(names), bars)
-        return Fetched(folder, commit, tuple(sorted((wanted | weights) & set(names))))
+            files = {MANIFEST, *(name for name in read_manifest(folder).files if is_inside(name))}
+        else:
+            entries = read_entries(folder)
+            body = entries[0].path if entries else ""
+            graph = choose_graph(names, folder=repository, file=file, body=body)
+            files = {graph, *ROOT_FILES, *BODY_FILES, *(f"{body}/{name}" for name in BODY_FILES if body)}
+            files |= {f"{entry.path}/config.json" for entry in entries[1:]}
+            files |= {f"{entry.path}/{WEIGHTS}" for entry in entries[1:] if entry.kind in WEIGHTED}
+            repo.snapshot(commit, {graph})
+            # Graphs over 2 GB name the files that their weights are in.
+            weights = read_graph(folder / graph).weight_files
+            files |= {(Path(graph).parent / name).as_posix() for name in weights}
+        files &= set(names)
+        repo.snapshot(commit, files)
+        return Fetched(folder, commit, tuple(sorted(files)))
+
+
+@dataclasses.dataclass
+class _Repository:
+    """A hub's repository, or what the cache has of it where the hub cannot be reached."""
+
+    hub: Any
+    name: str
+    bars: Any
+    cached: bool = False
+
+    def names(self, folder: Path) -> list[str]:
+        """All files of a commit; from here on those of the cache where the hub cannot be asked."""
+        try:
+            found = self.hub.HfApi().model_info(self.name, revision=folder.name)
+            return [file.rfilename for file in found.siblings or ()]
+        except Exception as error:
+            if not _is_unreachable(self.hub, error):
+                raise
+        self.cached = True
+        return model_files(folder)
+
+    def snapshot(self, revision: str | None, names: Iterable[str]) -> Path:
+        """The folder that holds a commit, with at least these files in it."""
+        found = self.hub.snapshot_download(
+            self.name,
+            revision=revision,
+            allow_patterns=sorted(names),
+            tqdm_class=self.bars,
+            local_files_only=self.cached,
+        )
+        return Path(found)
 
 
 def _client() -> Any:
@@ -110,23 +145,6 @@ def _bars(hub: Any, progress: bool) -> Any:
             super().__init__(*given, disable=off, **options)
 
     return Bars
-
-
-def _snapshot(hub: Any, repository: str, revision: str | None, names: Iterable[str], bars: Any) -> Path:
-    found = hub.snapshot_download(
-        repository, revision=revision, allow_patterns=sorted(names), tqdm_class=bars
-    )
-    return Path(found)
-
-
-def _listing(hub: Any, repository: str, folder: Path) -> list[str]:
-    """The repository's files at the commit; where the hub cannot be asked, those that the cache has."""
-    try:
-        return list(hub.HfApi().list_repo_files(repository, revision=folder.name))
-    except Exception as error:
-        if not _is_unreachable(hub, error):
-            raise
-        return model_files(folder)
 
 
 def _is_unreachable(hub: Any, error: BaseException) -> bool:
