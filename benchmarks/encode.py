@@ -5,7 +5,7 @@
 Contestants alternate within a round, each run a process of its own; medians are kept. Peers that need an
 environment of their own get one below the work folder, made once. Results go to
 benchmarks/results/encode.json, and the tables made from it into the README and docs/encoding.md.
-`--sweep` measures batch and worker counts instead.
+`--sweep` measures batch and worker counts instead, `--one-thread` the processor time of one thread.
 """
 
 from __future__ import annotations
@@ -151,13 +151,20 @@ def exported_model(name: str, python: Path, source: str, onnx: Path, folder: Pat
     return out
 
 
-def run(row: Row, texts: Path, saved: Path, count: int) -> dict[str, Any]:
+def run(row: Row, texts: Path, saved: Path, count: int, **environment: str) -> dict[str, Any]:
     """One process: load, encode, leave the vectors in `saved`."""
     options = {"texts": str(texts), "model": row.model, "rows": count} | row.options
     command = [row.python, "-m", "benchmarks.worker", row.contestant, "encode", json.dumps(options)]
     start = time.time()
     command += ["--save", str(saved)]
-    done = subprocess.run(command, cwd=ROOT, check=True, text=True, capture_output=True)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        check=True,
+        text=True,
+        capture_output=True,
+        env=os.environ | environment,
+    )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result | {"from_start": result["finished"] - start}
 
@@ -201,6 +208,33 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float] | None:
     return {"mean": float(found.mean()), "min": float(found.min())}
 
 
+def one_thread(wanted: list[Row], texts: Path, count: int, rounds: int) -> list[dict[str, Any]]:
+    """Processor time of one thread, which a busy machine changes little; torch and lightmine alone.
+
+    The other peers' threads spin while they wait, so that their processor time says nothing.
+    """
+    times: dict[str, list[float]] = {}
+    likeness = {}
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "vectors.npz"
+        for _ in range(rounds):
+            for row in (row for row in wanted if row.python == sys.executable):
+                threads = {"threads": 1} if row.contestant == "lightmine" else {}
+                single = dataclasses.replace(row, options=row.options | threads)
+                found = run(single, texts, saved, count, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+                times.setdefault(row.label, []).append(found["thread_seconds"])
+                vectors = np.load(saved)["vectors"]
+                if row.label == REFERENCE:
+                    reference = vectors
+                likeness[row.label] = cosines(reference, vectors)
+                print(f"{row.label}: {times[row.label][-1]:.2f} s of a thread", file=sys.stderr, flush=True)
+    return [
+        {"row": label, "seconds": statistics.median(found), "all_seconds": found, "sentences": count,
+         "cosine": likeness[label]}
+        for label, found in times.items()
+    ]  # fmt: skip
+
+
 def sweep(wanted: list[Row], texts: Path, count: int, rounds: int) -> list[dict[str, Any]]:
     """Seconds by batch and workers; every setting in turn within a round."""
     cores = len(os.sched_getaffinity(0))
@@ -232,6 +266,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=4_000, help="of the mixed set, so many")
     parser.add_argument("--sweep", action="store_true", help="measure batch and worker counts instead")
+    parser.add_argument("--one-thread", action="store_true", help="measure a thread's processor time instead")
     parser.add_argument("--only", default="", help="only rows whose label holds this (and the reference)")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
@@ -245,7 +280,9 @@ def main() -> None:
         if arguments.only in row.label or (row.label == REFERENCE and not arguments.sweep)
     ]
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if arguments.sweep:
+    if arguments.one_thread:
+        known["one_thread"] = one_thread(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)
+    elif arguments.sweep:
         labels = {row.label for row in wanted}
         kept = [entry for entry in known.get("sweep", []) if entry["row"] not in labels]
         known["sweep"] = kept + sweep(wanted, files.mixed_texts, arguments.sentences, arguments.rounds)

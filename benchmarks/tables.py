@@ -38,6 +38,8 @@ def write() -> None:
         made["encoding_machine"] = machine(found["machine"])
         if "rows" in found:
             made["encoding"] = encoding(found["rows"])
+        if "one_thread" in found:
+            made["one_thread"] = one_thread(found["one_thread"])
         if "sweep" in found:
             made["sweep"] = sweep(found["sweep"])
     if SIZES.exists():
@@ -103,6 +105,20 @@ def encoding(rows: list[dict[str, Any]]) -> str:
             f"| {row['row']} | {row['sentences_a_second']:,.0f} | **{speed:.2f}** "
             f"| {likeness[0]} | {likeness[1]} | {row['cold_start']:.2f} s "
             f"| {row['peak'] / 2**20:,.0f} MiB |"
+        )
+    return "\n".join(lines)
+
+
+def one_thread(rows: list[dict[str, Any]]) -> str:
+    """A thread's processor time for a sentence, and how many times less than the first row's."""
+    lines = ["| encoder | ms of a thread a sentence | speed | cosine, mean | cosine, min |",
+             "|---|---:|---:|---:|---:|"]  # fmt: skip
+    for row in rows:
+        likeness = [down(row["cosine"][name], 5) if row["cosine"] else "" for name in ("mean", "min")]
+        speed = rows[0]["seconds"] / row["seconds"]
+        lines.append(
+            f"| {row['row']} | {1e3 * row['seconds'] / row['sentences']:.2f} | **{speed:.2f}** "
+            f"| {likeness[0]} | {likeness[1]} |"
         )
     return "\n".join(lines)
 

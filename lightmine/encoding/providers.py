@@ -24,7 +24,7 @@ Options = Mapping[str, str]
 
 # Tokens of a batch, padding counted: enough to keep a worker busy, few enough for its cache. Measured by
 # benchmarks/encode.py --sweep, but for cuda, which awaits hardware.
-BATCH_TOKENS = {"cpu": 512, "openvino": 2_048, "cuda": 16_384}
+BATCH_TOKENS = {"cpu": 512, "openvino": 1_024, "cuda": 16_384}
 
 CPU, CUDA, OPENVINO = "CPUExecutionProvider", "CUDAExecutionProvider", "OpenVINOExecutionProvider"
 # Slower on the CPU provider than the Add and LayerNormalization that it would replace (int8: 10 to 20 %).
