@@ -21,10 +21,10 @@ from sentence_transformers.sentence_transformer.modules import (
 from export_scripts.parity import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.graph import read_graph
+from lightmine.encoding.locate import open_source
 from lightmine.encoding.pooling import ACTIVATIONS, MODES
 from lightmine.encoding.pooling import Pooling as OurPooling
 from lightmine.encoding.safetensors import read_weights
-from lightmine.encoding.source import open_source
 from lightmine.errors import ArgumentError, BundleError, TextError
 from tests import minilm, small_models
 from tests.onnx_directories import edit, make_old, make_oldest, write_graph
@@ -349,8 +349,9 @@ refused = [
     (lambda f: edit(dense(f), bias=False), r"not the weights that 2_Dense/config\.json describes"),
     (lambda f: (f / "2_Dense/model.safetensors").unlink(), r"2_Dense/model\.safetensors: cannot be read: No"),
     (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"odd"), r"model\.safetensors: not safetensors"),
+    (lambda f: (f / "1_Pooling/config.json").unlink(), r"1_Pooling: has no config\.json; copy or"),
     (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only kind that is read here"),
-    (lambda f: (f / "config.json").unlink(), r"has no config\.json, which says what its tokens"),
+    (lambda f: (f / "config.json").unlink(), r"model: has no config\.json; copy or fetch"),
     (lambda f: (f / "config.json").write_text("{"), r"config\.json: cannot be read: "),
     (lambda f: (f / "modules.json").write_text("{}"), r"modules\.json: a JSON list is needed"),
     (lambda f: (f / "modules.json").write_text('[{"path": ""}]'), r"modules\.json: an entry without a type"),

@@ -10,7 +10,7 @@ import click
 
 from lightmine.cli.options import note, quiet_option
 from lightmine.encoding.hub import Fetched, fetch
-from lightmine.encoding.source import open_source, split_name, write_origin
+from lightmine.encoding.locate import open_source, split_name, write_origin
 from lightmine.errors import OutputError
 
 

@@ -27,9 +27,9 @@ from lightmine.cli.options import (
 )
 from lightmine.encoding.bundle import manifest_json
 from lightmine.encoding.encoder import Encoder
+from lightmine.encoding.locate import open_source
 from lightmine.encoding.quantised import PRECISIONS
 from lightmine.encoding.runtime import Runtime
-from lightmine.encoding.source import open_source
 from lightmine.errors import ArgumentError, MissingExtraError
 from lightmine.texts.lines import Sentences
 from lightmine.texts.output import open_binary

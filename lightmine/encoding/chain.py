@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightmine.encoding.layout import Entry, read_settings
 from lightmine.encoding.pooling import (
     ACTIVATIONS,
     MODES,
@@ -29,19 +28,6 @@ BOOLEANS = (
     "pooling_mode_cls_token", "pooling_mode_max_tokens", "pooling_mode_mean_tokens",
     "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """A line of `modules.json`: a Python class, and the folder of its settings."""
-
-    type: str
-    path: str
-
-    @property
-    def kind(self) -> str:
-        """The class's last name where it is sentence-transformers' own; its place in there has changed."""
-        return self.type.split(".")[-1] if self.type.startswith("sentence_transformers.") else self.type
 
 
 def read_chain(folder: Path, entries: list[Entry]) -> tuple[Module, ...]:
@@ -81,7 +67,7 @@ def read_pooling(text: str) -> Pooling:
 
 
 def _pooling(folder: Path) -> Pooling:
-    settings = _settings(folder, needed=True)
+    settings = read_settings(folder, "config.json", needed=True)
     modes = settings.get("pooling_mode")
     if modes is None:
         modes = [mode for mode, name in zip(MODES, BOOLEANS, strict=True) if settings.get(name)]
@@ -96,7 +82,7 @@ def _pooling(folder: Path) -> Pooling:
 
 
 def _dense(folder: Path) -> Dense:
-    settings = _settings(folder, needed=True)
+    settings = read_settings(folder, "config.json", needed=True)
     name = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
     # sentence-transformers puts Tanh in the place of an activation that it does not trust; we refuse.
     activation = name.split(".")[-1]
@@ -123,7 +109,7 @@ def _layer_norm(folder: Path) -> LayerNorm:
 
 
 def _normalize(folder: Path) -> Normalize:
-    settings = _settings(folder)
+    settings = read_settings(folder, "config.json")
     feature = settings.get("module_input_name") or SENTENCE
     to = settings.get("module_output_name") or feature
     if feature != to or feature not in (SENTENCE, TOKENS):
@@ -152,16 +138,3 @@ def _take(folder: Path, weights: dict[str, Any], name: str) -> Any:
     if name not in weights:
         raise BundleError(f"{folder / WEIGHTS}: has no {name}")
     return weights.pop(name)
-
-
-def _settings(folder: Path, *, needed: bool = False) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file() and not needed:
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if not isinstance(settings, dict):
-        raise BundleError(f"{path}: a JSON object is needed")
-    return settings

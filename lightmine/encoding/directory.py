@@ -1,43 +1,34 @@
-"""A directory that carries an ONNX graph, as sentence-transformers and optimum write them.
+"""A directory that carries an ONNX graph: what its files say, and what is to be done after the graph.
 
-::
-
-    modules.json                      the modules, one after another; absent in optimum's own exports
-    onnx/model.onnx or model.onnx     the graph, also model_O4.onnx, model_qint8_avx512.onnx and others
-    tokenizer.json, config.json, tokenizer_config.json, sentence_bert_config.json
-    1_Pooling/config.json, 2_Dense/config.json, 2_Dense/model.safetensors ...
-
-The oldest have the transformer and its files in ``0_Transformer``. Whatever would have to be guessed is
-refused, by its name.
+Whatever would have to be guessed is refused, by its name. `layout` draws the files.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from lightmine.encoding.bundle import TOKENIZER, Manifest
-from lightmine.encoding.chain import Entry, read_chain, read_pooling
+from lightmine.encoding.chain import read_chain, read_pooling
 from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, read_graph
+from lightmine.encoding.layout import (
+    CARD,
+    MODULES,
+    SENTENCE_SETTINGS,
+    Entry,
+    body_file,
+    body_settings,
+    choose_graph,
+    graph_names,
+    is_inside,
+    read_entries,
+    read_settings,
+)
 from lightmine.encoding.pooling import SENTENCE, TOKENS, Head, Module, Normalize, Pooling, Truncate
+from lightmine.encoding.source import Source
 from lightmine.errors import ArgumentError, BundleError
 
-MODULES = "modules.json"
-CARD = "README.md"
-# Settings of the transformer by the name of its file, of which a model has at most one.
-SENTENCE_SETTINGS = tuple(
-    f"sentence_{kind}_config.json"
-    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
-# Beside the transformer, or in the root.
-BODY_FILES = ("config.json", TOKENIZER, "tokenizer_config.json", *SENTENCE_SETTINGS)
-ROOT_FILES = (MODULES, "config_sentence_transformers.json", CARD)
-# Where a graph is looked for when none is named, as sentence-transformers does.
-GRAPHS = ("model.onnx", "onnx/model.onnx")
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKEN_OUTPUTS = (TOKENS, "last_hidden_state")
 # Where signed 8-bit weights times unsigned 8-bit values do not overflow; elsewhere on x86 they do.
@@ -49,28 +40,10 @@ OFFSET_POSITIONS = {
 }  # fmt: skip
 
 
-def holds_graphs(folder: Path) -> bool:
-    """Whether a folder is meant as a model directory, if not necessarily a whole one."""
-    usual = (name for pattern in ("*.onnx", "onnx/*.onnx") for name in folder.glob(pattern))
-    return (folder / MODULES).is_file() or next(usual, None) is not None
-
-
-def graph_names(folder: Path) -> list[str]:
-    """Every ONNX file of a folder, by its path within."""
-    return [name for name in model_files(folder) if name.endswith(".onnx")]
-
-
-def model_files(folder: Path) -> list[str]:
-    """Files of a model's folder by their paths within, as deep as any layout goes: 0_Transformer/onnx."""
-    deep = ("*", "*/*", "*/*/*")
-    found = (path for pattern in deep for path in folder.glob(pattern) if os.path.isfile(path))
-    return sorted(path.relative_to(folder).as_posix() for path in found)
-
-
 def open_directory(
     folder: Path, *, name: str, revision: str | None, file: str | None, pooling: str | None
-) -> dict[str, Any]:
-    """What a `Source` is made of.
+) -> Source:
+    """Read everything that the runtime must know of a directory's model.
 
     Raises
     ------
@@ -81,16 +54,16 @@ def open_directory(
     body = entries[0].path if entries else ""
     graph_name = choose_graph(graph_names(folder), folder=str(folder), file=file, body=body)
     graph = read_graph(folder / graph_name)
-    config = _body_settings(folder, body, "config.json", needed=True)
+    config = body_settings(folder, body, "config.json", needed=True)
     _check_inputs(folder / graph_name, graph)
     _check_weights(folder / graph_name, graph)
     chain = _chain(folder, entries, pooling)
-    settings = _settings(folder, "config_sentence_transformers.json")
+    settings = read_settings(folder, "config_sentence_transformers.json")
     if isinstance(settings.get("truncate_dim"), int):
         chain = (*chain, Truncate(settings["truncate_dim"]))
     head = _head(folder / graph_name, graph, config, chain)
     tokenizing = _tokenizing(folder, body, config)
-    tokenizer = _body_file(folder, body, TOKENIZER)
+    tokenizer = body_file(folder, body, TOKENIZER)
     if not tokenizer.is_file():
         raise BundleError(
             f"{folder}: has no {TOKENIZER}, the only kind that is read here; save a fast tokenizer with it"
@@ -117,61 +90,14 @@ def open_directory(
         batch="one" if graph.operators & BATCH_SCALED else "any",
         cpus=WIDE_INT8 if graph.wide_int8 else (),
     )
-    return {
-        "manifest": manifest,
-        "graph": folder / graph_name,
-        "tokenizer": tokenizer,
-        "head": head,
-        "lower_case": tokenizing["lower_case"],
-    }
-
-
-def read_entries(folder: Path) -> list[Entry]:
-    """The modules of `modules.json`, its first a Transformer; none where there is no such file."""
-    listed = _settings(folder, MODULES, kind=list)
-    entries = []
-    for entry in listed:
-        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-            raise BundleError(f"{folder / MODULES}: an entry without a type: {entry!r}")
-        entries.append(Entry(entry["type"], str(entry.get("path") or "")))
-        if not is_inside(entries[-1].path):
-            raise BundleError(f"{folder / MODULES}: the path {entries[-1].path!r} leads out of the model")
-    if entries and entries[0].kind != "Transformer":
-        raise BundleError(
-            f"{folder}: its first module is {entries[0].type}, and only a Transformer has an ONNX graph"
-        )
-    return entries
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative path stays within its folder."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
-
-
-def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: str = "") -> str:
-    """Which of a model's ONNX files to run: the one asked for, the usual one, or the only one.
-
-    Examples
-    --------
-    >>> names = ["onnx/model.onnx", "onnx/model_O4.onnx"]
-    >>> choose_graph(names, folder="x", file=None), choose_graph(names, folder="x", file="model_O4.onnx")
-    ('onnx/model.onnx', 'onnx/model_O4.onnx')
-    """
-    names = sorted(name for name in names if name.endswith(".onnx"))
-    roots = ["", *([body + "/"] if body else [])]
-    if not names:
-        raise BundleError(f"{folder}: carries no ONNX graph; make a bundle of it with: lightmine export")
-    if file is not None:
-        wanted = [root + part + file for root in roots for part in ("", "onnx/")]
-    else:
-        wanted = [root + part for root in roots for part in GRAPHS]
-        wanted += names if len(names) == 1 else []
-    for name in wanted:
-        if name in names:
-            return name
-    what = f"has no ONNX file {file}" if file else "has several ONNX files and none is the usual one"
-    raise BundleError(f"{folder}: {what}; name one of these with file: {', '.join(names)}")
+    return Source(
+        folder=folder,
+        manifest=manifest,
+        graph=folder / graph_name,
+        tokenizer=tokenizer,
+        head=head,
+        lower_case=tokenizing["lower_case"],
+    )
 
 
 def _check_inputs(path: Path, graph: Graph) -> None:
@@ -274,8 +200,8 @@ def _tokenizing(folder: Path, body: str, config: dict[str, Any]) -> dict[str, An
     """How texts become tokens: the longest input, the padding side, lower case."""
     own: dict[str, Any] = {}
     for name in SENTENCE_SETTINGS:
-        own = own or _body_settings(folder, body, name)
-    tokenizer = _body_settings(folder, body, "tokenizer_config.json")
+        own = own or body_settings(folder, body, name)
+    tokenizer = body_settings(folder, body, "tokenizer_config.json")
     for key in ("tokenizer_args", "processor_kwargs"):
         tokenizer = tokenizer | (own.get(key) or {})
     if own.get("max_seq_length") is not None:
@@ -287,7 +213,7 @@ def _tokenizing(folder: Path, body: str, config: dict[str, Any]) -> dict[str, An
         "no input of plain text": bool(own.get("modality_config")) and text.get("method") != "forward",
         f"the task {own.get('transformer_task')}": own.get("transformer_task", "feature-extraction")
         != "feature-extraction",
-        "token types other than 0": _typed(_body_file(folder, body, TOKENIZER)),
+        "token types other than 0": _typed(body_file(folder, body, TOKENIZER)),
     }
     for what, present in refusals.items():
         if present:
@@ -356,29 +282,3 @@ def _licence(folder: Path) -> str:
     front = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
     found = re.search(r"^license:[ \t]*['\"]?([\w.+-]+)", front.group(1), re.MULTILINE) if front else None
     return found.group(1) if found else "unknown"
-
-
-def _body_file(folder: Path, body: str, name: str) -> Path:
-    beside = folder / body / name
-    return beside if beside.is_file() else folder / name
-
-
-def _body_settings(folder: Path, body: str, name: str, *, needed: bool = False) -> dict[str, Any]:
-    path = _body_file(folder, body, name)
-    if needed and not path.is_file():
-        raise BundleError(f"{folder}: has no {name}, which says what its tokens and positions are")
-    settings: dict[str, Any] = _settings(path.parent, name)
-    return settings
-
-
-def _settings(folder: Path, name: str, *, kind: type = dict) -> Any:
-    """A JSON file of settings, empty where there is none."""
-    try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return kind()
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / name}: cannot be read: {error}") from None
-    if not isinstance(found, kind):
-        raise BundleError(f"{folder / name}: a JSON {'object' if kind is dict else 'list'} is needed")
-    return found

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
 from lightmine.encoding.bundle import Manifest
+from lightmine.encoding.locate import open_source
 from lightmine.encoding.options import Options, Work, settle
 from lightmine.encoding.pooling import SENTENCE, Head
 from lightmine.encoding.quantised import quantise, ranges_of
 from lightmine.encoding.runtime import Runtime
-from lightmine.encoding.source import open_source
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
 from lightmine.errors import ArgumentError, TextError
 

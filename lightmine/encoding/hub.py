@@ -16,7 +16,8 @@ from typing import Any
 
 from lightmine.encoding.bundle import MANIFEST, read_manifest
 from lightmine.encoding.chain import WEIGHTED, WEIGHTS
-from lightmine.encoding.directory import (
+from lightmine.encoding.graph import read_graph
+from lightmine.encoding.layout import (
     BODY_FILES,
     MODULES,
     ROOT_FILES,
@@ -25,7 +26,6 @@ from lightmine.encoding.directory import (
     model_files,
     read_entries,
 )
-from lightmine.encoding.graph import read_graph
 from lightmine.errors import BundleError, MissingExtraError
 
 # Small files, of which every model has one, that tell what else is needed.
