@@ -103,6 +103,8 @@ def write_bundle(
             max_tokens=settings.max_tokens,
             pooling="sum",
             precision="int8",
+            # Summing vectors takes so little that a batch must be large to be worth its call.
+            batch_tokens=2048,
             recipe=recipe(settings, distilled=distilled),
             languages=("en", *settings.languages),
             parity={

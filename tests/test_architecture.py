@@ -25,6 +25,7 @@ LAYERS = [
         "lightmine.paraphrase",
         "lightmine.bitext",
         "lightmine.evaluate",
+        "lightmine.doctor",
     },
     {"lightmine"},
     {"lightmine.cli"},
@@ -41,9 +42,11 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
+    "onnxruntime": {"lightmine.encoding.providers", "lightmine.engine.products"},
+    "openvino": {"lightmine.encoding.providers"},
     "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
+    "huggingface_hub": {"lightmine.encoding.hub"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
     "scipy": {"lightmine.matching"},
@@ -103,7 +106,8 @@ def test_importing_lightmine_loads_no_runtime_and_changes_nothing():
 import os, sys, logging
 before = dict(os.environ), len(logging.root.handlers)
 import lightmine
-loaded = {"onnxruntime", "torch", "transformers", "huggingface_hub", "click", "tqdm"} & set(sys.modules)
+heavy = {"numpy", "onnxruntime", "torch", "transformers", "huggingface_hub", "click", "tqdm"}
+loaded = heavy & set(sys.modules)
 assert not loaded, loaded
 assert before == (dict(os.environ), len(logging.root.handlers))
 """

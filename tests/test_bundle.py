@@ -25,7 +25,7 @@ def test_the_default_model_is_whole_and_says_what_it_is():
     verify_files(default_model(), manifest)
     assert manifest.languages
     assert manifest.licence
-    assert not manifest.batch_dependent
+    assert manifest.batch == "any"
 
 
 def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
@@ -65,9 +65,9 @@ def test_an_altered_file_is_named(bundle, name):
         (dict(dimension=0), "dimension must be at least 1, not 0"),
         (dict(inputs="input_ids"), r"inputs must be tuple\[str, ...\], not 'input_ids'"),
         (dict(prompts={"query": 1}), r"prompts must be dict\[str, str\]"),
-        (dict(padding_side="up"), "padding_side must be left or right, not 'up'"),
+        (dict(padding_side="up"), "padding_side must be right or left, not 'up'"),
         (dict(files={}), r"names no (model\.onnx|tokenizer\.json); export the model again"),
-        (dict(dimension=9), r"the graph gave vectors of shape \(1, 8\)"),
+        (dict(dimension=9), r"gave vectors of shape \(1, 8\) for 1 sentences of 9 dim"),
         (dict(output="other"), "has no output named other"),
         (
             dict(inputs=["input_ids"]),

@@ -9,7 +9,9 @@ import click
 
 from lightmine import __version__
 from lightmine.cli.calibrate import calibrate
+from lightmine.cli.doctor import doctor
 from lightmine.cli.evaluate import evaluate
+from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, margin, paraphrase
 from lightmine.cli.model import encode, export, info
 from lightmine.errors import LightmineError
@@ -22,7 +24,7 @@ def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
 
 
-for _command in (paraphrase, bitext, margin, evaluate, calibrate, encode, info, export):
+for _command in (paraphrase, bitext, margin, evaluate, calibrate, encode, info, pull, doctor, export):
     cli.add_command(_command)
 
 

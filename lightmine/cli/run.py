@@ -63,6 +63,8 @@ class Run:
     output: str
     format_: str | None
     model: str | None
+    provider: str
+    fast: bool
     memory_budget: str
     threads: int | None
     quiet: bool
@@ -87,11 +89,11 @@ class Run:
 
     def encoder(self) -> Encoder:
         """The model that was asked for."""
-        return Encoder.load(self.model)
+        return Encoder.load(self.model, provider=self.provider, threads=self.threads)
 
     def encode(self, encoder: Encoder, texts: Sequence[str], name: str) -> NDArray[np.float32]:
         """Unit rows of texts; cut sentences are said."""
-        return encode_texts(encoder, texts, name, threads=self.threads, quiet=self.quiet)
+        return encode_texts(encoder, texts, name, fast=self.fast, quiet=self.quiet)
 
     def write(self, stream: TextIO, columns: dict[str, Any]) -> str:
         """Write pairs; returns the note to make once they are there."""

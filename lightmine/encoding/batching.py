@@ -2,15 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 
+# Sentences, and characters of them, that are tokenised and sorted by length together: enough for batches
+# without padding, few enough that a window and its vectors stay in some tens of megabytes.
+WINDOW = 16_384
+WINDOW_CHARACTERS = 4_000_000
 
-def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """Token ids of many sentences, end to end.
+
+    Attributes
+    ----------
+    flat : int32 array of all ids
+    starts : int64 array, one more than there are sentences
+        Sentence i has ``flat[starts[i]:starts[i + 1]]``.
+    """
+
+    flat: NDArray[np.int32]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]]) -> Tokens:
+        """Join rows of ids.
+
+        Examples
+        --------
+        >>> Tokens.of([[5, 6], [7]])
+        Tokens(flat=array([5, 6, 7], dtype=int32), starts=array([0, 2, 3]))
+        """
+        starts = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=starts[1:])
+        return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(starts[-1])), starts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Tokens]) -> Tokens:
+        """Several in a row as one."""
+        lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+        return cls(np.concatenate([part.flat for part in parts]), np.cumsum(lengths))
+
+    @functools.cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """How many tokens each sentence has."""
+        return np.diff(self.starts)
+
+
+def windows(sentences: Iterable[str], *, size: int, characters: int) -> Iterator[list[str]]:
+    """Sentences in their order, at most `size` at a time and about `characters` of them.
+
+    Examples
+    --------
+    >>> list(windows(["one", "two", "three", "four"], size=3, characters=6))
+    [['one', 'two'], ['three', 'four']]
+    """
+    window: list[str] = []
+    held = 0
+    for sentence in sentences:
+        window.append(sentence)
+        # What is no string is refused later, by its place.
+        held += len(sentence) if isinstance(sentence, str) else 0
+        if len(window) >= size or held >= characters:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def batches(lengths: Sequence[int] | Ids, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
     """Places of the sentences of each batch: longest first, padded size within `batch_tokens`.
 
     A sentence longer than `batch_tokens` is a batch of its own.
@@ -23,13 +91,13 @@ def batches(lengths: Sequence[int], *, batch_tokens: int) -> Iterator[NDArray[np
     order = np.argsort(-np.asarray(lengths), kind="stable")
     start = 0
     while start < len(order):
-        count = max(1, batch_tokens // max(1, lengths[order[start]]))
+        count = max(1, batch_tokens // max(1, int(lengths[order[start]])))
         yield order[start : start + count]
         start += count
 
 
-def pad(ids: Sequence[Sequence[int]], *, pad_token_id: int, side: str) -> tuple[Ids, Ids]:
-    """Token ids and mask as matrices.
+def pad(tokens: Tokens, places: NDArray[np.intp], *, pad_token_id: int, side: str) -> tuple[Ids, Ids]:
+    """Token ids and mask of some sentences as matrices.
 
     Returns
     -------
@@ -37,15 +105,14 @@ def pad(ids: Sequence[Sequence[int]], *, pad_token_id: int, side: str) -> tuple[
 
     Examples
     --------
-    >>> pad([[5, 6], [7]], pad_token_id=0, side="right")
+    >>> pad(Tokens.of([[5, 6], [7]]), np.array([0, 1]), pad_token_id=0, side="right")
     (array([[5, 6],
            [7, 0]]), array([[1, 1],
            [1, 0]]))
     """
-    lengths = np.array([len(row) for row in ids])
+    starts, lengths = tokens.starts[places, None], tokens.lengths[places, None]
     longest = int(lengths.max())
-    places = np.arange(longest)
-    inside = places < lengths[:, None] if side == "right" else places >= longest - lengths[:, None]
-    padded = np.full(inside.shape, pad_token_id, np.int64)
-    padded[inside] = np.concatenate([np.asarray(row, np.int64) for row in ids])
-    return padded, inside.astype(np.int64)
+    within = np.arange(longest) - (longest - lengths if side == "left" else 0)
+    inside = (within >= 0) & (within < lengths)
+    ids = np.where(inside, tokens.flat[np.where(inside, starts + within, 0)], pad_token_id)
+    return ids.astype(np.int64), inside.astype(np.int64)

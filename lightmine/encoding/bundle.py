@@ -25,15 +25,20 @@ MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 FORMAT_VERSION = 1
 DEFAULT = "static-multilingual"
+CHOICES = {"padding_side": ("right", "left"), "batch": ("any", "one", "mates")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What `lightmine.json` says; fields that this version does not know are kept in `extra`.
 
-    ``normalize`` tells whether the graph's output has unit rows. ``batch_dependent`` tells whether
-    a sentence's vector changes with the sentences encoded beside it. ``parity`` holds what the
-    exporter measured against the source model, ``versions`` the packages that made the bundle.
+    ``normalize`` tells whether the graph's output has unit rows, ``include_prompt`` whether pooling takes
+    the prompt's tokens in. ``batch`` is ``any`` where a sentence's vector does not change with those
+    encoded beside it, ``one`` where it would, so that sentences are run one at a time, and ``mates``
+    where it does. ``batch_tokens`` is the batch that was measured best, 0 for the provider's own.
+    ``cpus`` names the targets that the graph suits (avx2, avx512, vnni, amx, arm64), none for any.
+    ``parity`` holds what the exporter measured against the source model, ``versions`` the packages that
+    made the bundle.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Manifest:
     padding_side: str = "right"
     pooling: str = "mean"
     normalize: bool = True
+    include_prompt: bool = True
     similarity: str = "cosine"
     prompts: dict[str, str] = dataclasses.field(default_factory=dict)
     default_prompt: str | None = None
@@ -53,8 +59,9 @@ class Manifest:
     output: str = "sentence_embedding"
     precision: str = "fp32"
     recipe: str = ""
-    batch_dependent: bool = False
-    suits: tuple[str, ...] = ("any",)
+    batch: str = "any"
+    batch_tokens: int = 0
+    cpus: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     parity: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -68,11 +75,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     names = [MODEL, MODEL + ".data", TOKENIZER]
     files = {name: sha256(folder / name) for name in names if (folder / name).exists()}
     manifest = dataclasses.replace(manifest, files=files)
+    (folder / MANIFEST).write_text(manifest_json(manifest), encoding="utf-8")
+    return manifest
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """A manifest as the text of its file."""
     fields = dataclasses.asdict(manifest)
     fields |= fields.pop("extra")
-    text = json.dumps(fields, indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    return manifest
+    return json.dumps(fields, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def sha256(path: Path) -> str:
@@ -130,8 +141,9 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
     for name in ("dimension", "max_tokens"):
         if values[name] < 1:
             raise BundleError(f"{path}: {name} must be at least 1, not {values[name]}")
-    if values.get("padding_side", "right") not in ("left", "right"):
-        raise BundleError(f"{path}: padding_side must be left or right, not {values['padding_side']!r}")
+    for name, choices in CHOICES.items():
+        if values.get(name, choices[0]) not in choices:
+            raise BundleError(f"{path}: {name} must be {' or '.join(choices)}, not {values[name]!r}")
     extra = {name: value for name, value in fields.items() if name not in known}
     return Manifest(**values, extra=extra)
 

@@ -1,28 +1,28 @@
-"""The encoder: sentences in, unit rows out."""
+"""The encoder: sentences in, vectors out, in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.batching import batches, pad
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, default_model, read_manifest, verify_files
+from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
+from lightmine.encoding.bundle import Manifest
+from lightmine.encoding.locate import open_source
+from lightmine.encoding.options import Options, Work, settle
+from lightmine.encoding.pooling import SENTENCE, Head
+from lightmine.encoding.quantised import quantise, ranges_of
 from lightmine.encoding.runtime import Runtime
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
 from lightmine.errors import ArgumentError, TextError
-from lightmine.threads import default_threads
 
-Progress = Callable[[int, int], None]
-
-# Sentences tokenised and sorted by length together: enough for batches without padding, few enough
-# that their ids stay in some tens of megabytes.
-WINDOW = 16_384
-# Tokens in a batch: large enough to keep a core busy, small enough for its cache (measured: 256 to 512).
-BATCH_TOKENS = 512
+# Called with the number of sentences done, and the number in all where that is known.
+Progress = Callable[[int, int | None], None]
 
 
 class Encoder:
@@ -32,8 +32,12 @@ class Encoder:
     ----------
     manifest : Manifest
         What the bundle says about itself.
+    provider : str
+        What runs the graph: ``cpu``, ``openvino`` or ``cuda``.
+    reason : str
+        Why that, and why not another.
     truncated : int
-        How many of the sentences of the last `encode` were cut at ``manifest.max_tokens``.
+        How many of the sentences of the last `encode` or `stream` were cut at the longest input.
 
     Examples
     --------
@@ -45,116 +49,248 @@ class Encoder:
     True
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head) -> None:
         self.manifest = manifest
+        self.provider, self.reason = runtime.provider, runtime.reason
         self.truncated = 0
         self._tokenizer = tokenizer
         self._runtime = runtime
+        self._head = head
 
     @classmethod
-    def load(cls, model: str | Path | None = None) -> Encoder:
-        """Open a bundle, every file checked against its hash.
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        file: str | None = None,
+        pooling: str | None = None,
+        provider: str = "auto",
+        threads: int | None = None,
+        provider_options: Mapping[str, str] | None = None,
+    ) -> Encoder:
+        """Open a model: a bundle, a directory that carries ONNX, or one from a hub.
 
         Parameters
         ----------
-        model : path, optional
-            A bundle's folder; without it, the model that comes with lightmine.
+        model : path or str, optional
+            A bundle's folder, every file of which is checked against its hash; a directory with an ONNX
+            graph, as sentence-transformers or optimum writes it; or ``owner/name`` on a hub. Without it,
+            the model that comes with lightmine.
+        revision : str, optional
+            A hub model's branch, tag or commit; ``owner/name@revision`` says the same.
+        file : str, optional
+            Which ONNX file, where a directory or hub model has several.
+        pooling : str, optional
+            For a directory that says nothing of pooling: ``"mean"``, ``"cls"``, ``"cls+max"`` ...
+        provider : str
+            ``cpu``; ``openvino`` (extra ``[openvino]``; bf16 where the processor has it); ``cuda``
+            (onnxruntime-gpu in the place of onnxruntime); or ``auto``: CUDA where it runs the graph, else
+            the CPU. `reason` says what was taken and why.
+        threads : int, optional
+            Workers; by default what `lightmine.threads` finds that the container grants.
+        provider_options : mapping of str to str, optional
+            For cpu entries of ONNX Runtime's session configuration, for openvino properties of its CPU
+            device, for cuda options of its provider.
 
         Raises
         ------
         BundleError
-            No such bundle, a file missing or altered, or a graph that does not do what is said.
+            No such model, a file missing or altered, something that cannot be honoured exactly, or a graph
+            that the provider does not run whole.
+        MissingExtraError
+            The provider, or for a hub model huggingface_hub, is not installed.
+        ArgumentError
+            An unknown provider, `threads` under 1, or an option that this kind of model does not have.
         """
-        folder = default_model() if model is None else Path(model)
-        manifest = read_manifest(folder)
-        verify_files(folder, manifest)
-        tokenizer = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
-        return cls(manifest, tokenizer, Runtime(folder / MODEL, manifest))
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
+        source = open_source(model, revision=revision, file=file, pooling=pooling)
+        runtime = Runtime(
+            source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
+        )
+        source = source.measured(runtime.run)
+        longest, lower = source.manifest.max_tokens, source.lower_case
+        tokenizer = Tokenizer(source.tokenizer, max_tokens=longest, lower_case=lower)
+        return cls(source.manifest, tokenizer, runtime, source.head)
 
     def encode(
         self,
-        sentences: Sequence[str],
+        sentences: Iterable[str],
         *,
-        batch_tokens: int = BATCH_TOKENS,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        max_tokens: int | None = None,
+        precision: str = "float32",
+        ranges: NDArray[np.float32] | None = None,
+        fast: bool = False,
+        batch_tokens: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[Any]:
         """Encode sentences, each vector a function of its own sentence alone.
 
         Parameters
         ----------
-        sentences : sequence of str
-        batch_tokens : int
-            Tokens, padding counted, that one run of the graph is given; changes time, not vectors.
+        sentences : iterable of str
+        prompt : str, optional
+            Goes before every sentence; by default the model's default prompt, ``""`` for none.
+        prompt_name : str, optional
+            The same, by its name in the manifest.
+        truncate_dim : int, optional
+            Only the first so many dimensions, for models trained so (Matryoshka).
+        normalize : bool
+            Unit rows, after `truncate_dim`. Without it rows are as the graph gives them.
+        max_tokens : int, optional
+            Longest input, special tokens and prompt counted; at most, and by default, the model's own.
+        precision : str
+            ``float32``, ``float16``, ``int8`` or ``binary``: see `lightmine.encoding.quantised`.
+        ranges : float32 array of shape (2, dimension), optional
+            What int8 stands for, from `calibrate`; int8 needs it.
+        fast : bool
+            Run in batches even a graph whose vectors then depend a little on their batch-mates.
+        batch_tokens : int, optional
+            Tokens, padding counted, that one run of the graph is given; changes time, not vectors. By
+            default what was measured best.
         threads : int, optional
-            Workers; by default one for each processor that the process may use.
+            Workers; by default those that the encoder was loaded for.
         progress : callable, optional
-            Called with the number of sentences done and the number in all.
+            Called with the number of sentences done, and the number in all (None where it is not known).
 
         Returns
         -------
-        float32 array of shape (n, dimension), C-contiguous, unit rows
-            In the order of `sentences`.
+        array of shape (n, dimension), C-contiguous
+            In the order of `sentences`, of the dtype that `precision` says; unit rows in float32.
 
         Raises
         ------
         TextError
             An item is not a string, or has no tokens at all (an empty string).
         ArgumentError
-            `batch_tokens` or `threads` under 1.
+            An option out of range, or one that the model does not have.
         """
-        check_sentences(sentences)
-        workers = default_threads() if threads is None else threads
-        if not all(isinstance(count, int) and count >= 1 for count in (batch_tokens, workers)):
-            raise ArgumentError(
-                "batch_tokens and threads must be whole numbers of at least 1, "
-                f"not {batch_tokens!r} and {workers!r}"
-            )
-        prompt = self.manifest.prompts.get(self.manifest.default_prompt or "", "")
-        vectors = np.empty((len(sentences), self.manifest.dimension), np.float32)
-        self.truncated = done = 0
-        with ThreadPoolExecutor(workers) as pool:
-            running: set[Future[int]] = set()
-            for start in range(0, len(sentences), WINDOW):
-                window = [prompt + sentence for sentence in sentences[start : start + WINDOW]]
-                ids, cut = self._tokenizer.ids(window)
-                _check_tokens(ids, start)
-                self.truncated += cut
-                for batch in batches([len(row) for row in ids], batch_tokens=batch_tokens):
-                    part = [ids[place] for place in batch]
-                    running.add(pool.submit(self._encode_batch, part, vectors, start + batch))
-                    # A short queue keeps the workers busy and the ids few.
-                    for count in _finished(running, at_most=4 * workers):
-                        done += count
-                        if progress:
-                            progress(done, len(sentences))
-            for count in _finished(running, at_most=0):
-                done += count
-                if progress:
-                    progress(done, len(sentences))
+        options = Options(
+            prompt, prompt_name, truncate_dim, normalize, max_tokens, precision, ranges, fast,
+            batch_tokens, threads,
+        )  # fmt: skip
+        if isinstance(sentences, Sequence):
+            check_sentences(sentences)  # before the work, not after the half of it
+        blocks = self._blocks(sentences, options, progress)
+        empty = next(blocks)
+        if not isinstance(sentences, Sized):
+            return np.concatenate([empty, *blocks])
+        vectors = np.empty((len(sentences), *empty.shape[1:]), empty.dtype)
+        done = 0
+        for block in blocks:
+            vectors[done : done + len(block)] = block
+            done += len(block)
         return vectors
 
+    def stream(
+        self, sentences: Iterable[str], *, progress: Progress | None = None, **options: Any
+    ) -> Iterator[NDArray[Any]]:
+        """Encode as many sentences as there are, in bounded memory.
+
+        Parameters
+        ----------
+        sentences : iterable of str
+            Read some ten thousand ahead of what is given back.
+        progress, **options
+            As for `encode`.
+
+        Yields
+        ------
+        array of shape (some, dimension)
+            Vectors of the next sentences, in their order.
+
+        Examples
+        --------
+        >>> lines = (f"line {number}" for number in range(40_000))
+        >>> [len(block) for block in Encoder.load().stream(lines)]
+        [16384, 16384, 7232]
+        """
+        blocks = self._blocks(sentences, Options(**options), progress)
+        next(blocks)
+        return blocks
+
+    def calibrate(self, sentences: Iterable[str], **options: Any) -> NDArray[np.float32]:
+        """Ranges for ``precision="int8"`` from a sample like what is to be encoded, some thousand sentences.
+
+        Options are those of `encode`, to be the same when the ranges are used.
+
+        Examples
+        --------
+        >>> encoder = Encoder.load()
+        >>> ranges = encoder.calibrate(["a cat", "ein Hund", "two dogs"])
+        >>> encoder.encode(["a dog"], precision="int8", ranges=ranges).dtype
+        dtype('int8')
+        """
+        return ranges_of(self.encode(sentences, **options))
+
+    def _blocks(
+        self, sentences: Iterable[str], options: Options, progress: Progress | None
+    ) -> Iterator[NDArray[Any]]:
+        """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
+        work = settle(
+            options, self.manifest, self._runtime, self._tokenizer, pooled=self._head.feature == SENTENCE
+        )
+        total = len(sentences) if isinstance(sentences, Sized) else None
+        self.truncated = started = done = 0
+        empty = np.empty((0, work.dimension), np.float32)
+        yield quantise(empty, work.precision, work.ranges)
+        pool = ThreadPoolExecutor(work.workers)
+        waiting: deque[tuple[NDArray[np.float32], list[Future[int]]]] = deque()
+
+        def finish() -> NDArray[Any]:
+            nonlocal done
+            vectors, futures = waiting.popleft()
+            for future in as_completed(futures):
+                done += future.result()
+                if progress:
+                    progress(done, total)
+            return quantise(vectors, work.precision, work.ranges)
+
+        try:
+            for window in windows(sentences, size=WINDOW, characters=WINDOW_CHARACTERS):
+                check_sentences(window, start=started)
+                tokens, cut = work.tokenizer.ids([work.prompt + sentence for sentence in window])
+                _check_tokens(tokens, started)
+                self.truncated += cut
+                started += len(window)
+                vectors = np.empty((len(window), work.dimension), np.float32)
+                futures = [
+                    pool.submit(self._encode_batch, tokens, places, vectors, work)
+                    for places in batches(tokens.lengths, batch_tokens=work.batch_tokens)
+                ]
+                waiting.append((vectors, futures))
+                # While this window is run the next is read and tokenised; no more than that is ahead.
+                if len(waiting) > 1:
+                    yield finish()
+            while waiting:
+                yield finish()
+        finally:
+            # Whoever stops early, or an error, is not kept waiting for what nobody will see.
+            pool.shutdown(cancel_futures=True)
+
     def _encode_batch(
-        self, ids: list[list[int]], vectors: NDArray[np.float32], places: NDArray[np.intp]
+        self, tokens: Tokens, places: NDArray[np.intp], vectors: NDArray[np.float32], work: Work
     ) -> int:
-        manifest = self.manifest
-        padded, mask = pad(ids, pad_token_id=manifest.pad_token_id, side=manifest.padding_side)
-        # Even if the graph normalises: in float32 it leaves norms off by some 1e-7, and scores over 1.
-        batch = self._runtime.run(padded, mask).astype(np.float64)
-        vectors[places] = batch / np.sqrt(np.einsum("ij,ij->i", batch, batch))[:, None]
-        return len(ids)
+        for part in places[:, None] if work.alone else [places]:
+            ids, mask = pad(
+                tokens, part, pad_token_id=self.manifest.pad_token_id, side=self.manifest.padding_side
+            )
+            found = self._head(self._runtime.run(ids, mask, work.skip), mask, work.skip)
+            rows = found[:, : work.dimension].astype(np.float64)
+            if work.normalize:
+                # Even if the graph does: in float32 it leaves norms off by some 1e-7, and scores over 1.
+                rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+            vectors[part] = rows
+        return len(places)
 
 
-def _finished(running: set[Future[int]], *, at_most: int) -> Iterator[int]:
-    """Wait until at most so many are left; what the others returned."""
-    while len(running) > at_most:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        running -= done
-        for future in done:
-            yield future.result()
-
-
-def _check_tokens(ids: list[list[int]], start: int) -> None:
-    for place, row in enumerate(ids, start=start):
-        if not row:
-            raise TextError(f"sentences[{place}] is empty: it has no tokens to encode; drop it")
+def _check_tokens(tokens: Tokens, start: int) -> None:
+    empty = np.flatnonzero(tokens.lengths == 0)
+    if len(empty):
+        raise TextError(f"sentences[{start + empty[0]}] is empty: it has no tokens to encode; drop it")
