@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_scripts.source import first_line
-from lightmine.encoding.bundle import MODEL
+from lightmine.encoding.runtime import POOLING_MASK
 from lightmine.errors import BundleError
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 OPSET = 17
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "sentence_embedding"
-# A protobuf file ends at 2 GiB; the margin is for everything in it that is no weight.
-LARGEST_FILE = 2**31 - 2**24
 # What tracing always says. Python values frozen into the graph are what the parity check is for,
 # dynamo=False is chosen because ONNX Runtime's transformer fusions know its graphs only, and the
 # pooling and mask code of these libraries indexes with nothing negative.
@@ -33,48 +30,58 @@ EXPECTED_WARNINGS = (
 )
 
 
-def write_graph(model: SentenceTransformer, folder: Path, *, opset: int = OPSET) -> None:
-    """Write `model` to `folder` as one graph, with its weights beside it where they are over 2 GB."""
+def trace(model: SentenceTransformer, scratch: Path, *, opset: int = OPSET) -> tuple[onnx.ModelProto, str]:
+    """`model` as one graph, and how it was made; `scratch` is a folder for what tracing writes."""
     import onnx
 
-    scratch = folder / "traced"
-    scratch.mkdir()
     try:
-        graph = onnx.load(_trace(model, scratch / MODEL, opset=opset))
-        large = graph.ByteSize() > LARGEST_FILE
-        if not large:
-            graph = _clean(graph, scratch / "clean.onnx")
+        graph = onnx.load(_trace(model, scratch / "traced.onnx", opset=opset))
     except Exception as error:  # the tracer raises whatever the model's own code raises
-        kind = model.transformers_model.config.model_type
+        kind = _kind(model)
         raise BundleError(f"a model of type {kind} cannot be traced: {first_line(error)}") from error
-    # Tracing leaves the width as a name.
-    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = model.get_embedding_dimension()
-    onnx.save(graph, folder / MODEL, save_as_external_data=large, location=MODEL + ".data")
-    # Checked by its path, as a graph with its weights beside it must be.
-    onnx.checker.check_model(str(folder / MODEL), full_check=not large)
-    for leftover in scratch.iterdir():
-        leftover.unlink()
-    scratch.rmdir()
+    return graph, f"torch.onnx.export, opset {opset}"
 
 
 def is_normalized(model: SentenceTransformer) -> bool:
     """Whether the model's own last module gives unit rows."""
-    return type(model[-1]).__name__ == "Normalize"
+    return type(model[-1]).__name__ == "Normalize" and model.truncate_dim is None
+
+
+def inputs_of(model: SentenceTransformer) -> tuple[str, ...]:
+    """The graph's inputs: another mask where pooling leaves out a prompt's tokens."""
+    return (*INPUTS, POOLING_MASK) if leaves_out_prompt(model) else INPUTS
+
+
+def leaves_out_prompt(model: SentenceTransformer) -> bool:
+    """Whether pooling takes in the sentence only, and the model has prompts to leave out."""
+    apart = any(getattr(module, "include_prompt", True) is False for module in model)
+    return apart and any(model.prompts.values())
+
+
+def _kind(model: SentenceTransformer) -> str:
+    config = getattr(model[0], "auto_model", None)
+    return config.config.model_type if config is not None else type(model[0]).__name__
 
 
 def _trace(model: SentenceTransformer, path: Path, *, opset: int) -> Path:
     import torch
 
+    names = inputs_of(model)
     # Two rows of unequal length, so that no size is 1 and there is padding in what is traced.
-    example = model.tokenizer(["one", "a somewhat longer example"], padding=True, return_tensors="pt")
+    mask = torch.ones(2, 9, dtype=torch.int64)
+    left = getattr(model.tokenizer, "padding_side", "right") == "left"
+    mask[0, :4] = 0 if left else 1
+    mask[0, 5:] = 1 if left else 0
+    example = {"input_ids": torch.arange(2, 20).reshape(2, 9) % 11 + 1, "attention_mask": mask}
+    example[POOLING_MASK] = mask
     with _quiet_tracing(), torch.inference_mode():
         torch.onnx.export(
             _whole(model),
-            tuple(example[name] for name in INPUTS),
+            tuple(example[name] for name in names),
             str(path),
-            input_names=list(INPUTS),
+            input_names=list(names),
             output_names=[OUTPUT],
-            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in INPUTS} | {OUTPUT: {0: "batch"}},
+            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names} | {OUTPUT: {0: "batch"}},
             opset_version=opset,
             do_constant_folding=True,
             dynamo=False,
@@ -89,45 +96,40 @@ def _whole(model: SentenceTransformer) -> torch.nn.Module:
     """
     import torch
 
-    typed = "token_type_ids" in model.tokenizer.model_input_names
-    normalized = is_normalized(model)
+    typed = "token_type_ids" in getattr(model.tokenizer, "model_input_names", ())
+    normalized, width = is_normalized(model), model.truncate_dim
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.chain = torch.nn.ModuleList(model)
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            pooling_mask: torch.Tensor | None = None,
+        ) -> torch.Tensor:
             features: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
             if typed:
                 features["token_type_ids"] = torch.zeros_like(input_ids)
             for module in self.chain:
+                if type(module).__name__ == "StaticEmbedding":
+                    features[OUTPUT] = _mean_of_rows(module.embedding.weight, input_ids, attention_mask)
+                    continue
+                if pooling_mask is not None and getattr(module, "include_prompt", True) is False:
+                    features["attention_mask"] = pooling_mask
                 features = module(features)
-            rows = features[OUTPUT]
+            rows = features[OUTPUT][:, :width] if width else features[OUTPUT]
             return rows if normalized else torch.nn.functional.normalize(rows)
 
     return Whole().eval()
 
 
-def _clean(graph: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Fold constants and drop what does nothing; every operator stays one of ONNX's own.
-
-    This is ONNX Runtime's basic level: half of the traced nodes go, and the transformer fusions
-    still find all their patterns.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnx
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    clean = onnx.load(path)
-    used = {node.domain for node in clean.graph.node}
-    for opset in [opset for opset in clean.opset_import if opset.domain not in used]:
-        clean.opset_import.remove(opset)
-    return clean
+def _mean_of_rows(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What EmbeddingBag does, for ids and mask as matrices."""
+    inside = mask.unsqueeze(-1).to(table.dtype)
+    return (table[ids] * inside).sum(1) / inside.sum(1)
 
 
 @contextlib.contextmanager
