@@ -76,7 +76,11 @@ def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
 
     after = [node.name for node in graph.graph.node if AFTER_TRANSFORMER.match(node.name)]
     half = OnnxModel(convert_float_to_float16(graph, keep_io_types=True, node_block_list=after))
-    half.topological_sort()  # the casts between the two are put in at the end
+    # A cast that several nodes read is put in for each of them, and all at the end.
+    once = {node.output[0]: node for node in half.model.graph.node}
+    del half.model.graph.node[:]
+    half.model.graph.node.extend(once.values())
+    half.topological_sort()
     return half.model
 
 
