@@ -189,8 +189,6 @@ def pass_gate(
         speed=check.speed,
     )
     figures = dataclasses.replace(figures, megabytes=round(size_of(folder, manifest) / 1e6, 1))
-    if manifest.batch == "any" and manifest.precision == "fp16" and figures.batch_change > 1e-6:
-        manifest = dataclasses.replace(manifest, batch="mates")
     manifest = write_manifest(folder, dataclasses.replace(manifest, parity=figures.as_dict()))
     missed = gate.shortfalls(figures, manifest, check.require)
     rows = summary(folder, manifest) | figures.rows()

@@ -39,8 +39,6 @@ FLOORS = {
     "int8-static": {"cosine_mean": 0.99, "cosine_min": 0.95, "neighbours": 0.8},
 }
 CEILINGS = {"spearman_loss": 0.5, "batch_change": 1e-6}
-# A rounding of the processor's, where every number has 11 bits, is no fault of the graph's.
-BATCH_CHANGE = {"fp16": 1e-2}
 
 
 class ParityError(BundleError):
@@ -170,7 +168,7 @@ def shortfalls(figures: Figures, manifest: Manifest, overrides: Mapping[str, flo
         An override of a name that is no threshold.
     """
     floors = dict(FLOORS.get(manifest.precision, FLOORS["fp32"]))
-    ceilings = CEILINGS | {"batch_change": BATCH_CHANGE.get(manifest.precision, CEILINGS["batch_change"])}
+    ceilings = dict(CEILINGS)
     if manifest.batch == "mates":
         del ceilings["batch_change"]
     known = {*floors, *CEILINGS}

@@ -16,6 +16,7 @@ from typing import Any
 
 import onnx
 
+from export_scripts.edit import MICROSOFT
 from export_scripts.files import is_large, save_graph
 from lightmine.encoding.providers import runtime
 
@@ -97,7 +98,7 @@ def _fused(graph: onnx.ModelProto, shape: Shape, products_visible: bool, scratch
     logging.disable(logging.WARNING)
     try:
         # opt_level 0: these fusions and no others.
-        return optimizer.optimize_model(
+        fused = optimizer.optimize_model(
             str(path),
             model_type=family,
             num_heads=shape.heads,
@@ -107,3 +108,6 @@ def _fused(graph: onnx.ModelProto, shape: Shape, products_visible: bool, scratch
         ).model
     finally:
         logging.disable(before)
+    if all(opset.domain != MICROSOFT for opset in fused.opset_import):
+        fused.opset_import.append(onnx.helper.make_opsetid(MICROSOFT, 1))
+    return fused

@@ -24,7 +24,7 @@ def measure(encode, source=rows_of):
 
 def test_a_vector_that_is_no_number_fails():
     figures = measure(lambda sentences: np.zeros((len(sentences), 3)))
-    with pytest.raises(gate.ParityError, match="cosine_min is nan, 0.9999 is required"):
+    with pytest.raises(gate.ParityError, match=r"cosine_min is nan, 0\.9999 is required"):
         gate.require(figures, MANIFEST, {})
 
 
