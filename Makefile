@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench quality clean
+.PHONY: help demo test check bench encoding size quality clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,12 @@ check: $(VENV)/.test  ## ruff and mypy --strict
 bench: $(VENV)/.test  ## time and memory beside the peers, and the README's table
 	$(BIN)/python -m pip install --quiet --group benchmark
 	$(BIN)/python -m benchmarks.run --data $(DATA)
+
+size: $(VENV)/.test  ## what an installation weighs beside its peers
+	$(BIN)/python -m benchmarks.installed_size
+
+encoding: $(VENV)/.test  ## speed and likeness of encoding beside the peers, in environments of their own
+	$(BIN)/python -m benchmarks.encode --data $(DATA)
 
 quality: $(VENV)/.test  ## accuracy of the default model on public sets
 	$(BIN)/python -m benchmarks.quality --data $(DATA)

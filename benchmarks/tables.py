@@ -13,6 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
+ENCODING = ROOT / "benchmarks/results/encode.json"
+SIZES = ROOT / "benchmarks/results/installed_size.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
 NAMES = {
     "lightmine": "lightmine",
@@ -31,7 +33,19 @@ def write() -> None:
         made["machine"] = machine(jobs[-1]["machine"])
     if PROFILE.exists():
         made["profile"] = profile(json.loads(PROFILE.read_text()))
-    for path in (ROOT / "README.md", ROOT / "docs/benchmarks.md", ROOT / "docs/engine.md"):
+    if ENCODING.exists():
+        found = json.loads(ENCODING.read_text())
+        made["encoding_machine"] = machine(found["machine"])
+        if "rows" in found:
+            made["encoding"] = encoding(found["rows"])
+        if "sweep" in found:
+            made["sweep"] = sweep(found["sweep"])
+    if SIZES.exists():
+        found = json.loads(SIZES.read_text())
+        made["size"] = size(found["sets"])
+        made["size_system"] = found["system"] + "."
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in documents:
         path.write_text(renewed(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 
@@ -40,6 +54,16 @@ def machine(facts: dict[str, Any]) -> str:
     features = ", ".join(facts["features"])
     software = f"Python {facts['python']}, NumPy {facts['numpy']}"
     return f"{facts['processor']}, {facts['cores']} cores ({features}); {software}."
+
+
+def size(sets: dict[str, list[dict[str, Any]]]) -> str:
+    """Packages and megabytes of each set of wheels, and what weighs most in it."""
+    lines = ["| install | packages | download, MB | installed, MB | of that |", "|---|---:|---:|---:|---|"]
+    for name, wheels in sets.items():
+        packed, unpacked = (sum(wheel[kind] for wheel in wheels) / 1e6 for kind in ("packed", "unpacked"))
+        most = ", ".join(f"{wheel['name']} {wheel['unpacked'] / 1e6:,.0f}" for wheel in wheels[:3])
+        lines.append(f"| {name} | {len(wheels)} | {packed:,.0f} | {unpacked:,.0f} | {most} |")
+    return "\n".join(lines)
 
 
 def profile(found: dict[str, Any]) -> str:
@@ -66,6 +90,49 @@ def profile(found: dict[str, Any]) -> str:
     ]
     lines = [f"| {found['rows']:,} sentences | " + " | ".join(jobs) + " |", "|---" * (len(jobs) + 1) + "|"]
     return "\n".join(lines + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows])
+
+
+def encoding(rows: list[dict[str, Any]]) -> str:
+    """Speed, likeness, cold start and memory of every way to encode; the first row is the measure."""
+    lines = ["| encoder | sentences/s | speed | cosine, mean | cosine, min | first vector | peak memory |",
+             "|---|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    for row in rows:
+        likeness = [down(row["cosine"][name], 5) if row["cosine"] else "" for name in ("mean", "min")]
+        speed = rows[0]["seconds"] / row["seconds"]
+        lines.append(
+            f"| {row['row']} | {row['sentences_a_second']:,.0f} | **{speed:.2f}** "
+            f"| {likeness[0]} | {likeness[1]} | {row['cold_start']:.2f} s "
+            f"| {row['peak'] / 2**20:,.0f} MiB |"
+        )
+    return "\n".join(lines)
+
+
+def down(value: float, digits: int) -> str:
+    """A figure with the rest cut, so that 0.999999 does not read 1.
+
+    >>> down(0.999999, 5)
+    '0.99999'
+    """
+    return f"{math.floor(value * 10**digits + 1e-9) / 10**digits:.{digits}f}"
+
+
+def sweep(found: list[dict[str, Any]]) -> str:
+    """Seconds of every setting beside the best of its row."""
+    tokens = sorted({entry["batch_tokens"] for entry in found})
+    lines = ["| encoder | workers | " + " | ".join(f"{count:,} tokens" for count in tokens) + " |",
+             "|---|---:" + "|---:" * len(tokens) + "|"]  # fmt: skip
+    best = {
+        label: min(entry["seconds"] for entry in found if entry["row"] == label)
+        for label in {entry["row"] for entry in found}
+    }
+    for label, workers in dict.fromkeys((entry["row"], entry["workers"]) for entry in found):
+        cells = [
+            f"{entry['seconds'] / best[label]:.2f}"
+            for entry in sorted(found, key=lambda entry: int(entry["batch_tokens"]))
+            if (entry["row"], entry["workers"]) == (label, workers)
+        ]
+        lines.append(f"| {label} | {workers} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def headline(name: str) -> bool:

@@ -46,14 +46,16 @@ def main() -> None:
         sys.exit(f"{arguments.contestant} does not do this variant of {arguments.task}")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew here
     before = memory("VmRSS")
-    start = time.perf_counter()
+    start, thread_time = time.perf_counter(), time.process_time()
     found = work()
     seconds = time.perf_counter() - start
+    finished, thread_time = time.time(), time.process_time() - thread_time
     if arguments.save:
         np.savez(arguments.save, **found)
     print(json.dumps({
         "contestant": arguments.contestant, "version": module.VERSION, "seconds": seconds,
         "peak_beyond_input": memory("VmHWM") - before, "peak": memory("VmHWM"),
+        "thread_seconds": thread_time, "finished": finished,
     }))  # fmt: skip
 
 

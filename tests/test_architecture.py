@@ -14,7 +14,13 @@ LAYERS = [
     {"lightmine.errors"},
     {"lightmine.threads"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
-    {"lightmine.margin", "lightmine.paraphrase", "lightmine.bitext", "lightmine.evaluate"},
+    {
+        "lightmine.margin",
+        "lightmine.paraphrase",
+        "lightmine.bitext",
+        "lightmine.evaluate",
+        "lightmine.doctor",
+    },
     {"lightmine"},
     {"lightmine.cli"},
     {"lightmine.__main__"},
@@ -31,8 +37,10 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.runtime", "lightmine.engine.products"},
+    "onnxruntime": {"lightmine.encoding.providers", "lightmine.engine.products"},
+    "openvino": {"lightmine.encoding.providers"},
     "tokenizers": {"lightmine.encoding.tokenizer"},
+    "huggingface_hub": {"lightmine.encoding.hub"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.cli"},
 }
@@ -90,7 +98,8 @@ def test_importing_lightmine_loads_no_runtime_and_changes_nothing():
 import os, sys, logging
 before = dict(os.environ), len(logging.root.handlers)
 import lightmine
-loaded = {"onnxruntime", "torch", "transformers", "huggingface_hub", "click", "tqdm"} & set(sys.modules)
+heavy = {"numpy", "onnxruntime", "torch", "transformers", "huggingface_hub", "click", "tqdm"}
+loaded = heavy & set(sys.modules)
 assert not loaded, loaded
 assert before == (dict(os.environ), len(logging.root.handlers))
 """

@@ -67,7 +67,7 @@ def test_an_altered_file_is_named(bundle, name):
         (dict(prompts={"query": 1}), r"prompts must be dict\[str, str\]"),
         (dict(padding_side="up"), "padding_side must be right or left, not 'up'"),
         (dict(files={}), r"names no (model\.onnx|tokenizer\.json); export the model again"),
-        (dict(dimension=9), r"the graph gave vectors of shape \(1, 8\)"),
+        (dict(dimension=9), r"gave vectors of shape \(1, 8\) for 1 sentences of 9 dim"),
         (dict(output="other"), "has no output named other"),
         (
             dict(inputs=["input_ids"]),

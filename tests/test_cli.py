@@ -234,7 +234,9 @@ def test_every_command_has_help_and_an_example_that_stands_in_the_docs(name):
     assert command.help
     example = command.help.split("Example:")[1].strip().splitlines()[0].strip()
     assert example.startswith(f"lightmine {name}")
-    assert f"lightmine {name}" in (ROOT / "README.md").read_text() + (ROOT / "docs/export.md").read_text()
+    assert f"lightmine {name}" in "".join(
+        path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    )
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name not in ("margin",):
             assert parameter.help, parameter.name

@@ -18,12 +18,13 @@ def test_examples_in_docstrings_run(name):
     assert result.failed == 0
 
 
-def test_the_readmes_python_runs_and_prints_what_it_says():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/encoding.md"])
+def test_the_documents_python_runs_and_prints_what_it_says(name):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert blocks
     for block in blocks:
         if ">>>" in block:
-            test = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+            test = doctest.DocTestParser().get_doctest(block, {}, name, name, 0)
             assert doctest.DocTestRunner().run(test).failed == 0
 
 

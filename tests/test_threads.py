@@ -42,7 +42,7 @@ def tree(root, own, files):
         ("0::/a\n", {"a/cpuset.cpus.effective": "0-2,5,7-8\n"}, [6]),
         ("0::/a\n", {"a/cpuset.cpus.effective": "\n", "a/cpuset.cpus": "3\n"}, [1]),
         (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "400000\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, [4]),
-        (VERSION_1, {"cpu,cpuacct/a/cpu.cfs_quota_us": "9\n", "cpu,cpuacct/a/cpu.cfs_period_us": "10\n"}, [1]),
+        (VERSION_1, {f"cpu,cpuacct/a/cpu.cfs_{name}_us": "9\n" for name in ("quota", "period")}, [1]),
         (VERSION_1, {"cpu/a/b/cpu.cfs_quota_us": "-1\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, []),
         (VERSION_1, {"cpuset/a/cpuset.cpus": "0-3\n"}, [4]),
         (VERSION_1, {"cpuset/b/cpuset.cpus": "0-3\n"}, []),

@@ -10,13 +10,18 @@ from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
 WORDS = ["[PAD]", "[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "log", "red", "sky"]
 
 
-def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, **manifest):
+def write_bundle(
+    folder, *, dimension=8, max_tokens=12, normalize=True, pooling_mask=False, half=False, **manifest
+):
     folder.mkdir(parents=True)
     model = tokenizers.models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / TOKENIZER))
-    onnx.save(graph(dimension, normalize), folder / MODEL)
+    model = graph(dimension, normalize, "pooling_mask" if pooling_mask else "attention_mask", half)
+    onnx.save(model, folder / MODEL)
+    if pooling_mask:
+        manifest["inputs"] = ("input_ids", "attention_mask", "pooling_mask")
     write_manifest(
         folder,
         Manifest(
@@ -27,22 +32,26 @@ def write_bundle(folder, *, dimension=8, max_tokens=12, normalize=True, **manife
     return folder
 
 
-def graph(dimension, normalize):
+def graph(dimension, normalize, pooled, half):
+    """Ids and mask to sums of rows; a half one takes int32 and gives float16, as graphs for GPUs do."""
+    integers, floats = (
+        (TensorProto.INT32, TensorProto.FLOAT16) if half else (TensorProto.INT64, TensorProto.FLOAT)
+    )
     table = np.random.default_rng(7).standard_normal((len(WORDS), dimension)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", [pooled], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "one"], ["weights"]),
         helper.make_node("MatMul", ["weights", "rows"], ["sums"]),
         helper.make_node("Squeeze", ["sums", "one"], ["sum"]),
         helper.make_node("LpNormalization", ["sum"], ["unit"], axis=1, p=2),
-        helper.make_node("Identity", ["unit" if normalize else "sum"], ["sentence_embedding"]),
+        helper.make_node("Cast", ["unit" if normalize else "sum"], ["sentence_embedding"], to=floats),
     ]
     inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-        for name in ("input_ids", "attention_mask")
+        helper.make_tensor_value_info(name, integers, ["batch", "tokens"])
+        for name in dict.fromkeys(("input_ids", "attention_mask", pooled))
     ]
-    output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", dimension])
+    output = helper.make_tensor_value_info("sentence_embedding", floats, ["batch", dimension])
     constants = [
         numpy_helper.from_array(table, "table"),
         numpy_helper.from_array(np.array([1]), "one"),

@@ -7,9 +7,11 @@ import lightmine
 VERSION = f"lightmine {version('lightmine')}"
 
 
-def encode(*, texts, model):
-    encoder = lightmine.Encoder.load(model)
-    return lambda: {"vectors": encoder.encode(texts)}
+def encode(*, texts, model, provider="auto", provider_options=None, threads=None, **options):
+    encoder = lightmine.Encoder.load(
+        model, provider=provider, provider_options=provider_options, threads=threads
+    )
+    return lambda: {"vectors": encoder.encode(texts, **options)}
 
 
 def paraphrase(*, x, **options):

@@ -8,6 +8,8 @@ import sys
 import click
 
 from lightmine import __version__
+from lightmine.cli.doctor import doctor
+from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, paraphrase
 from lightmine.cli.model import encode, export, info
 from lightmine.errors import LightmineError
@@ -20,7 +22,7 @@ def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
 
 
-for _command in (paraphrase, bitext, encode, info, export):
+for _command in (paraphrase, bitext, encode, info, pull, doctor, export):
     cli.add_command(_command)
 
 

@@ -53,6 +53,8 @@ def paraphrase(
     output: str,
     format_: str | None,
     model: str | None,
+    provider: str,
+    fast: bool,
     memory_budget: str,
     threads: int | None,
     quiet: bool,
@@ -70,7 +72,8 @@ def paraphrase(
     parse_bytes(memory_budget)
     with open_text(output) as stream:
         texts = read_distinct(file, quiet=quiet)
-        vectors = encode_texts(Encoder.load(model), texts.texts, file, threads=threads, quiet=quiet)
+        encoder = Encoder.load(model, provider=provider, threads=threads)
+        vectors = encode_texts(encoder, texts.texts, file, fast=fast, quiet=quiet)
         pairs = mine_paraphrases(
             vectors, top_k=top_k, max_pairs=max_pairs, threshold=threshold, memory_budget=memory_budget,
             threads=threads, progress=Bar("mining", "pair", quiet=quiet),
@@ -112,6 +115,8 @@ def bitext(
     output: str,
     format_: str | None,
     model: str | None,
+    provider: str,
+    fast: bool,
     memory_budget: str,
     threads: int | None,
     quiet: bool,
@@ -130,9 +135,9 @@ def bitext(
     parse_bytes(memory_budget)
     with open_text(output) as stream:
         sides = [read_distinct(path, quiet=quiet) for path in (source, target)]
-        encoder = Encoder.load(model)
+        encoder = Encoder.load(model, provider=provider, threads=threads)
         vectors = [
-            encode_texts(encoder, side.texts, path, threads=threads, quiet=quiet)
+            encode_texts(encoder, side.texts, path, fast=fast, quiet=quiet)
             for side, path in zip(sides, (source, target), strict=True)
         ]
         pairs = mine_bitext(

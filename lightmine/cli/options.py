@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TextIO, TypeVar
 
 import click
-import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lightmine.encoding.encoder import Encoder
+from lightmine.encoding.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
 from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.lines import Sentences, read_sentences
@@ -37,7 +37,22 @@ def options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
 model_option = click.option(
-    "--model", metavar="FOLDER", help="A bundle's folder; by default the model that comes with lightmine."
+    "--model",
+    metavar="MODEL",
+    help="A bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub; by default "
+    "the model that comes with lightmine.",
+)
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default="auto",
+    show_default=True,
+    help="What runs the model; lightmine info shows what auto takes, and why.",
+)
+fast_option = click.option(
+    "--fast",
+    is_flag=True,
+    help="Run int8 models in batches: sooner, and vectors then depend a little on their batch-mates.",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."
@@ -48,6 +63,8 @@ mining_options = options(
     click.option("--format", "format_", type=click.Choice(FORMATS),
                  help="By default what the file's ending says; on a terminal a table, in a pipe TSV."),
     model_option,
+    provider_option,
+    fast_option,
     click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
                  help="What mining may allocate beyond the embeddings and the result."),
     threads_option,
@@ -69,8 +86,8 @@ class Bar:
         self.disable = quiet or not sys.stderr.isatty()
         self._bar: Any = None
 
-    def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` is done."""
+    def __call__(self, done: int, total: int | None) -> None:
+        """Show that `done` of `total` is done, or of nobody knows how many."""
         if self._bar is None:
             self._bar = tqdm(
                 total=total,
@@ -81,7 +98,7 @@ class Bar:
                 leave=False,
             )
         self._bar.update(done - self._bar.n)
-        if done >= total:
+        if total is not None and done >= total:
             self._bar.close()
             self._bar = None
 
@@ -112,17 +129,22 @@ def read_distinct(path: str, *, quiet: bool) -> Distinct:
 
 
 def encode_texts(
-    encoder: Encoder, texts: Sequence[str], name: str, *, threads: int | None, quiet: bool
-) -> NDArray[np.float32]:
+    encoder: Encoder, texts: Sequence[str], name: str, *, quiet: bool, **options: Any
+) -> NDArray[Any]:
     """Encode with a progress bar; cut sentences are said once."""
-    vectors = encoder.encode(texts, threads=threads, progress=Bar("encoding", "sentence", quiet=quiet))
+    vectors = encoder.encode(texts, progress=Bar("encoding", "sentence", quiet=quiet), **options)
+    note_truncated(encoder, name, max_tokens=options.get("max_tokens"), quiet=quiet)
+    return vectors
+
+
+def note_truncated(encoder: Encoder, name: str, *, max_tokens: int | None, quiet: bool) -> None:
+    """Say how many sentences of the last encoding were cut."""
     if encoder.truncated:
+        whose = f"{max_tokens} tokens" if max_tokens else f"the model's {encoder.manifest.max_tokens} tokens"
         note(
-            f"{name}: {encoder.truncated:,} sentences are longer than the model's "
-            f"{encoder.manifest.max_tokens} tokens and were cut there",
+            f"{name}: {encoder.truncated:,} sentences are longer than {whose} and were cut there",
             quiet=quiet,
         )
-    return vectors
 
 
 def output_format(path: str, format_: str | None) -> str:

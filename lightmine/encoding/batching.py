@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -50,7 +51,7 @@ class Tokens:
         lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
         return cls(np.concatenate([part.flat for part in parts]), np.cumsum(lengths))
 
-    @property
+    @functools.cached_property
     def lengths(self) -> NDArray[np.int64]:
         """How many tokens each sentence has."""
         return np.diff(self.starts)

@@ -75,11 +75,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
     names = [MODEL, MODEL + ".data", TOKENIZER]
     files = {name: sha256(folder / name) for name in names if (folder / name).exists()}
     manifest = dataclasses.replace(manifest, files=files)
+    (folder / MANIFEST).write_text(manifest_json(manifest), encoding="utf-8")
+    return manifest
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """A manifest as the text of its file."""
     fields = dataclasses.asdict(manifest)
     fields |= fields.pop("extra")
-    text = json.dumps(fields, indent=2, ensure_ascii=False, sort_keys=True)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    return manifest
+    return json.dumps(fields, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def sha256(path: Path) -> str:

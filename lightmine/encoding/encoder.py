@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Ids, Tokens, batches, pad, windows
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, default_model, read_manifest, verify_files
+from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
+from lightmine.encoding.bundle import Manifest
 from lightmine.encoding.options import Options, Work, settle
+from lightmine.encoding.pooling import SENTENCE, Head
 from lightmine.encoding.quantised import quantise, ranges_of
 from lightmine.encoding.runtime import Runtime
+from lightmine.encoding.source import open_source
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
-from lightmine.errors import ArgumentError, BundleError, TextError
+from lightmine.errors import ArgumentError, TextError
 
 # Called with the number of sentences done, and the number in all where that is known.
 Progress = Callable[[int, int | None], None]
-# From a graph's output, the mask and the number of prompt tokens to leave out: sentence vectors.
-Head = Callable[[NDArray[Any], Ids, int], NDArray[np.float32]]
 
 
 class Encoder:
@@ -49,9 +49,7 @@ class Encoder:
     True
     """
 
-    def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head | None = None
-    ) -> None:
+    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head) -> None:
         self.manifest = manifest
         self.provider, self.reason = runtime.provider, runtime.reason
         self.truncated = 0
@@ -64,16 +62,27 @@ class Encoder:
         cls,
         model: str | Path | None = None,
         *,
+        revision: str | None = None,
+        file: str | None = None,
+        pooling: str | None = None,
         provider: str = "auto",
         threads: int | None = None,
         provider_options: Mapping[str, str] | None = None,
     ) -> Encoder:
-        """Open a bundle, every file checked against its hash.
+        """Open a model: a bundle, a directory that carries ONNX, or one from a hub.
 
         Parameters
         ----------
-        model : path, optional
-            A bundle's folder; without it, the model that comes with lightmine.
+        model : path or str, optional
+            A bundle's folder, every file of which is checked against its hash; a directory with an ONNX
+            graph, as sentence-transformers or optimum writes it; or ``owner/name`` on a hub. Without it,
+            the model that comes with lightmine.
+        revision : str, optional
+            A hub model's branch, tag or commit; ``owner/name@revision`` says the same.
+        file : str, optional
+            Which ONNX file, where a directory or hub model has several.
+        pooling : str, optional
+            For a directory that says nothing of pooling: ``"mean"``, ``"cls"``, ``"cls+max"`` ...
         provider : str
             ``cpu``; ``openvino`` (extra ``[openvino]``; bf16 where the processor has it); ``cuda``
             (onnxruntime-gpu in the place of onnxruntime); or ``auto``: CUDA where it runs the graph, else
@@ -87,23 +96,23 @@ class Encoder:
         Raises
         ------
         BundleError
-            No such bundle, a file missing or altered, or a graph that does not do what is said, or that
-            the provider does not run whole.
+            No such model, a file missing or altered, something that cannot be honoured exactly, or a graph
+            that the provider does not run whole.
         MissingExtraError
-            The provider is not installed.
+            The provider, or for a hub model huggingface_hub, is not installed.
         ArgumentError
-            An unknown provider, or `threads` under 1.
+            An unknown provider, `threads` under 1, or an option that this kind of model does not have.
         """
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
-        folder = default_model() if model is None else Path(model)
-        manifest = read_manifest(folder)
-        verify_files(folder, manifest)
-        tokenizer = Tokenizer(folder / TOKENIZER, max_tokens=manifest.max_tokens)
+        source = open_source(model, revision=revision, file=file, pooling=pooling)
         runtime = Runtime(
-            folder / MODEL, manifest, provider=provider, threads=threads, options=provider_options
+            source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
         )
-        return cls(manifest, tokenizer, runtime)
+        source = source.measured(runtime.run)
+        longest, lower = source.manifest.max_tokens, source.lower_case
+        tokenizer = Tokenizer(source.tokenizer, max_tokens=longest, lower_case=lower)
+        return cls(source.manifest, tokenizer, runtime, source.head)
 
     def encode(
         self,
@@ -224,7 +233,9 @@ class Encoder:
         self, sentences: Iterable[str], options: Options, progress: Progress | None
     ) -> Iterator[NDArray[Any]]:
         """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
-        work = settle(options, self.manifest, self._runtime, self._tokenizer, pooled=self._head is None)
+        work = settle(
+            options, self.manifest, self._runtime, self._tokenizer, pooled=self._head.feature == SENTENCE
+        )
         total = len(sentences) if isinstance(sentences, Sized) else None
         self.truncated = started = done = 0
         empty = np.empty((0, work.dimension), np.float32)
@@ -270,22 +281,13 @@ class Encoder:
             ids, mask = pad(
                 tokens, part, pad_token_id=self.manifest.pad_token_id, side=self.manifest.padding_side
             )
-            values = self._runtime.run(ids, mask, work.skip)
-            found = self._head(values, mask, work.skip) if self._head else self._checked(values, len(part))
+            found = self._head(self._runtime.run(ids, mask, work.skip), mask, work.skip)
             rows = found[:, : work.dimension].astype(np.float64)
             if work.normalize:
                 # Even if the graph does: in float32 it leaves norms off by some 1e-7, and scores over 1.
                 rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
             vectors[part] = rows
         return len(places)
-
-    def _checked(self, values: NDArray[Any], count: int) -> NDArray[Any]:
-        if values.shape != (count, self.manifest.dimension):
-            raise BundleError(
-                f"{self.manifest.name}: the graph gave vectors of shape {values.shape} for {count} sentences "
-                f"of {self.manifest.dimension} dimensions; export the model again"
-            )
-        return values
 
 
 def _check_tokens(tokens: Tokens, start: int) -> None:

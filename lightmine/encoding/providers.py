@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ Options = Mapping[str, str]
 
 # Tokens of a batch, padding counted: enough to keep a worker busy, few enough for its cache. Measured by
 # benchmarks/encode.py --sweep, but for cuda, which awaits hardware.
-BATCH_TOKENS = {"cpu": 512, "openvino": 512, "cuda": 16_384}
+BATCH_TOKENS = {"cpu": 512, "openvino": 2_048, "cuda": 16_384}
 
 CPU, CUDA, OPENVINO = "CPUExecutionProvider", "CUDAExecutionProvider", "OpenVINOExecutionProvider"
 # Slower on the CPU provider than the Add and LayerNormalization that it would replace (int8: 10 to 20 %).
@@ -154,6 +154,9 @@ def _one_onnxruntime() -> None:
 
 
 def _installed(distribution: str) -> bool:
+    # Here: it takes longer to import than the rest of this file, and is seldom asked.
+    import importlib.metadata
+
     try:
         importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -181,8 +184,7 @@ def open_openvino(path: Path, threads: int, options: dict[str, str]) -> tuple[Se
         return OrtSession(session), _openvino_detail("plugin", properties)
     if importlib.util.find_spec("openvino") is None:
         raise MissingExtraError(refusal)
-    openvino = importlib.import_module("openvino")
-    core = openvino.Core()
+    core = _openvino().Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     properties = openvino_properties(capabilities, threads, options)
     try:
@@ -190,6 +192,23 @@ def open_openvino(path: Path, threads: int, options: dict[str, str]) -> tuple[Se
     except Exception as error:  # OpenVINO raises RuntimeError and its own kinds
         raise BundleError(f"{path}: OpenVINO cannot load it: {_last_line(error)}") from None
     return OpenVinoSession(compiled), _openvino_detail("runtime", properties)
+
+
+def _openvino() -> Any:
+    """OpenVINO's own package, without its telemetry.
+
+    Importing it reports to Google Analytics and leaves an identity in the user's home; where that part
+    cannot be imported OpenVINO does without.
+    """
+    name = "openvino_telemetry"
+    blocked = "openvino" not in sys.modules and name not in sys.modules
+    if blocked:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if blocked:
+            del sys.modules[name]
 
 
 def openvino_properties(capabilities: Any, threads: int, options: Options) -> dict[str, str]:

@@ -12,6 +12,8 @@ from lightmine.errors import BundleError, TextError
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
 SLICE = 1024
+# Characters for each token of the longest input, beyond which a text is first tried by its start alone.
+MANY_CHARACTERS = 64
 
 
 class Tokenizer:
@@ -20,30 +22,51 @@ class Tokenizer:
     Padding and truncation that the file itself asks for are ignored: the manifest decides.
     """
 
-    def __init__(self, path: Path, *, max_tokens: int) -> None:
+    def __init__(self, path: Path, *, max_tokens: int, lower_case: bool = False) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for whatever is wrong
             raise BundleError(f"{path}: not a tokenizer that can be read: {error}") from None
+        if lower_case:
+            steps = [tokenizers.normalizers.Lowercase(), self._tokenizer.normalizer]
+            self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
-        self._path = path
+        self._path, self._lower_case = path, lower_case
+        self._many = MANY_CHARACTERS * max_tokens
         self._lengths = {max_tokens: self}
 
     def cutting_at(self, max_tokens: int) -> Tokenizer:
         """The same tokenizer with another length; one object cannot cut at two lengths at once."""
         if max_tokens not in self._lengths:
-            self._lengths[max_tokens] = Tokenizer(self._path, max_tokens=max_tokens)
+            self._lengths[max_tokens] = Tokenizer(
+                self._path, max_tokens=max_tokens, lower_case=self._lower_case
+            )
         return self._lengths[max_tokens]
 
     def ids(self, texts: Sequence[str]) -> tuple[Tokens, int]:
         """Token ids of each text, and how many texts were cut."""
         parts, cut = [Tokens.of([])], 0
         for start in range(0, len(texts), SLICE):
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + SLICE]))
+            some = [self._start_of(text) for text in texts[start : start + SLICE]]
+            encodings = self._tokenizer.encode_batch_fast(some)
             parts.append(Tokens.of([encoding.ids for encoding in encodings]))
             cut += sum(bool(encoding.overflowing) for encoding in encodings)
         return Tokens.joined(parts), cut
+
+    def _start_of(self, text: str) -> str:
+        """As much of a text as its first tokens can depend on: a book on one line would take gigabytes.
+
+        It ends between words, and holds twice the tokens that are kept: tokenizers look at a word, or at
+        a few around it, so what comes after changes nothing before.
+        """
+        end = self._many
+        while end < len(text):
+            start = text[: max(text.rfind(" ", 0, end), end // 2)]
+            if len(self._tokenizer.encode(start).overflowing) >= 2:
+                return start
+            end *= 4
+        return text
 
     def prompt_length(self, prompt: str) -> int:
         """Tokens that a prompt takes at the start of a sentence, special tokens before it counted."""

@@ -1,0 +1,80 @@
+"""``lightmine doctor``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The whole report as JSON.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 600),
+    default=10,
+    show_default=True,
+    help="How long the benchmark takes; 0 leaves it out.",
+)
+def doctor(as_json: bool, seconds: float) -> None:
+    """Show what this machine has for mining, what of it really works, and what would help.
+
+    Exit status 1 where nothing can run.
+
+    \b
+    Example:
+      lightmine doctor
+    """
+    # Here, and not above: no other command needs both towers at once.
+    from lightmine import __version__
+    from lightmine.doctor import examine, is_well
+
+    report = {"lightmine": __version__} | examine(seconds=seconds)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        for name, value in _lines(report):
+            click.echo(f"{name:11} {value}")
+    sys.exit(0 if is_well(report) else 1)
+
+
+def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    system, processor, threads, memory = (report[n] for n in ("system", "processor", "threads", "memory"))
+    packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items() if version)
+    has = [name for name, there in processor["features"].items() if there]
+    lines = [
+        ("lightmine", f"{report['lightmine']}, Python {system['python']}, {system['platform']}"),
+        ("packages", packages),
+        (
+            "processor",
+            f"{processor['name']}: {', '.join(has) or 'none of the features that matter is known'}",
+        ),
+        ("threads", f"{threads['limit']}, from {threads['source']}"),
+        ("memory", _memory(memory)),
+    ]
+    for name, found in report["providers"].items():
+        lines.append((name, ("runs" if found["runs"] else "does not run") + f": {found['detail']}"))
+    if kernel := report["kernel"]:
+        lines.append(("kernel", _kernel(kernel)))
+    if speed := report["benchmark"]:
+        lines.append(("encoding", f"{speed['sentences_per_second']:,} sentences a second ({speed['model']})"))
+        rate = speed["pairs_per_second"] / 1e6
+        what = f"nearest 10 of {speed['rows']:,} random rows of {speed['dimension']}, the hardest case"
+        lines.append(("mining", f"{rate:,.0f} million pairs a second ({what})"))
+    advice = report["advice"] or ["Nothing to mend."]
+    return lines + [("advice" if not place else "", text) for place, text in enumerate(advice)]
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    whole = f"{memory['bytes'] / 2**30:.1f} GiB" if memory["bytes"] else "unknown"
+    limit = memory["limit"]
+    return whole + (f", of which the container may use {limit / 2**30:.1f} GiB" if limit else "")
+
+
+def _kernel(kernel: dict[str, Any]) -> str:
+    if kernel["levels"] is None:
+        return "int8 is wrong here; float32 is used"
+    bits = kernel["levels"].bit_length() + 1
+    return f"int8 of {bits} bits proven right, {kernel['gain']} times as fast as float32"

@@ -1,0 +1,253 @@
+"""What this machine has for mining, what of it really works, and what would help.
+
+Nothing is believed that can be tried: a provider counts when it has run a graph, the int8 kernel when
+its products were right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightmine.encoding.encoder import Encoder
+from lightmine.encoding.processor import features, targets
+from lightmine.encoding.providers import PROVIDERS, open_graph
+from lightmine.engine.matrix import unit_rows
+from lightmine.engine.neighbors import neighbors
+from lightmine.engine.products import gemm_graph, int8_gain, proven_levels
+from lightmine.threads import default_threads, thread_limit, thread_limits
+
+PACKAGES = (
+    "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "onnxruntime-ep-openvino", "openvino",
+    "huggingface-hub",
+)  # fmt: skip
+# What decides about speed and right answers, as Linux names it on x86 and on ARM.
+FEATURES = {
+    "AVX2": {"avx2"}, "AVX-512": {"avx512bw"}, "VNNI": {"avx512_vnni", "avx_vnni"},
+    "AMX int8": {"amx_int8"}, "AMX bf16": {"amx_bf16"}, "AVX-512 bf16": {"avx512_bf16"},
+    "dot product": {"asimddp"}, "int8 matrices": {"i8mm"}, "ARM bf16": {"bf16"}, "SVE": {"sve"},
+}  # fmt: skip
+MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
+TEXTS = (
+    "Is there a night train to the coast?", "The oven takes ten minutes to warm up.", "Guten Morgen!",
+    "Mein Fahrrad steht seit gestern vor der Bibliothek, und niemand hat es angefasst.",
+    "Où est la gare la plus proche ?", "Elle a promis de nous écrire dès qu'elle arriverait à Lyon.",
+    "No sé si mañana va a llover.", "De kinderen spelen buiten tot het donker wordt.",
+    "今天的会议改到下午三点。",
+    "Please keep the receipt: without it we can neither repair nor exchange the lamp that you bought.",
+)  # fmt: skip
+ROWS, WIDTH = 6_000, 256
+
+
+def examine(*, seconds: float = 10.0) -> dict[str, Any]:
+    """Look at the machine and try what can be tried.
+
+    Parameters
+    ----------
+    seconds : float
+        How long the benchmark takes, roughly; 0 leaves it out.
+
+    Returns
+    -------
+    dict
+        Sections by name, of strings, numbers, lists and dicts alone; ``advice`` is a list of sentences.
+
+    Examples
+    --------
+    >>> report = examine(seconds=0)
+    >>> report["providers"]["cpu"]["runs"]
+    True
+    """
+    report: dict[str, Any] = {
+        "system": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+        },
+        "packages": {name: _version(name) for name in PACKAGES},
+        "processor": {
+            "name": _processor_name(),
+            "features": {name: bool(flags & features()) for name, flags in FEATURES.items()},
+            "targets": sorted(targets()),
+        },
+        "threads": _threads(),
+        "memory": {"bytes": _memory(), "limit": _memory_limit()},
+        "providers": {name: _provider(name) for name in PROVIDERS if name != "auto"},
+    }
+    runs = report["providers"]["cpu"]["runs"]
+    report["kernel"] = _kernel() if runs else {}
+    report["benchmark"] = _benchmark(seconds) if runs and seconds > 0 else {}
+    report["advice"] = list(advice(report))
+    return report
+
+
+def advice(report: dict[str, Any]) -> Iterator[str]:
+    """What the report asks for, in plain words, the gravest first."""
+    packages, providers = report["packages"], report["providers"]
+    kernel, threads, memory = report["kernel"], report["threads"], report["memory"]
+    if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
+        yield (
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall -y "
+            "onnxruntime onnxruntime-gpu, then install the one you want."
+        )
+    if not providers["cpu"]["runs"]:
+        yield f"Nothing can run: ONNX Runtime fails ({providers['cpu']['detail']}). Install it again."
+    if _gpu() and not providers["cuda"]["runs"]:
+        yield f"There is an NVIDIA GPU that is not used: {providers['cuda']['detail']}."
+    if kernel and kernel["levels"] is None:
+        yield (
+            "Products of 8-bit numbers come out wrong on this processor; mining uses the float32 kernel, "
+            "which is right and slower. Run no int8 models here."
+        )
+    elif kernel and kernel["levels"] < 127:
+        yield (
+            "This processor has no VNNI: 8-bit weights overflow, so mining uses 7 bits, and int8 models must "
+            "be exported for it (lightmine export --target avx2)."
+        )
+    bf16 = any(report["processor"]["features"][name] for name in ("AMX bf16", "AVX-512 bf16"))
+    if bf16 and not providers["openvino"]["runs"]:
+        yield (
+            "This processor computes in bf16: OpenVINO encodes with transformer models several times faster "
+            f"({providers['openvino']['detail']}), then --provider openvino."
+        )
+    if "quota" in threads["source"] and threads["limit"] < (os.cpu_count() or 1):
+        yield (
+            f"The container grants {threads['limit']} of {os.cpu_count()} processors; more would be faster."
+        )
+    asked = os.environ.get("LIGHTMINE_THREADS", "")
+    if asked.isdigit() and int(asked) > threads["limit"]:
+        yield f"LIGHTMINE_THREADS asks for {asked} and {threads['limit']} are granted: it changes nothing."
+    limit = memory["limit"] or memory["bytes"]
+    if limit and limit < 3 * 2**30:
+        share = max(64, limit // 4 // 2**20)
+        yield (
+            f"There are {limit / 2**30:.1f} GiB of memory: mine with --memory-budget {share}MiB, not the "
+            "default 1GiB."
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def _threads() -> dict[str, Any]:
+    found = thread_limit()
+    limits = {limit.source: limit.threads for limit in thread_limits()}
+    return {"limit": found.threads, "source": found.source, "limits": limits}
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _memory_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Bytes that this process's container may use; None where nothing limits it."""
+    for name in MEMORY_LIMITS:
+        try:
+            text = (root / name).read_text().strip()
+        except OSError:
+            continue
+        # Version 1 writes the largest number that fits where there is no limit.
+        if text.isdigit() and int(text) < 2**60:
+            return int(text)
+    return None
+
+
+def _provider(name: str) -> dict[str, Any]:
+    """Whether a provider runs a product of two matrices, alone and rightly."""
+    try:
+        with _graph_file() as path:
+            opened = open_graph(path, provider=name, precision="fp32", threads=default_threads())
+            a = np.arange(12, dtype=np.float32).reshape(3, 4)
+            right = np.array_equal(opened.session.run("y", {"a": a, "b": a}), a @ a.T)
+    except Exception as error:  # missing, broken, nowhere to write: whatever it is, the report says it
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return {
+            "runs": False,
+            "detail": re.sub(r"^/\S+: ", "", lines[0]),
+        }
+    detail = opened.reason.removeprefix("asked for; ")
+    return {"runs": right, "detail": detail if right else f"{detail}, but its product is wrong"}
+
+
+@contextlib.contextmanager
+def _graph_file() -> Iterator[Path]:
+    """A graph of one matrix product as a file, which providers want; in memory where no disk takes it."""
+    try:
+        scratch = tempfile.TemporaryDirectory()
+    except FileNotFoundError:  # nowhere that a file could be made
+        with os.fdopen(os.memfd_create("product"), "wb") as file:
+            file.write(gemm_graph())
+            file.flush()
+            yield Path(f"/proc/self/fd/{file.fileno()}")
+    else:
+        with scratch as folder:
+            path = Path(folder) / "product.onnx"
+            path.write_bytes(gemm_graph())
+            yield path
+
+
+def _kernel() -> dict[str, Any]:
+    levels = proven_levels()
+    return {"levels": levels, "gain": round(int8_gain(), 2) if levels else None}
+
+
+def _gpu() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _benchmark(seconds: float) -> dict[str, Any]:
+    encoder = Encoder.load()
+    texts = [f"{text} {number}" for number in range(200) for text in TEXTS]
+    per_text = _rate(lambda: encoder.encode(texts), seconds / 2)
+    rows = unit_rows(np.random.default_rng(0).standard_normal((ROWS, WIDTH)))
+    per_pass = _rate(lambda: neighbors(rows, k=10), seconds / 2)
+    return {
+        "sentences_per_second": round(len(texts) * per_text),
+        "model": encoder.manifest.name,
+        "pairs_per_second": round(ROWS * (ROWS - 1) // 2 * per_pass),
+        "rows": ROWS,
+        "dimension": WIDTH,
+    }
+
+
+def _rate(work: Callable[[], Any], seconds: float) -> float:
+    """Runs a second, of at least one run."""
+    start = time.perf_counter()
+    runs = 0
+    while not runs or time.perf_counter() - start < seconds * 0.8:
+        work()
+        runs += 1
+    return runs / (time.perf_counter() - start)
+
+
+def is_well(report: dict[str, Any]) -> bool:
+    """Whether lightmine runs here at all."""
+    return bool(report["providers"]["cpu"]["runs"]) and sys.version_info >= (3, 11)

@@ -1,0 +1,60 @@
+"""Weights from safetensors files, as NumPy arrays.
+
+The format is small (eight bytes of length, a JSON header, raw numbers), and a reader of this size
+spares users a compiled package and reads bfloat16, which NumPy lacks. A test compares it with that
+package.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.errors import BundleError
+
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+# The format's own limit; anything longer is no header.
+LONGEST_HEADER = 100_000_000
+
+
+def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    """All tensors of a safetensors file by name, converted to float32.
+
+    Raises
+    ------
+    BundleError
+        No such file, not safetensors, or numbers of another type than floats.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or length > min(LONGEST_HEADER, len(data) - 8):
+            raise ValueError("cut short")
+        header = json.loads(data[8 : 8 + length])
+        header.pop("__metadata__", None)
+        return {name: _tensor(data[8 + length :], **entry) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: not safetensors of floats: {error}; fetch the file again") from None
+
+
+def _tensor(
+    data: bytes, *, dtype: str, shape: list[int], data_offsets: tuple[int, int]
+) -> NDArray[np.float32]:
+    start, end = data_offsets
+    if dtype not in DTYPES:
+        raise ValueError(f"type {dtype}")
+    kind = np.dtype(DTYPES[dtype])
+    if not 0 <= start <= end <= len(data) or end - start != math.prod(shape) * kind.itemsize:
+        raise ValueError("offsets and shape do not agree")
+    values = np.frombuffer(data, kind, count=math.prod(shape), offset=start).reshape(shape)
+    if dtype == "BF16":
+        # bfloat16 is the upper half of a float32.
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32)

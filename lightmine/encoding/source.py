@@ -1,0 +1,186 @@
+"""Where a model comes from: the one that lightmine brings, a bundle, a directory with ONNX, or a hub."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.encoding.batching import Ids
+from lightmine.encoding.bundle import (
+    MANIFEST,
+    MODEL,
+    TOKENIZER,
+    Manifest,
+    default_model,
+    read_manifest,
+    verify_files,
+)
+from lightmine.encoding.directory import MODULES, holds_graphs, open_directory
+from lightmine.encoding.graph import read_graph
+from lightmine.encoding.hub import fetch
+from lightmine.encoding.pooling import SENTENCE, Head
+from lightmine.errors import ArgumentError
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?")
+# Written by `lightmine pull -o`: the hub model that a folder is a copy of, and at which commit.
+ORIGIN = "origin.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A model's files, what is said about it, and what is done after its graph.
+
+    ``verified`` tells whether every file has the SHA-256 that its manifest says.
+    """
+
+    folder: Path
+    manifest: Manifest
+    graph: Path
+    tokenizer: Path
+    head: Head
+    lower_case: bool = False
+    verified: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the graph, of the weights beside it, and of the tokenizer."""
+        beside = [self.graph.parent / name for name in read_graph(self.graph).weight_files]
+        return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *beside))
+
+    def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> Source:
+        """The source with its dimension, for which the graph is run on one token where no file says it."""
+        if self.manifest.dimension:
+            return self
+        token = np.ones((1, 1), np.int64)
+        dimension = self.head(run(token, token), token).shape[1]
+        return dataclasses.replace(
+            self,
+            manifest=dataclasses.replace(self.manifest, dimension=dimension),
+            head=dataclasses.replace(self.head, dimension=dimension),
+        )
+
+
+def open_source(
+    model: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    file: str | None = None,
+    pooling: str | None = None,
+) -> Source:
+    """Find a model and everything that the runtime must know about it; nothing is loaded yet.
+
+    Parameters
+    ----------
+    model : path or str, optional
+        A bundle's folder, a directory with an ONNX graph in it, that graph's own path where there are
+        several, or a hub model's ``owner/name``, where ``owner/name@revision`` is short for `revision`.
+        Without it, the model that comes with lightmine.
+    revision : str, optional
+        A hub model's branch, tag or commit.
+    file : str, optional
+        Which ONNX file, where there are several.
+    pooling : str, optional
+        For a directory that says nothing of pooling: a mode, or several joined with ``+``.
+
+    Raises
+    ------
+    BundleError
+        No such model, or one that cannot be honoured exactly.
+    ArgumentError
+        An option that this kind of model does not have.
+    """
+    commit: str | None
+    if isinstance(model, str) and is_hub_name(model):
+        name, revision = split_name(model, revision)
+        fetched = fetch(name, revision=revision, file=file)
+        folder, commit = fetched.folder, fetched.commit
+    elif revision is not None:
+        raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
+    else:
+        folder = default_model() if model is None else Path(model)
+        if folder.suffix == ".onnx" and folder.is_file() and not file:
+            folder, file = _around(folder)
+        name, commit = _read_origin(folder)
+    if (folder / MANIFEST).is_file() or not holds_graphs(folder):
+        if pooling or file not in (None, MODEL):
+            raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
+        return _bundle(folder, name, commit)
+    opened = open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
+    return Source(folder=folder, **opened)
+
+
+def _around(graph: Path) -> tuple[Path, str]:
+    """The model's folder that a graph's file is in, and the file's path within."""
+    around = (graph.parent, graph.parent.parent, graph.parent.parent.parent)
+    for settings in (MANIFEST, MODULES, "config.json"):
+        for folder in around:
+            if (folder / settings).is_file():
+                return folder, graph.relative_to(folder).as_posix()
+    return graph.parent, graph.name
+
+
+def is_hub_name(model: str) -> bool:
+    """Whether this is the name of a hub model and not a path.
+
+    Examples
+    --------
+    >>> is_hub_name("sentence-transformers/LaBSE"), is_hub_name("./models/labse"), is_hub_name("labse")
+    (True, False, False)
+    """
+    if not HUB_NAME.fullmatch(model):
+        return False
+    # What exists, or lies in a folder that does, is a path, mistyped or not: no network for that.
+    return not Path(model).exists() and not Path(model).parent.exists()
+
+
+def split_name(model: str, revision: str | None) -> tuple[str, str | None]:
+    """A hub model's name and revision, which may stand behind an @ in the name.
+
+    Examples
+    --------
+    >>> split_name("sentence-transformers/LaBSE@v1", None)
+    ('sentence-transformers/LaBSE', 'v1')
+    """
+    if not HUB_NAME.fullmatch(model):
+        raise ArgumentError(f"{model!r} is not the name of a hub model: owner/name or owner/name@revision")
+    name, _, tag = model.partition("@")
+    if tag and revision:
+        raise ArgumentError(f"{model} names a revision, and so does {revision!r}; give one")
+    return name, tag or revision
+
+
+def write_origin(folder: Path, name: str, commit: str) -> None:
+    """Keep with a copied model where it is from."""
+    text = json.dumps({"source": name, "revision": commit}, indent=2)
+    (folder / ORIGIN).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_origin(folder: Path) -> tuple[str, str | None]:
+    try:
+        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        return str(origin["source"]), str(origin["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return folder.name, None
+
+
+def _bundle(folder: Path, name: str, commit: str | None) -> Source:
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
+    if commit:
+        hub = {"hub": name, "hub_revision": commit}
+        manifest = dataclasses.replace(manifest, extra=manifest.extra | hub)
+    return Source(
+        folder=folder,
+        manifest=manifest,
+        graph=folder / MODEL,
+        tokenizer=folder / TOKENIZER,
+        head=Head(manifest.output, SENTENCE, (), manifest.dimension),
+        verified=True,
+    )

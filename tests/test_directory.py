@@ -1,0 +1,488 @@
+"""Directories that carry ONNX give the vectors of sentence-transformers, or are refused by name."""
+
+import json
+import shutil
+import struct
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.numpy import load_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import (
+    Dense,
+    Dropout,
+    LayerNorm,
+    Normalize,
+    Pooling,
+)
+
+from export_scripts.parity import read_sentences
+from lightmine import Encoder
+from lightmine.encoding.graph import read_graph
+from lightmine.encoding.pooling import ACTIVATIONS, MODES
+from lightmine.encoding.safetensors import read_weights
+from lightmine.encoding.source import open_source
+from lightmine.errors import ArgumentError, BundleError
+from tests import minilm, small_models
+from tests.onnx_directories import edit, make_old, make_oldest, write_graph
+
+SENTENCES = read_sentences()[:40]
+WIDTH = small_models.WIDTH
+
+
+@pytest.fixture(scope="session")
+def bodies(tmp_path_factory):
+    """One model an architecture, its graph beside it; every test model of a kind has the same body."""
+    base = tmp_path_factory.mktemp("bodies")
+    found = {}
+    for kind, side in (("bert", "right"), ("xlm-roberta", "right"), ("qwen3", "left")):
+        model = small_models.build(base / kind, architecture=kind, padding_side=side)
+        write_graph(model, base / kind / "onnx/model.onnx")
+        found[kind] = model
+    return base, found
+
+
+@pytest.fixture
+def directory(bodies, tmp_path):
+    """A model of these modules after a body, saved with its ONNX graph."""
+
+    def make(*modules, kind="bert", **options):
+        base, found = bodies
+        model = SentenceTransformer(modules=[found[kind][0], *modules], device="cpu", **options)
+        folder = tmp_path / "model"
+        model.save(str(folder), create_model_card=False)
+        shutil.copytree(base / kind / "onnx", folder / "onnx")
+        return folder, model
+
+    return make
+
+
+def difference(folder, model, sentences=SENTENCES, **options):
+    """The largest difference of any number between our vectors and sentence-transformers'."""
+    expected = model.encode(sentences, normalize_embeddings=True, show_progress_bar=False)
+    found = Encoder.load(folder, **options).encode(sentences)
+    assert found.shape == expected.shape
+    return np.abs(found - expected).max()
+
+
+@pytest.mark.parametrize("mode", [*MODES, "cls+mean", "max+weightedmean+lasttoken"])
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])  # padded on the right, and on the left
+def test_every_pooling_is_that_of_sentence_transformers(directory, kind, mode):
+    modes = tuple(mode.split("+"))
+    folder, model = directory(Pooling(WIDTH, modes), kind=kind)
+    assert Encoder.load(folder).manifest.padding_side == ("left" if kind == "qwen3" else "right")
+    assert difference(folder, model) < 2e-6
+    assert Encoder.load(folder).manifest.pooling == mode
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_padding_changes_no_pooled_vector(directory, mode):
+    folder, _ = directory(Pooling(WIDTH, mode), kind="qwen3")
+    encoder = Encoder.load(folder)
+    together = encoder.encode(SENTENCES, batch_tokens=4096)
+    alone = encoder.encode(SENTENCES, batch_tokens=1)
+    assert np.abs(together - alone).max() < 1e-6
+
+
+def test_positions_counted_from_the_padding_index_limit_the_length(directory):
+    folder, model = directory(Pooling(WIDTH, "mean"), kind="xlm-roberta")
+    edit(folder / "tokenizer_config.json", model_max_length=10**30)
+    short = [sentence for sentence in SENTENCES if len(model.tokenizer(sentence)["input_ids"]) <= 47]
+    assert Encoder.load(folder).manifest.max_tokens == 47
+    assert difference(folder, model, short) < 2e-6
+    assert Encoder.load(folder).encode(["word " * 1000]).shape == (1, WIDTH)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_dense_layers_and_their_activations(directory, name):
+    activation = getattr(torch.nn, name)()
+    folder, model = directory(
+        Pooling(WIDTH, "cls"), Dense(WIDTH, 20, activation_function=activation), Normalize()
+    )
+    assert difference(folder, model) < 2e-6
+    assert Encoder.load(folder).manifest.dimension == 20
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        [Pooling(WIDTH, "mean"), Dropout(0.5), Dense(WIDTH, 12, bias=False), Dense(12, 7)],
+        [Pooling(WIDTH, "mean"), Dense(WIDTH, 12, use_residual=True)],
+        [Pooling(WIDTH, "mean"), Dense(WIDTH, WIDTH, use_residual=True)],
+        [Pooling(WIDTH, ("cls", "max")), LayerNorm(2 * WIDTH), Normalize()],
+        [Dense(WIDTH, 24, module_input_name="token_embeddings"), Pooling(24, "max")],
+        [Normalize("token_embeddings"), Pooling(WIDTH, "mean"), Normalize()],
+    ],
+)  # fmt: skip
+def test_other_modules_and_their_order(directory, modules):
+    for module in modules:
+        if isinstance(module, LayerNorm):
+            torch.nn.init.normal_(module.norm.weight)
+            torch.nn.init.normal_(module.norm.bias)
+    folder, model = directory(*modules)
+    assert difference(folder, model) < 2e-6
+
+
+@pytest.mark.parametrize("layout", ["new", "old", "oldest"])
+def test_every_layout_of_the_files(directory, layout):
+    folder, model = directory(Pooling(WIDTH, ("cls", "mean")), Dense(2 * WIDTH, 9))
+    model.max_seq_length = 11
+    if layout == "new":
+        edit(folder / "tokenizer_config.json", model_max_length=11)
+    else:
+        {"old": make_old, "oldest": make_oldest}[layout](folder, modes=("cls", "mean"), max_tokens=11)
+    encoder = Encoder.load(folder)
+    assert difference(folder, model) < 2e-6
+    assert encoder.manifest.max_tokens == 11
+    assert (encoder.encode(["a b c d e f g h i j k l m n"]).shape, encoder.truncated) == ((1, 9), 1)
+
+
+def test_the_real_model_in_its_own_old_layout(tmp_path):
+    folder = tmp_path / "all-MiniLM-L6-v2"
+    shutil.copytree(minilm.model_folder(), folder)
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"attn_implementation": "eager"})
+    write_graph(model, folder / "onnx/model.onnx", outputs=("last_hidden_state",))
+    assert difference(folder, model) < 2e-6
+    manifest = Encoder.load(folder).manifest
+    assert (manifest.dimension, manifest.max_tokens, manifest.licence) == (384, 256, "apache-2.0")
+
+
+@pytest.mark.parametrize("outputs", [("token_embeddings", "sentence_embedding"), ("sentence_embedding",)])
+@pytest.mark.parametrize("modules", ["with modules.json", "without, as optimum leaves it"])
+def test_graphs_that_pool_themselves(directory, outputs, modules):
+    folder, model = directory(Pooling(WIDTH, "cls"), Dense(WIDTH, 20), Normalize())
+    shutil.rmtree(folder / "onnx")
+    write_graph(model, folder / "model.onnx", outputs=outputs, whole=True)
+    if modules.startswith("without"):
+        (folder / "modules.json").unlink()
+    # With the modules known their own pooling is done, and the graph's where they are not.
+    output = outputs[0] if modules.startswith("with m") else "sentence_embedding"
+    assert Encoder.load(folder).manifest.output == output
+    assert difference(folder, model) < 2e-6
+
+
+def test_a_dimension_that_no_file_states_is_found_by_running(directory):
+    folder, model = directory(Pooling(WIDTH, "mean"), Dense(WIDTH, 20))
+    graph = onnx.load(write_graph(model, folder / "model.onnx", outputs=("sentence_embedding",), whole=True))
+    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "width"
+    onnx.save(graph, folder / "model.onnx")
+    (folder / "modules.json").unlink()
+    assert Encoder.load(folder).manifest.dimension == 20
+    assert difference(folder, model) < 2e-6
+
+
+def test_pooling_is_asked_for_where_nothing_says_it(directory):
+    folder, model = directory(Pooling(WIDTH, ("max", "mean")))
+    (folder / "modules.json").unlink()
+    with pytest.raises(BundleError, match=r"one vector a token and nothing beside it says how to pool them"):
+        Encoder.load(folder)
+    assert difference(folder, model, pooling="max+mean") < 2e-6
+    with pytest.raises(ArgumentError, match=r"pooling must be some of cls, max, .*, not 'median'"):
+        Encoder.load(folder, pooling="median")
+
+
+def test_whole_numbers_of_32_bits_and_vectors_of_16(directory):
+    folder, model = directory(Pooling(WIDTH, "mean"))
+    write_graph(model, folder / "onnx/model.onnx", ids=torch.int32)
+    assert difference(folder, model) < 2e-6
+    graph = onnx.load(folder / "onnx/model.onnx")
+    output = graph.graph.output[0]
+    for node in graph.graph.node:
+        node.output[:] = ["single" if name == output.name else name for name in node.output]
+    graph.graph.node.append(
+        onnx.helper.make_node("Cast", ["single"], [output.name], to=onnx.TensorProto.FLOAT16)
+    )
+    output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    onnx.save(graph, folder / "onnx/model.onnx")
+    assert Encoder.load(folder).manifest.precision == "fp16"
+    assert difference(folder, model) < 2e-3
+
+
+def test_weights_beside_the_graph(directory):
+    folder, model = directory(Pooling(WIDTH, "mean"))
+    graph = onnx.load(folder / "onnx/model.onnx")
+    onnx.save(
+        graph,
+        folder / "onnx/model.onnx",
+        save_as_external_data=True,
+        location="model.onnx_data",
+        size_threshold=0,
+    )
+    assert read_graph(folder / "onnx/model.onnx").weight_files == {"model.onnx_data"}
+    assert difference(folder, model) < 2e-6
+    assert open_source(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
+    (folder / "onnx/model.onnx_data").rename(folder / "model.onnx_data")
+    with pytest.raises(BundleError, match=r"model\.onnx_data: missing, and the graph's weights are in"):
+        open_source(folder)
+    for tensor in graph.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../model.onnx_data" if entry.key == "location" else entry.value
+    (folder / "onnx/model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(BundleError, match=r"weights are in '\.\./model\.onnx_data', which is not beside it"):
+        open_source(folder)
+
+
+def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
+    from onnxruntime.quantization import quantize_dynamic
+
+    folder, _ = directory(Pooling(WIDTH, "mean"))
+    quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_quantized.onnx")
+    manifest = open_source(folder, file="model_quantized.onnx").manifest
+    assert (manifest.batch, manifest.precision) == ("one", "int8")
+    assert manifest.cpus == ("vnni", "amx", "arm64")
+    plain = open_source(folder).manifest
+    assert (plain.batch, plain.cpus) == ("any", ())
+
+
+def test_prompts_truncation_and_similarity_come_along(directory):
+    folder, model = directory(
+        Pooling(WIDTH, "mean"), prompts={"query": "query: ", "empty": ""}, default_prompt_name="query",
+        truncate_dim=8, similarity_fn_name="dot",
+    )  # fmt: skip
+    assert difference(folder, model) < 2e-6
+    manifest = Encoder.load(folder).manifest
+    assert manifest.prompts == {"query": "query: ", "empty": "", "document": ""}
+    assert manifest.default_prompt == "query"
+    assert (manifest.dimension, manifest.similarity) == (8, "dot")
+
+
+def test_lower_case_that_only_the_settings_ask_for(directory):
+    folder, _ = directory(Pooling(WIDTH, "mean"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = None
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    plain = Encoder.load(folder).encode(["a brown fox", "A Brown FOX"])
+    assert np.abs(plain[0] - plain[1]).max() > 1e-3
+    edit(folder / "sentence_bert_config.json", do_lower_case=True)
+    lower = Encoder.load(folder).encode(["a brown fox", "A Brown FOX"])
+    assert np.array_equal(lower[0], lower[1])
+    assert np.abs(lower[0] - plain[0]).max() < 1e-6
+
+
+def test_several_graphs_and_the_one_that_is_run(directory):
+    folder, _ = directory(Pooling(WIDTH, "mean"))
+    for name in ("model_O2.onnx", "model_O3.onnx"):
+        shutil.copy(folder / "onnx/model.onnx", folder / "onnx" / name)
+    assert open_source(folder).graph == folder / "onnx/model.onnx"
+    for file in ("model_O2.onnx", "onnx/model_O2.onnx"):
+        assert open_source(folder, file=file).graph == folder / "onnx/model_O2.onnx"
+    by_path = open_source(folder / "onnx/model_O2.onnx")
+    assert (by_path.graph, by_path.folder) == (folder / "onnx/model_O2.onnx", folder)
+    with pytest.raises(
+        BundleError, match=r"has no ONNX file x\.onnx; name one of these .*: onnx/model\.onnx, "
+    ):
+        open_source(folder, file="x.onnx")
+    (folder / "onnx/model.onnx").unlink()
+    with pytest.raises(BundleError, match=r"several ONNX files and none is the usual one; name one of these"):
+        open_source(folder)
+    (folder / "onnx/model_O2.onnx").unlink()
+    assert open_source(folder).graph == folder / "onnx/model_O3.onnx"
+
+
+@pytest.fixture(scope="session")
+def whole(bodies, tmp_path_factory):
+    """A directory that loads as it is."""
+    base, found = bodies
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    modules = [found["bert"][0], Pooling(WIDTH, "mean"), Dense(WIDTH, 20)]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)
+    shutil.copytree(base / "bert/onnx", folder / "onnx")
+    assert Encoder.load(folder).manifest.dimension == 20
+    return folder
+
+
+def pooling(folder):
+    return folder / "1_Pooling/config.json"
+
+
+def dense(folder):
+    return folder / "2_Dense/config.json"
+
+
+def retype(place, kind):
+    def change(folder):
+        modules = json.loads((folder / "modules.json").read_text())
+        modules[place]["type"] = kind
+        (folder / "modules.json").write_text(json.dumps(modules))
+
+    return change
+
+
+def regraph(change):
+    def apply(folder):
+        graph = onnx.load(folder / "onnx/model.onnx")
+        change(graph.graph)
+        onnx.save(graph, folder / "onnx/model.onnx")
+
+    return apply
+
+
+def pickled(folder):
+    (folder / "2_Dense/model.safetensors").rename(folder / "2_Dense/pytorch_model.bin")
+
+
+def cut(folder):
+    path = folder / "onnx/model.onnx"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def typed(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["post_processor"]["single"][0]["SpecialToken"]["type_id"] = 2
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+refused = [
+    (retype(1, "sentence_transformers.models.CNN"), r"module sentence_transformers\.models\.CNN cannot be h"),
+    (retype(2, "my.own.Module"), r"module my\.own\.Module cannot be honoured exactly; known are Transformer"),
+    (retype(0, "sentence_transformers.models.WordEmbeddings"), r"first module is .*WordEmbeddings, and only"),
+    (retype(2, "sentence_transformers.models.Pooling"), r"2 Pooling modules where exactly one is needed"),
+    (lambda f: edit(pooling(f), pooling_mode="median"), r"pooling mode 'median' is not known; known are cls"),
+    (lambda f: edit(pooling(f), pooling_mode=..., pooling_mode_odd=True), r"pooling pooling_mode_odd is not"),
+    (lambda f: edit(dense(f), activation_function="my.Act"), r"2_Dense: activation my\.Act is not known; kn"),
+    (lambda f: edit(dense(f), activation_function="torch.nn.modules.activation.ELU"), r"activation .*ELU is"),
+    (lambda f: edit(dense(f), module_input_name="odd"), r"a Dense from odd to sentence_embedding is not"),
+    (pickled, r"2_Dense: its weights are a pickle \(pytorch_model\.bin\), which is never opened here"),
+    (lambda f: edit(dense(f), bias=False), r"not the weights that 2_Dense/config\.json describes"),
+    (lambda f: (f / "2_Dense/model.safetensors").unlink(), r"2_Dense/model\.safetensors: cannot be read: No"),
+    (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"odd"), r"model\.safetensors: not safetensors"),
+    (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only kind that is read here"),
+    (lambda f: (f / "config.json").unlink(), r"has no config\.json, which says what its tokens"),
+    (lambda f: (f / "config.json").write_text("{"), r"config\.json: cannot be read: "),
+    (lambda f: (f / "modules.json").write_text("{}"), r"modules\.json: a JSON list is needed"),
+    (lambda f: (f / "modules.json").write_text('[{"path": ""}]'), r"modules\.json: an entry without a type"),
+    (retype(0, "sentence_transformers.models.Transformer"), None),
+    (lambda f: (f / "onnx/model.onnx").unlink(), r"carries no ONNX graph; make a bundle of it with: lightmi"),
+    (cut, r"model\.onnx: not an ONNX graph, or cut short"),
+    (lambda f: (f / "onnx/model.onnx").write_bytes(b""), r"model\.onnx: not an ONNX graph, or cut short"),
+    (lambda f: (f / "onnx/model.onnx").write_text("version https://git-lfs"), r"not an ONNX graph, or cut s"),
+    (typed, r"cannot be honoured exactly: it has token types other than 0"),
+    (lambda f: edit(f / "tokenizer_config.json", truncation_side="left"), r"it has truncation on the left"),
+    (lambda f: edit(f / "tokenizer_config.json", padding_side="up"), r"padding_side must be left or right, "),
+    (lambda f: edit(f / "sentence_bert_config.json", processing_kwargs={"a": 1}), r"processing_kwargs of it"),
+    (lambda f: edit(f / "sentence_bert_config.json", transformer_task="fill-mask"), r"it has the task fill-"),
+    (lambda f: edit(f / "sentence_bert_config.json", modality_config={"image": {}}), r"it has no input of p"),
+    (
+        lambda f: (edit(f / "config.json", max_position_embeddings=...),
+                   edit(f / "tokenizer_config.json", model_max_length=10**30)),
+        r"states no longest input; set max_seq_length in sentence_bert_config\.json",
+    ),
+    (lambda f: edit(f / "config_sentence_transformers.json", default_prompt_name="odd"), r"default prompt '"),
+    (regraph(lambda g: setattr(g.input[0], "name", "past_key_values.0")), r"needs the input past_key_values"),
+    (regraph(lambda g: g.input.pop(1)), r"has no input attention_mask, without which"),
+    (regraph(lambda g: setattr(g.output[0], "name", "logits")), r"its outputs are logits; one of token_embe"),
+    (regraph(lambda g: setattr(g.output[0], "name", "sentence_embedding")), r"sentence_embedding has 3 axes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), refused)
+def test_what_cannot_be_honoured_is_refused_by_name(whole, tmp_path, change, message):
+    folder = tmp_path / "model"
+    shutil.copytree(whole, folder)
+    change(folder)
+    if message is None:
+        Encoder.load(folder)
+        return
+    with pytest.raises(BundleError, match=message) as caught:
+        Encoder.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_folder_outside_the_model_is_refused(directory):
+    folder, _ = directory(Pooling(WIDTH, "mean"))
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["path"] = "../../elsewhere"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(BundleError, match=r"the path '\.\./\.\./elsewhere' leads out of the model"):
+        Encoder.load(folder)
+
+
+@pytest.mark.parametrize("kind", ["bert", "qwen3"])
+@pytest.mark.parametrize("mode", [*MODES, "cls+weightedmean"])
+def test_pooling_can_leave_the_prompt_out(directory, kind, mode):
+    pooling = Pooling(WIDTH, tuple(mode.split("+")), include_prompt=False)
+    folder, model = directory(pooling, kind=kind, prompts={"query": "find this: "})
+    options = dict(prompt_name="query")
+    expected = model.encode(SENTENCES, normalize_embeddings=True, show_progress_bar=False, **options)
+    found = Encoder.load(folder).encode(SENTENCES, **options)
+    assert np.abs(found - expected).max() < 2e-6
+    if mode != "lasttoken":
+        edit(folder / "1_Pooling/config.json", include_prompt=True)
+        assert np.abs(Encoder.load(folder).encode(SENTENCES, **options) - expected).max() > 1e-3
+
+
+def test_a_graph_that_pools_cannot_leave_the_prompt_out(directory):
+    pooling = Pooling(WIDTH, "mean", include_prompt=False)
+    folder, model = directory(pooling, prompts={"query": "find this: "})
+    write_graph(model, folder / "onnx/model.onnx", outputs=("sentence_embedding",), whole=True)
+    encoder = Encoder.load(folder)
+    assert encoder.encode(SENTENCES).shape == (40, WIDTH)
+    with pytest.raises(
+        BundleError, match=r"pooling leaves the prompt out, but its graph has no input pooling_m"
+    ):
+        encoder.encode(SENTENCES, prompt_name="query")
+
+
+def test_a_folder_of_models_is_no_model(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "models/one")
+    for folder in (tmp_path / "models", tmp_path):
+        with pytest.raises(BundleError, match=r"not a bundle, it has no lightmine\.json; make one with"):
+            Encoder.load(folder)
+
+
+def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):
+    folder, _ = directory(Pooling(WIDTH, "mean"))
+    with pytest.raises(ArgumentError, match=r"modules\.json says how to pool; drop pooling='cls'"):
+        Encoder.load(folder, pooling="cls")
+    with pytest.raises(ArgumentError, match=r"only a hub model \(owner/name\) has revisions, not 'main'"):
+        Encoder.load(folder, revision="main")
+    with pytest.raises(
+        ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
+    ):
+        Encoder.load(tiny_bundle, pooling="mean")
+    with pytest.raises(
+        ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
+    ):
+        Encoder.load(tiny_bundle, file="model_O2.onnx")
+    assert open_source(tiny_bundle / "model.onnx").verified
+
+
+def test_safetensors_are_read_as_the_package_reads_them(tmp_path):
+    from safetensors.torch import save_file
+
+    tensors = {
+        "single": torch.randn(3, 4), "half": torch.randn(5).half(), "double": torch.randn(2, 2).double(),
+        "brain": torch.randn(3, 2).bfloat16(), "empty": torch.zeros(0, 3), "number": torch.tensor(2.5),
+    }  # fmt: skip
+    save_file(tensors, tmp_path / "x.safetensors", metadata={"format": "pt"})
+    found = read_weights(tmp_path / "x.safetensors")
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == np.float32
+        assert np.array_equal(found[name], tensor.float().numpy())
+    single = {"single": tensors["single"]}
+    save_file(single, tmp_path / "y.safetensors")
+    assert np.array_equal(load_file(tmp_path / "y.safetensors")["single"], tensors["single"].numpy())
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b'{"x": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}', "type I64"),
+        (b'{"x": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}', "offsets and shape do not agree"),
+        (b'{"x": {"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}}', "offsets and shape do not agree"),
+        (b'{"x": {"dtype": "F32"}}', "missing 2 required"),
+        (b"[]", "not safetensors"),
+        (b"{", "not safetensors"),
+    ],
+)
+def test_broken_safetensors_are_refused(tmp_path, header, message):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    with pytest.raises(BundleError, match=message):
+        read_weights(path)
+    path.write_bytes(struct.pack("<Q", 2**40) + header)
+    with pytest.raises(BundleError, match="cut short; fetch the file again"):
+        read_weights(path)

@@ -1,0 +1,146 @@
+"""The doctor tells what works, by trying it, and what would help."""
+
+import json
+import re
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lightmine import doctor
+from lightmine.cli import main
+from lightmine.doctor import advice, examine
+from lightmine.errors import MissingExtraError
+
+
+@pytest.fixture(scope="module")
+def report():
+    return examine(seconds=0)
+
+
+def altered(report, **sections):
+    """A report with some values of its sections replaced: ``section={"name": value}``."""
+    return report | {name: report[name] | values for name, values in sections.items()}
+
+
+def healthy(report):
+    """The same on a machine of which nothing is to be said."""
+    features = dict.fromkeys(report["processor"]["features"], False)
+    return altered(
+        report, packages={"onnxruntime-gpu": None}, kernel={"levels": 127, "gain": 4.0},
+        processor={"features": features}, threads={"source": "affinity", "limit": 10**6},
+        memory={"bytes": 2**36, "limit": None},
+    )  # fmt: skip
+
+
+def test_what_is_reported_was_tried(report):
+    cpu = report["providers"]["cpu"]
+    assert cpu["runs"] is True
+    assert "workers of one thread" in cpu["detail"]
+    assert set(report["providers"]) == {"cpu", "openvino", "cuda"}
+    assert report["kernel"]["levels"] in (63, 127, None)
+    assert report["threads"]["limit"] == min(report["threads"]["limits"].values())
+    assert report["packages"]["onnxruntime"]
+    assert report["benchmark"] == {}
+    json.dumps(report)
+
+
+def test_a_provider_that_cannot_or_calculates_wrongly_does_not_run(monkeypatch):
+    def missing(path, **_):
+        raise MissingExtraError(f"{path}: not here\nand more")
+
+    monkeypatch.setattr(doctor, "open_graph", missing)
+    assert doctor._provider("cuda") == {"runs": False, "detail": "not here"}
+    session = SimpleNamespace(run=lambda output, feed: np.zeros((3, 3), np.float32))
+    opened = SimpleNamespace(session=session, reason="asked for; on a GPU")
+    monkeypatch.setattr(doctor, "open_graph", lambda path, **_: opened)
+    wrong = {"runs": False, "detail": "on a GPU, but its product is wrong"}
+    assert doctor._provider("cuda") == wrong
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (dict(packages={"onnxruntime-gpu": "1.31.1"}), "overwrite each other: pip uninstall -y"),
+        (dict(providers={"cpu": {"runs": False, "detail": "no libx"}}), r"fails \(no libx\)\. Install"),
+        (dict(kernel={"levels": None, "gain": None}), "Products of 8-bit numbers come out wrong"),
+        (dict(kernel={"levels": 63, "gain": 2.0}), r"no VNNI: 8-bit weights overflow"),
+        (dict(memory={"limit": 2**29}), r"0\.5 GiB of memory: mine with --memory-budget 128MiB"),
+        (dict(memory={"bytes": 2**30}), r"1\.0 GiB of memory: mine with --memory-budget 256MiB"),
+    ],
+)  # fmt: skip
+def test_advice_is_given_where_it_is_needed(report, sections, message, monkeypatch):
+    monkeypatch.setattr(doctor, "_gpu", lambda: False)
+    assert list(advice(healthy(report))) == []
+    (found,) = advice(altered(healthy(report), **sections))
+
+    assert re.search(message, found), found
+
+
+def test_advice_about_limits_and_unused_hardware(report, monkeypatch):
+    monkeypatch.setattr(doctor, "_gpu", lambda: True)
+    (found,) = advice(healthy(report))
+    assert found.startswith("There is an NVIDIA GPU that is not used: ")
+    monkeypatch.setattr(doctor, "_gpu", lambda: False)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    threads = {"source": "cgroup quota of 2 processors, /sys/fs/cgroup", "limit": 2}
+    assert list(advice(altered(healthy(report), threads=threads))) == [
+        "The container grants 2 of 64 processors; more would be faster."
+    ]
+    monkeypatch.setenv("LIGHTMINE_THREADS", "8")
+    (_, found) = advice(altered(healthy(report), threads=threads))
+    assert found == "LIGHTMINE_THREADS asks for 8 and 2 are granted: it changes nothing."
+    bf16 = altered(
+        healthy(report), processor={"features": report["processor"]["features"] | {"AMX bf16": True}},
+        providers={"openvino": {"runs": False, "detail": "not installed"}},
+    )  # fmt: skip
+    monkeypatch.delenv("LIGHTMINE_THREADS")
+    assert next(advice(bf16)).startswith("This processor computes in bf16: OpenVINO encodes")
+
+
+def test_a_containers_memory_limit_is_read(tmp_path):
+    assert doctor._memory_limit(tmp_path) is None
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert doctor._memory_limit(tmp_path) is None
+    (tmp_path / "memory/memory.limit_in_bytes").write_text("536870912\n")
+    assert doctor._memory_limit(tmp_path) == 2**29
+    (tmp_path / "memory.max").write_text("max\n")
+    assert doctor._memory_limit(tmp_path) == 2**29
+    (tmp_path / "memory.max").write_text("1073741824\n")
+    assert doctor._memory_limit(tmp_path) == 2**30
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["lightmine", "doctor", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return end.value.code, capsys.readouterr().out
+
+
+def test_the_command_prints_lines_or_json(monkeypatch, capsys):
+    start = time.monotonic()
+    status, out = run(monkeypatch, capsys, "--seconds", "0.5")
+    assert status == 0
+    assert time.monotonic() - start < 60
+    lines = {line[:11].strip(): line[12:] for line in out.splitlines() if line[:11].strip()}
+    assert list(lines) == [
+        "lightmine", "packages", "processor", "threads", "memory", "cpu", "openvino", "cuda", "kernel",
+        "encoding", "mining", "advice",
+    ]  # fmt: skip
+    assert lines["cpu"].startswith("runs: ")
+    status, out = run(monkeypatch, capsys, "--json", "--seconds", "0")
+    assert json.loads(out)["providers"]["cpu"]["runs"] is True
+
+
+def test_the_command_fails_where_nothing_runs(monkeypatch, capsys):
+    def broken(path, **_):
+        raise ImportError("libonnxruntime.so: cannot open shared object file")
+
+    monkeypatch.setattr(doctor, "open_graph", broken)
+    status, out = run(monkeypatch, capsys)
+    assert status == 1
+    assert "cpu         does not run: libonnxruntime.so: cannot open shared object file" in out
+    assert "advice      Nothing can run: ONNX Runtime fails (libonnxruntime.so" in out
