@@ -281,19 +281,7 @@ def main(argv: list[str] | None = None) -> int:
             target=options.target,
             calibration=Path(options.calibrate) if options.calibrate else calibrate.SENTENCES,
         )
-        export_bundle(
-            options.model,
-            options.out,
-            recipe=recipe,
-            check=check_of(options),
-            revision=options.revision,
-            name=options.name,
-            licence=options.licence,
-            truncate_dim=options.truncate_dim,
-            opset=options.opset,
-            force=options.force,
-            report=lambda line: print(line, file=sys.stderr),
-        )
+        _run(options, recipe)
     except LightmineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3 if isinstance(error, gate.ParityError) else 2
@@ -302,6 +290,36 @@ def main(argv: list[str] | None = None) -> int:
     rows = {"bundle": str(out)} | table_of(text) | {"took": f"{time.monotonic() - start:.0f} s"}
     print("\n".join(f"{what:<11}{value}" for what, value in rows.items()))
     return 0
+
+
+def _run(options: argparse.Namespace, recipe: Recipe) -> None:
+    common = {
+        "recipe": recipe,
+        "check": check_of(options),
+        "name": options.name,
+        "licence": options.licence,
+        "force": options.force,
+        "report": lambda line: print(line, file=sys.stderr),
+    }
+    if options.from_onnx:
+        from export_scripts.from_onnx import bundle_directory
+
+        if options.revision or options.truncate_dim:
+            raise ArgumentError("--revision and --truncate-dim are not for --from-onnx")
+        bundle_directory(
+            Path(options.model), Path(options.out), file=options.file, pooling=options.pooling, **common
+        )
+        return
+    if options.file or options.pooling:
+        raise ArgumentError("--file and --pooling are for --from-onnx")
+    export_bundle(
+        options.model,
+        options.out,
+        revision=options.revision,
+        truncate_dim=options.truncate_dim,
+        opset=options.opset,
+        **common,
+    )
 
 
 def table_of(text: str) -> dict[str, str]:
@@ -350,6 +368,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", help="a model's folder, or its id on the hub")
     parser.add_argument("out", metavar="OUT", help="the bundle's folder")
+    parser.add_argument(
+        "--from-onnx", action="store_true", help="MODEL is a folder that carries ONNX; torch is not needed"
+    )
+    parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
+    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: where nothing says how")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     parser.add_argument("--optimize", choices=LEVELS, default="basic", help="default: %(default)s")
     parser.add_argument(

@@ -24,6 +24,7 @@ from lightmine.errors import ArgumentError
 PRECISIONS = ("fp32", "fp16", *INT8)
 # Nodes of the modules after the transformer, as tracing names them, and those that are ours.
 AFTER_TRANSFORMER = re.compile(r"/(?!chain\.0/)")
+HEAD = re.compile(r"/?head/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,9 @@ def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    after = [node.name for node in graph.graph.node if AFTER_TRANSFORMER.match(node.name)]
+    names = [node.name for node in graph.graph.node]
+    traced = any(name.startswith("/chain.0/") for name in names)
+    after = [name for name in names if (AFTER_TRANSFORMER if traced else HEAD).match(name)]
     half = OnnxModel(convert_float_to_float16(graph, keep_io_types=True, node_block_list=after))
     # A cast that several nodes read is put in for each of them, and all at the end.
     once = {node.output[0]: node for node in half.model.graph.node}
