@@ -42,7 +42,11 @@ def with_head(graph: onnx.ModelProto, head: Head) -> onnx.ModelProto:
     for node in edit.nodes():
         edit.keep(node)
     builder = _Builder(edit)
-    features = {head.feature: builder.add("Cast", [GIVEN if head.output == SENTENCE else head.output], "/input", to=TensorProto.FLOAT)}
+    features = {
+        head.feature: builder.add(
+            "Cast", [GIVEN if head.output == SENTENCE else head.output], "/input", to=TensorProto.FLOAT
+        )
+    }
     for place, module in enumerate(head.modules):
         builder.prefix = f"{PREFIX}{place}"
         builder.write(module, features)

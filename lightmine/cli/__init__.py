@@ -8,6 +8,7 @@ import sys
 import click
 
 from lightmine import __version__
+from lightmine.cli.catalogue import models
 from lightmine.cli.doctor import doctor
 from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, paraphrase
@@ -22,7 +23,7 @@ def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
 
 
-for _command in (paraphrase, bitext, encode, info, pull, doctor, export):
+for _command in (paraphrase, bitext, encode, info, models, pull, doctor, export):
     cli.add_command(_command)
 
 
