@@ -67,6 +67,7 @@ def export_bundle(
     name: str | None = None,
     licence: str | None = None,
     truncate_dim: int | None = None,
+    exporter: str = "torch",
     opset: int = OPSET,
     force: bool = False,
     report: Report = lambda line: None,
@@ -91,6 +92,8 @@ def export_bundle(
         What to record where the model's card states no licence.
     truncate_dim
         Keep so many dimensions, of a model trained for it (Matryoshka).
+    exporter
+        ``torch``, or ``optimum`` in its own environment (`make optimum`).
     opset
         The ONNX operator set.
     force
@@ -117,7 +120,7 @@ def export_bundle(
     recipe, check = recipe or Recipe(), check or Check()
     require_stack()
     from export_scripts.graph import is_normalized, trace
-    from export_scripts.tokenizers import write_tokenizer
+    from export_scripts.tokenizer import write_tokenizer
 
     sentences = check.sentences()
     with appearing_whole(Path(out).absolute(), force=force) as folder:
@@ -135,9 +138,21 @@ def export_bundle(
             report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
         scratch = folder / "scratch"
         scratch.mkdir()
-        graph, how = trace(source_model, scratch, opset=opset)
+        remaining = None
+        if exporter == "optimum":
+            graph, how, remaining = _through_optimum(source, source_model, scratch, recipe)
+            inputs = tuple(value.name for value in graph.graph.input)
+            manifest = dataclasses.replace(manifest, inputs=inputs)
+        else:
+            graph, how = trace(source_model, scratch, opset=opset)
         manifest = write_graph(
-            graph, folder, recipe=recipe, manifest=manifest, how=how, shape=shape_of(source_model)
+            graph,
+            folder,
+            recipe=recipe,
+            manifest=manifest,
+            how=how,
+            shape=shape_of(source_model),
+            remaining=remaining,
         )
         report(f"checking   {len(sentences)} sentences against the source model")
         return pass_gate(
@@ -152,13 +167,23 @@ def export_bundle(
 
 
 def write_graph(
-    graph: onnx.ModelProto, folder: Path, *, recipe: Recipe, manifest: Manifest, how: str, shape: Shape
+    graph: onnx.ModelProto,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    manifest: Manifest,
+    how: str,
+    shape: Shape,
+    remaining: Recipe | None = None,
 ) -> Manifest:
-    """Apply the recipe to a graph, write it and the manifest; `folder` holds the tokenizer and `scratch`."""
+    """Apply the recipe to a graph, write it and the manifest; `folder` holds the tokenizer and `scratch`.
+
+    `remaining` is what is still to be done of the recipe, where something else has done a part.
+    """
     import onnx
 
     scratch = folder / "scratch"
-    graph = recipe.apply(graph, scratch=scratch, shape=shape, manifest=manifest)
+    graph = (remaining or recipe).apply(graph, scratch=scratch, shape=shape, manifest=manifest)
     # Tracing leaves the width as a name.
     graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = manifest.dimension
     # By its path, as a graph with its weights beside it must be.
@@ -234,6 +259,29 @@ def shape_of(model: SentenceTransformer) -> Shape:
     )
 
 
+def _through_optimum(
+    source: Source, model: SentenceTransformer, scratch: Path, recipe: Recipe
+) -> tuple[onnx.ModelProto, str, Recipe]:
+    """The graph, how it was made, and what optimum leaves of the recipe."""
+    from export_scripts.optimum_graph import export_through_optimum
+
+    quantized = recipe.precision == "int8-fast"
+    fused = recipe.optimize == "fused" and not quantized
+    graph, how = export_through_optimum(
+        source.folder,
+        scratch,
+        fused=fused,
+        quantize=recipe.target if quantized else None,
+        truncate_dim=model.truncate_dim,
+    )
+    remaining = dataclasses.replace(
+        recipe,
+        optimize="basic" if fused else recipe.optimize,
+        precision="fp32" if quantized else recipe.precision,
+    )
+    return graph, how, remaining
+
+
 def _truncate(model: SentenceTransformer, width: int) -> None:
     full = model.get_embedding_dimension()
     if not 1 <= width <= full:
@@ -304,8 +352,8 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
     if options.from_onnx:
         from export_scripts.from_onnx import bundle_directory
 
-        if options.revision or options.truncate_dim:
-            raise ArgumentError("--revision and --truncate-dim are not for --from-onnx")
+        if options.revision or options.truncate_dim or options.exporter != "torch":
+            raise ArgumentError("--revision, --truncate-dim and --exporter are not for --from-onnx")
         bundle_directory(
             Path(options.model), Path(options.out), file=options.file, pooling=options.pooling, **common
         )
@@ -317,6 +365,7 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
         options.out,
         revision=options.revision,
         truncate_dim=options.truncate_dim,
+        exporter=options.exporter,
         opset=options.opset,
         **common,
     )
@@ -373,6 +422,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
     parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: where nothing says how")
+    parser.add_argument(
+        "--exporter", choices=("torch", "optimum"), default="torch", help="optimum: see make optimum"
+    )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     parser.add_argument("--optimize", choices=LEVELS, default="basic", help="default: %(default)s")
     parser.add_argument(

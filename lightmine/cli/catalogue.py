@@ -24,7 +24,7 @@ def models(as_json: bool) -> None:
         click.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
         return
     shown = ("licence", "dimension", "languages", "pooling", "prompt")
-    rows = [("model", *shown)]
+    rows: list[tuple[str, ...]] = [("model", *shown)]
     for entry in entries:
         facts = {name: str(value) for name, value in entry.facts.items()}
         facts |= {"prompt": repr(facts["prompt"])} if "prompt" in facts else {}
