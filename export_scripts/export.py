@@ -130,7 +130,7 @@ def export_bundle(
         if truncate_dim is not None:
             _truncate(source_model, truncate_dim)
         report("exporting  " + " -> ".join(type(module).__name__ for module in source_model))
-        report(f"tokenizer  {write_tokenizer(source_model, folder)}")
+        report(f"tokenizer  {write_tokenizer(source_model, folder, source_folder=source.folder)}")
         manifest = _describe(source, source_model, name=name, licence=licence)
         if manifest.licence == "unknown":
             report("licence    unknown: the model's card states none, and neither does --licence")

@@ -10,13 +10,13 @@ from tokenizers import Tokenizer
 from export_scripts.sentences import read_sentences
 from export_scripts.source import first_line
 from lightmine.encoding.bundle import TOKENIZER
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, MissingExtraError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def write_tokenizer(model: SentenceTransformer, folder: Path) -> str:
+def write_tokenizer(model: SentenceTransformer, folder: Path, *, source_folder: Path) -> str:
     """Save the tokenizer without the truncation and padding that the last call left in it.
 
     Returns
@@ -36,6 +36,9 @@ def write_tokenizer(model: SentenceTransformer, folder: Path) -> str:
         made = "the model's own, without special tokens"
     elif hasattr(source, "backend_tokenizer"):
         fast, made = Tokenizer.from_str(source.backend_tokenizer.to_str()), "the model's own"
+        if pieces := _sentencepiece(source_folder):
+            compare_pieces(fast, pieces)
+            made = f"made of {pieces.name}, compared on {len(read_sentences())} sentences"
     else:
         fast = convert(source)
         made = f"{type(source).__name__} converted, ids compared on {len(read_sentences())} sentences"
@@ -43,6 +46,42 @@ def write_tokenizer(model: SentenceTransformer, folder: Path) -> str:
     fast.no_padding()
     fast.save(str(folder / TOKENIZER))
     return made
+
+
+def _sentencepiece(folder: Path) -> Path | None:
+    """The sentencepiece model of a folder that has no fast tokenizer, which transformers then makes of it."""
+    if any(folder.glob("**/tokenizer.json")):
+        return None
+    return next(iter(sorted([*folder.glob("*.model"), *folder.glob("0_Transformer/*.model")])), None)
+
+
+def compare_pieces(fast: Tokenizer, path: Path) -> None:
+    """Refuse a fast tokenizer that cuts any of our sentences into other pieces than sentencepiece does.
+
+    Raises
+    ------
+    MissingExtraError
+        sentencepiece is not installed.
+    BundleError
+        They differ.
+    """
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path.name} has to be compared with what is made of it: pip install sentencepiece"
+        ) from error
+    own = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    for sentence in read_sentences():
+        wanted, found = own.encode(sentence, out_type=str), fast.encode(sentence, add_special_tokens=False)
+        # Where sentencepiece shows an unknown piece's text, tokenizers shows the unknown token.
+        if [own.piece_to_id(piece) == own.unk_id() or piece for piece in wanted] != [
+            own.piece_to_id(piece) == own.unk_id() or piece for piece in found.tokens
+        ]:
+            raise BundleError(
+                f"the fast tokenizer made of {path.name} gives {found.tokens[:5]} in the place of "
+                f"{wanted[:5]} for {sentence[:60]!r}: it cannot be exported exactly"
+            )
 
 
 def convert(slow: Any) -> Tokenizer:

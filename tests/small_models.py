@@ -44,11 +44,12 @@ def build(
     prompts: dict[str, str] | None = None,
     default_prompt: str | None = None,
     similarity: str = "cosine",
+    vocabulary: int | None = None,
 ) -> SentenceTransformer:
     """Save a model of two layers to `folder` and return it."""
     torch.manual_seed(0)
     body = folder.with_name(folder.name + "-body")
-    AutoModel.from_config(_config(architecture)).save_pretrained(body)
+    AutoModel.from_config(_config(architecture, vocabulary)).save_pretrained(body)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer(),
         unk_token="[UNK]",
@@ -95,9 +96,9 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def _config(architecture: str) -> PretrainedConfig:
+def _config(architecture: str, vocabulary: int | None) -> PretrainedConfig:
     shape = {
-        "vocab_size": tokenizer().get_vocab_size(),
+        "vocab_size": vocabulary or tokenizer().get_vocab_size(),
         "hidden_size": WIDTH,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
