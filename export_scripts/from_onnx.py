@@ -11,7 +11,8 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
-from export_scripts.export import Check, pass_gate, write_graph
+from export_scripts.check import Check, pass_gate
+from export_scripts.export import write_graph
 from export_scripts.files import appearing_whole
 from export_scripts.optimize import Shape
 from export_scripts.recipe import Recipe

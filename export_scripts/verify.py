@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from export_scripts import gate
-from export_scripts.export import add_check_options, check_of, encode_source, size_of, summary
+from export_scripts.check import add_check_options, check_of, size_of, summary
+from export_scripts.export import encode_source
 from lightmine.encoding.bundle import read_manifest
 from lightmine.encoding.encoder import Encoder
 from lightmine.errors import LightmineError

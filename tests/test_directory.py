@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from export_scripts.parity import read_sentences
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
@@ -19,6 +18,7 @@ from sentence_transformers.sentence_transformer.modules import (
     Pooling,
 )
 
+from export_scripts.sentences import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.pooling import ACTIVATIONS, MODES

@@ -6,10 +6,10 @@ import threading
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from export_scripts.parity import read_sentences
 from hypothesis import given
 
 from benchmarks.encode import int8_bundle
+from export_scripts.sentences import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.batching import Tokens, batches, pad
 from lightmine.encoding.bundle import default_model

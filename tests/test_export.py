@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 from tokenizers import Tokenizer
 
-from export_scripts.export import Check, export_bundle, main
+from export_scripts.check import Check
+from export_scripts.export import export_bundle, main
 from export_scripts.sentences import read_sentences
 from lightmine import Encoder
 from tests import minilm

@@ -5,7 +5,8 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from export_scripts import graph
-from export_scripts.export import Check, export_bundle
+from export_scripts.check import Check
+from export_scripts.export import export_bundle
 from lightmine import Encoder
 from lightmine.errors import BundleError, MissingExtraError, OutputError, TextError
 from tests import small_models

@@ -8,7 +8,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 
 from export_scripts import files, graph
-from export_scripts.export import Check, export_bundle, main
+from export_scripts.check import Check
+from export_scripts.export import export_bundle, main
 from export_scripts.recipe import Recipe
 from lightmine import Encoder
 from tests import small_models

@@ -7,7 +7,8 @@ from transformers import XLMRobertaTokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
 from export_scripts import sentences, tokenizer
-from export_scripts.export import Check, export_bundle
+from export_scripts.check import Check
+from export_scripts.export import export_bundle
 from lightmine import Encoder
 from lightmine.errors import BundleError
 from tests import small_models

@@ -6,7 +6,8 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from export_scripts.export import Check, main
+from export_scripts.check import Check
+from export_scripts.export import main
 from export_scripts.from_onnx import bundle_directory
 from export_scripts.recipe import Recipe
 from lightmine import Encoder

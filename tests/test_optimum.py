@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from export_scripts.export import Check, export_bundle
+from export_scripts.check import Check
+from export_scripts.export import export_bundle
 from export_scripts.optimum_graph import VARIABLE
 from export_scripts.recipe import Recipe
 from lightmine import Encoder

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from export_scripts.export import Check, export_bundle
+from export_scripts.check import Check
+from export_scripts.export import export_bundle
 from export_scripts.recipe import Recipe
 from lightmine import Encoder
 from lightmine.errors import ArgumentError
