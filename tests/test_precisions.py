@@ -11,6 +11,7 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
+from export_scripts import files
 from export_scripts.check import Check
 from export_scripts.export import export_bundle
 from export_scripts.recipe import Recipe
@@ -158,3 +159,17 @@ def test_options_that_do_not_exist_are_refused(small, tmp_path, capsys):
         Recipe(precision="int4")
     message = refused(capsys, small, tmp_path / "bundle", "--require", "speed=3")
     assert "no threshold is named speed" in message
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_weights_over_the_limit_lie_beside_a_quantised_graph_too(
+    small, tmp_path, few, monkeypatch, precision
+):
+    monkeypatch.setattr(files, "LARGEST_FILE", 10_000)
+    check = Check(evaluation=few, require={"cosine_min": 0.9, "cosine_mean": 0.9, "neighbours": 0})
+    out = tmp_path / "bundle"
+    manifest = export_bundle(small, out, recipe=Recipe(precision=precision), check=check)
+    assert set(manifest.files) == {"model.onnx", "model.onnx.data", "tokenizer.json"}
+    assert (out / "model.onnx.data").stat().st_size > 10_000
+    # The files of the work in between are gone.
+    assert {path.name for path in out.iterdir()} == {*manifest.files, "lightmine.json", "verify.md"}
