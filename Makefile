@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench encoding size quality clean
+.PHONY: help demo test check bench encoding size quality optimum clean
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,17 @@ quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/resul
 		--json benchmarks/results/quality.json
 	$(BIN)/python -m benchmarks.bitext --data $(DATA)
 	$(BIN)/python -m benchmarks.tables
+
+# optimum-onnx needs transformers 4, so it has an environment of its own.
+OPTIMUM = build/optimum
+optimum: $(VENV)/.test $(OPTIMUM)/.made  ## build optimum's environment and test the exporter through it
+	LIGHTMINE_OPTIMUM_PYTHON=$(CURDIR)/$(OPTIMUM)/bin/python $(BIN)/python -m pytest tests/test_optimum.py
+
+$(OPTIMUM)/.made: | $(BIN)/python
+	$(PYTHON) -m venv $(OPTIMUM)
+	$(OPTIMUM)/bin/python -m pip install --quiet '$(TORCH)'
+	$(OPTIMUM)/bin/python -m pip install --quiet 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' onnxruntime
+	@touch $@
 
 clean:  ## remove the virtual environment and what the commands left
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,56 +1,60 @@
-"""Turn a sentence-transformers model into a lightmine bundle, and prove that it is the same model.
+"""Turn a sentence-transformers model into a lightmine bundle, and prove what it is worth.
 
-``python -m export_scripts.export MODEL OUT``: the model's own modules, transformer to
-normalisation, are traced into one ONNX graph; the bundle is then opened as users will open it and
-compared with the source model. OUT appears only when that comparison passes.
+``python -m export_scripts.export MODEL OUT``: the model's own modules, transformer to normalisation,
+become one ONNX graph, optimised and quantised as asked; the bundle is then opened as users will open it
+and measured against the source model. OUT appears only when it passes.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import importlib.metadata
 import os
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from export_scripts.graph import INPUTS, OPSET, OUTPUT, is_normalized, write_graph
-from export_scripts.parity import SENTENCES, Parity, ParityError, measure_parity, read_sentences
-from export_scripts.source import (
-    DISTRIBUTIONS,
-    Source,
-    find_source,
-    first_line,
-    load_model,
-    require_stack,
-)
-from lightmine.encoding.bundle import MANIFEST, TOKENIZER, Manifest, write_manifest
-from lightmine.encoding.encoder import Encoder
-from lightmine.errors import BundleError, LightmineError, OutputError
+import numpy as np
+
+from export_scripts import calibrate, gate
+from export_scripts.check import VERIFY, Check, add_check_options, check_of, pass_gate, table_of
+from export_scripts.files import appearing_whole, save_graph
+from export_scripts.optimize import LEVELS, Shape
+from export_scripts.quantize import TARGETS
+from export_scripts.recipe import PRECISIONS, Recipe
+from lightmine.encoding.bundle import MODEL, Manifest, write_manifest
+from lightmine.errors import ArgumentError, LightmineError
 
 if TYPE_CHECKING:
+    import onnx
     from sentence_transformers import SentenceTransformer
+
+    from export_scripts.source import Source
+
+Report = Callable[[str], None]
+OPSET = 17
 
 
 def export_bundle(
     model: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
+    recipe: Recipe | None = None,
+    check: Check | None = None,
     revision: str | None = None,
     name: str | None = None,
     licence: str | None = None,
-    evaluation: str | os.PathLike[str] | None = None,
+    truncate_dim: int | None = None,
+    exporter: str = "torch",
     opset: int = OPSET,
     force: bool = False,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
 ) -> Manifest:
-    """Export a sentence-transformers model to a fp32 bundle and check it against the source.
+    """Export a sentence-transformers model to a bundle and measure it against the source.
 
     Parameters
     ----------
@@ -58,14 +62,20 @@ def export_bundle(
         A model's folder, or its id on the hub.
     out
         The bundle's folder; its parent must exist.
+    recipe
+        Optimisation, precision and target; float32 with ONNX's own operators by default.
+    check
+        What is measured and what must be reached.
     revision
         A hub model's branch, tag or commit.
     name
         The bundle's name; the last part of the source's by default.
     licence
         What to record where the model's card states no licence.
-    evaluation
-        A UTF-8 file of sentences, one a line, for the parity check; ours by default.
+    truncate_dim
+        Keep so many dimensions, of a model trained for it (Matryoshka).
+    exporter
+        ``torch``, or ``optimum`` in its own environment (`make optimum`).
     opset
         The ONNX operator set.
     force
@@ -81,138 +91,140 @@ def export_bundle(
     Raises
     ------
     ParityError
-        The bundle's vectors are not the source's; nothing is left at `out`.
+        The bundle falls short of its source; it is kept at OUT.rejected, and nothing is at `out`.
     BundleError
         The model cannot be found, read, or honoured exactly.
     MissingExtraError
         torch, transformers, sentence-transformers or onnx is not installed.
     """
+    from export_scripts.source import find_source, load_model, require_stack
+
+    recipe, check = recipe or Recipe(), check or Check()
     require_stack()
-    sentences = read_sentences(Path(evaluation) if evaluation else SENTENCES)
-    with _appearing_whole(Path(out).absolute(), force=force) as folder:
+    from export_scripts.graph import is_normalized, trace
+    from export_scripts.tokenizer import write_tokenizer
+
+    sentences = check.sentences()
+    with appearing_whole(Path(out).absolute(), force=force) as folder:
         source = find_source(model, revision=revision)
         report(f"source     {source.name}" + (f" at {source.revision}" if source.revision else ""))
         source_model = load_model(source)
+        if truncate_dim is not None:
+            _truncate(source_model, truncate_dim)
         report("exporting  " + " -> ".join(type(module).__name__ for module in source_model))
-        write_graph(source_model, folder, opset=opset)
-        _write_tokenizer(source_model, folder)
-        manifest = _describe(source, source_model, name=name, licence=licence, opset=opset)
+        report(f"tokenizer  {write_tokenizer(source_model, folder, source_folder=source.folder)}")
+        manifest = _describe(source, source_model, name=name, licence=licence)
         if manifest.licence == "unknown":
             report("licence    unknown: the model's card states none, and neither does --licence")
         if manifest.similarity != "cosine" and not is_normalized(source_model):
             report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
-        write_manifest(folder, manifest)
-        report(f"checking   {len(sentences)} sentences against the source model")
-        parity = _check(folder, source_model, sentences)
-        return write_manifest(folder, dataclasses.replace(manifest, parity=parity.as_dict()))
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0, 2 for an error that has a message, 3 for failed parity."""
-    options = _parser().parse_args(argv)
-    start = time.monotonic()
-    try:
-        manifest = export_bundle(
-            options.model,
-            options.out,
-            revision=options.revision,
-            name=options.name,
-            licence=options.licence,
-            evaluation=options.eval,
-            opset=options.opset,
-            force=options.force,
-            report=lambda line: print(line, file=sys.stderr),
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        remaining = None
+        if exporter == "optimum":
+            graph, how, remaining = _through_optimum(source, source_model, scratch, recipe)
+            inputs = tuple(value.name for value in graph.graph.input)
+            manifest = dataclasses.replace(manifest, inputs=inputs)
+        else:
+            graph, how = trace(source_model, scratch, opset=opset)
+        manifest = write_graph(
+            graph,
+            folder,
+            recipe=recipe,
+            manifest=manifest,
+            how=how,
+            shape=shape_of(source_model),
+            remaining=remaining,
         )
-    except LightmineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 3 if isinstance(error, ParityError) else 2
-    print(_table(Path(options.out), manifest, seconds=time.monotonic() - start))
-    return 0
+        report(f"checking   {len(sentences)} sentences against the source model")
+        return pass_gate(
+            folder,
+            manifest,
+            lambda some: encode_source(source_model, some),
+            out=Path(out).absolute(),
+            sentences=sentences,
+            against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
+            check=check,
+        )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m export_scripts.export",
-        description="Export a sentence-transformers model to a lightmine bundle and check its vectors.",
-        epilog="example: python -m export_scripts.export sentence-transformers/LaBSE labse",
+def write_graph(
+    graph: onnx.ModelProto,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    manifest: Manifest,
+    how: str,
+    shape: Shape,
+    remaining: Recipe | None = None,
+) -> Manifest:
+    """Apply the recipe to a graph, write it and the manifest; `folder` holds the tokenizer and `scratch`.
+
+    `remaining` is what is still to be done of the recipe, where something else has done a part.
+    """
+    import onnx
+
+    scratch = folder / "scratch"
+    graph = (remaining or recipe).apply(graph, scratch=scratch, shape=shape, manifest=manifest)
+    # Tracing leaves the width as a name.
+    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = manifest.dimension
+    # By its path, as a graph with its weights beside it must be.
+    onnx.checker.check_model(str(save_graph(graph, folder / MODEL)))
+    shutil.rmtree(scratch)
+    return write_manifest(folder, recipe.describe(manifest, how))
+
+
+def encode_source(model: SentenceTransformer, sentences: list[str]) -> np.ndarray:
+    """The source's vectors."""
+    return np.asarray(model.encode(list(sentences), show_progress_bar=False))
+
+
+def shape_of(model: SentenceTransformer) -> Shape:
+    """What the fusions want to know."""
+    body = getattr(model[0], "auto_model", None)
+    return (
+        Shape.of(body.config.get_text_config().to_dict() | {"model_type": body.config.model_type})
+        if body
+        else Shape()
     )
-    parser.add_argument("model", metavar="MODEL", help="a model's folder, or its id on the hub")
-    parser.add_argument("out", metavar="OUT", help="the bundle's folder")
-    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
-    parser.add_argument("--name", help="the bundle's name (default: the last part of the source's)")
-    parser.add_argument("--licence", help="recorded where the model's card states none")
-    parser.add_argument("--eval", metavar="FILE", help="sentences for the parity check, one a line")
-    parser.add_argument("--opset", type=int, default=OPSET, help="ONNX operator set (default: %(default)s)")
-    parser.add_argument("--force", action="store_true", help="replace a bundle at OUT")
-    return parser
 
 
-def _table(out: Path, manifest: Manifest, *, seconds: float) -> str:
-    parity = manifest.parity
-    size = sum((out / name).stat().st_size for name in manifest.files)
-    rows = {
-        "bundle": str(out),
-        "size": f"{size / 1e6:.1f} MB",
-        "dimension": f"{manifest.dimension}",
-        "tokens": f"{manifest.max_tokens} at most",
-        "licence": manifest.licence,
-        "cosine": f"{parity['cosine_mean']:.7f} mean, {parity['cosine_min']:.7f} min",
-        "in batches": f"changes a number by {parity['batch_change']:.1e} at most",
-        "took": f"{seconds:.0f} s",
-    }
-    return "\n".join(f"{what:<11}{value}" for what, value in rows.items())
+def _through_optimum(
+    source: Source, model: SentenceTransformer, scratch: Path, recipe: Recipe
+) -> tuple[onnx.ModelProto, str, Recipe]:
+    """The graph, how it was made, and what optimum leaves of the recipe."""
+    from export_scripts.optimum_graph import export_through_optimum
+
+    quantized = recipe.precision == "int8-fast"
+    fused = recipe.optimize == "fused" and not quantized
+    graph, how = export_through_optimum(
+        source.folder,
+        scratch,
+        fused=fused,
+        quantize=recipe.target if quantized else None,
+        truncate_dim=model.truncate_dim,
+    )
+    remaining = dataclasses.replace(
+        recipe,
+        optimize="basic" if fused else recipe.optimize,
+        precision="fp32" if quantized else recipe.precision,
+    )
+    return graph, how, remaining
 
 
-@contextlib.contextmanager
-def _appearing_whole(out: Path, *, force: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well, and goes when it does not."""
-    if not out.parent.is_dir():
-        raise OutputError(f"{out.parent} is not a folder: create it first")
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} exists and is not a folder")
-    if out.exists() and any(out.iterdir()):
-        if not force:
-            raise OutputError(f"{out} exists and is not empty: choose another folder, or add --force")
-        if not (out / MANIFEST).is_file():
-            raise OutputError(f"{out} holds no {MANIFEST}, so it is no bundle: --force does not replace it")
-    try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"{out.parent} cannot be written: {error.strerror}") from error
-    try:
-        folder = scratch / "new"
-        folder.mkdir()
-        yield folder
-        _replace(out, folder, aside=scratch / "old")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _replace(out: Path, folder: Path, *, aside: Path) -> None:
-    """Rename `folder` to `out`; what was there is back in its place if that fails."""
-    try:
-        if out.exists():
-            out.rename(aside)
-        folder.rename(out)
-    except OSError as error:
-        if aside.exists():
-            aside.rename(out)
-        raise OutputError(f"{out} cannot be written: {error.strerror}") from error
-
-
-def _write_tokenizer(model: SentenceTransformer, folder: Path) -> None:
-    """Save the tokenizer without the truncation and padding that the last call left in it."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.save(str(folder / TOKENIZER))
+def _truncate(model: SentenceTransformer, width: int) -> None:
+    full = model.get_embedding_dimension()
+    if not 1 <= width <= full:
+        raise ArgumentError(f"--truncate-dim must be from 1 to the model's {full} dimensions, not {width}")
+    model.truncate_dim = width
 
 
 def _describe(
-    source: Source, model: SentenceTransformer, *, name: str | None, licence: str | None, opset: int
+    source: Source, model: SentenceTransformer, *, name: str | None, licence: str | None
 ) -> Manifest:
+    from export_scripts.graph import OUTPUT, inputs_of, leaves_out_prompt
+    from export_scripts.source import DISTRIBUTIONS, token_limit
+
     modes = [module.pooling_mode for module in model if hasattr(module, "pooling_mode")]
     default = model.default_prompt_name
     return Manifest(
@@ -221,37 +233,107 @@ def _describe(
         revision=source.revision,
         licence=source.licence or licence or "unknown",
         dimension=model.get_embedding_dimension(),
-        max_tokens=model.max_seq_length,
-        pad_token_id=model.tokenizer.pad_token_id,
-        padding_side=model.tokenizer.padding_side,
-        pooling="+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes),
+        max_tokens=token_limit(model),
+        pad_token_id=getattr(model.tokenizer, "pad_token_id", None) or 0,
+        padding_side=getattr(model.tokenizer, "padding_side", "right"),
+        pooling="+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "mean",
+        include_prompt=not leaves_out_prompt(model),
         similarity=model.similarity_fn_name,
         prompts={key: prompt for key, prompt in model.prompts.items() if prompt or key == default},
         default_prompt=default,
-        inputs=INPUTS,
+        inputs=inputs_of(model),
         output=OUTPUT,
-        recipe=f"torch.onnx.export, opset {opset}",
         languages=source.languages,
         versions={name: importlib.metadata.version(name) for name in (*DISTRIBUTIONS, "onnxruntime")},
     )
 
 
-def _check(folder: Path, model: SentenceTransformer, sentences: list[str]) -> Parity:
-    """Open the bundle with the runtime that users have and compare; raise where it is not the source."""
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return 0, 2 for an error that has a message, 3 for a bundle that fails."""
+    options = parser().parse_args(argv)
+    start = time.monotonic()
     try:
-        reference = model.encode(sentences, show_progress_bar=False)
-    except Exception as error:  # whatever the model's own code raises
-        raise BundleError(f"the source model itself cannot encode: {first_line(error)}") from error
-    encoder = Encoder.load(folder)
-    parity = measure_parity(
-        # One batch a call, so that batch sizes are those asked for and short sentences are padded.
-        lambda some: encoder.encode(some, batch_tokens=len(some) * encoder.manifest.max_tokens),
-        sentences=sentences,
-        reference=reference,
-        against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
+        recipe = Recipe(
+            optimize=options.optimize,
+            precision=options.precision,
+            target=options.target,
+            calibration=Path(options.calibrate) if options.calibrate else calibrate.SENTENCES,
+        )
+        _run(options, recipe)
+    except LightmineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3 if isinstance(error, gate.ParityError) else 2
+    out = Path(options.out)
+    text = (out / VERIFY).read_text(encoding="utf-8")
+    rows = {"bundle": str(out)} | table_of(text) | {"took": f"{time.monotonic() - start:.0f} s"}
+    print("\n".join(f"{what:<11}{value}" for what, value in rows.items()))
+    return 0
+
+
+def _run(options: argparse.Namespace, recipe: Recipe) -> None:
+    common = {
+        "recipe": recipe,
+        "check": check_of(options),
+        "name": options.name,
+        "licence": options.licence,
+        "force": options.force,
+        "report": lambda line: print(line, file=sys.stderr),
+    }
+    if options.from_onnx:
+        from export_scripts.from_onnx import bundle_directory
+
+        if options.revision or options.truncate_dim or options.exporter != "torch":
+            raise ArgumentError("--revision, --truncate-dim and --exporter are not for --from-onnx")
+        bundle_directory(
+            Path(options.model), Path(options.out), file=options.file, pooling=options.pooling, **common
+        )
+        return
+    if options.file or options.pooling:
+        raise ArgumentError("--file and --pooling are for --from-onnx")
+    export_bundle(
+        options.model,
+        options.out,
+        revision=options.revision,
+        truncate_dim=options.truncate_dim,
+        exporter=options.exporter,
+        opset=options.opset,
+        **common,
     )
-    parity.require()
-    return parity
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export_scripts.export",
+        description="Export a sentence-transformers model to a lightmine bundle and measure its vectors.",
+        epilog="example: python -m export_scripts.export sentence-transformers/LaBSE labse --precision int8",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model's folder, or its id on the hub")
+    parser.add_argument("out", metavar="OUT", help="the bundle's folder")
+    parser.add_argument(
+        "--from-onnx", action="store_true", help="MODEL is a folder that carries ONNX; torch is not needed"
+    )
+    parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
+    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: where nothing says how")
+    parser.add_argument(
+        "--exporter", choices=("torch", "optimum"), default="torch", help="optimum: see make optimum"
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
+    parser.add_argument("--optimize", choices=LEVELS, default="basic", help="default: %(default)s")
+    parser.add_argument(
+        "--target", choices=TARGETS, default="any", help="processors that int8 is for (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--calibrate", metavar="FILE", help="sentences that int8 is calibrated on (default: ours)"
+    )
+    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
+    parser.add_argument("--name", help="the bundle's name (default: the last part of the source's)")
+    parser.add_argument("--licence", help="recorded where the model's card states none")
+    parser.add_argument("--truncate-dim", type=int, metavar="N", help="keep N dimensions (Matryoshka models)")
+    parser.add_argument("--opset", type=int, default=OPSET, help="ONNX operator set (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace a bundle at OUT")
+    add_check_options(parser)
+    return parser
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import io
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_scripts.source import first_line
-from lightmine.encoding.bundle import MODEL
+from lightmine.encoding.runtime import POOLING_MASK
 from lightmine.errors import BundleError
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 OPSET = 17
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "sentence_embedding"
-# A protobuf file ends at 2 GiB; the margin is for everything in it that is no weight.
-LARGEST_FILE = 2**31 - 2**24
+TOKEN_EMBEDDINGS = "token_embeddings"
+# Architectures that TorchScript cannot trace, and the lowest operator set of transformers' exporter.
+NOT_TRACEABLE = ("gemma3", "gemma3_text", "gemma3n_text")
+TRANSFORMERS_OPSET = 18
 # What tracing always says. Python values frozen into the graph are what the parity check is for,
 # dynamo=False is chosen because ONNX Runtime's transformer fusions know its graphs only, and the
 # pooling and mask code of these libraries indexes with nothing negative.
@@ -33,48 +36,119 @@ EXPECTED_WARNINGS = (
 )
 
 
-def write_graph(model: SentenceTransformer, folder: Path, *, opset: int = OPSET) -> None:
-    """Write `model` to `folder` as one graph, with its weights beside it where they are over 2 GB."""
+def trace(model: SentenceTransformer, scratch: Path, *, opset: int = OPSET) -> tuple[onnx.ModelProto, str]:
+    """`model` as one graph, and how it was made; `scratch` is a folder for what tracing writes."""
     import onnx
 
-    scratch = folder / "traced"
-    scratch.mkdir()
+    if _kind(model) in NOT_TRACEABLE:
+        return export_through_transformers(model, scratch, opset=max(opset, TRANSFORMERS_OPSET))
     try:
-        graph = onnx.load(_trace(model, scratch / MODEL, opset=opset))
-        large = graph.ByteSize() > LARGEST_FILE
-        if not large:
-            graph = _clean(graph, scratch / "clean.onnx")
+        graph = onnx.load(_trace(model, scratch / "traced.onnx", opset=opset))
     except Exception as error:  # the tracer raises whatever the model's own code raises
-        kind = model.transformers_model.config.model_type
+        kind = _kind(model)
         raise BundleError(f"a model of type {kind} cannot be traced: {first_line(error)}") from error
-    # Tracing leaves the width as a name.
-    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = model.get_embedding_dimension()
-    onnx.save(graph, folder / MODEL, save_as_external_data=large, location=MODEL + ".data")
-    # Checked by its path, as a graph with its weights beside it must be.
-    onnx.checker.check_model(str(folder / MODEL), full_check=not large)
-    for leftover in scratch.iterdir():
-        leftover.unlink()
-    scratch.rmdir()
+    return graph, f"torch.onnx.export, opset {opset}"
+
+
+def export_through_transformers(
+    model: SentenceTransformer, scratch: Path, *, opset: int = TRANSFORMERS_OPSET
+) -> tuple[onnx.ModelProto, str]:
+    """`model` as one graph: the transformer by transformers' own exporter, the rest traced behind it."""
+    import onnx
+    from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
+
+    ids, mask = _example(model)
+    body = model[0].auto_model
+    # A graph that may also return its cache has outputs that nobody asks for.
+    body.config.use_cache = False
+    try:
+        with _silence():
+            exported = OnnxExporter().export(
+                body,
+                {"input_ids": ids, "attention_mask": mask},
+                config=OnnxConfig(dynamic=True, opset_version=opset),
+            )
+            OnnxExporter.save_program(exported.program, scratch / "body.onnx")
+        head = _trace(model, scratch / "head.onnx", opset=opset, after_body=True)
+        first, second = onnx.load(scratch / "body.onnx"), onnx.load(head)
+    except Exception as error:  # the exporter raises whatever the model's own code raises
+        raise BundleError(
+            f"transformers cannot export a model of type {_kind(model)}: {first_line(error)}"
+        ) from error
+    return join(
+        first, second, tokens=first.graph.output[0].name
+    ), f"transformers' OnnxExporter, opset {opset}"
+
+
+def join(body: onnx.ModelProto, head: onnx.ModelProto, *, tokens: str) -> onnx.ModelProto:
+    """A transformer's graph and the graph of the modules behind it as one; they share the mask."""
+    import onnx
+
+    head = onnx.compose.add_prefix(head, "head/", rename_inputs=False, rename_outputs=False)
+    joined = onnx.ModelProto()
+    joined.CopyFrom(body)
+    del joined.graph.output[:]
+    joined.graph.output.extend(head.graph.output)
+    have = {value.name for value in joined.graph.input}
+    joined.graph.input.extend(
+        value for value in head.graph.input if value.name not in {*have, TOKEN_EMBEDDINGS}
+    )
+    for node in head.graph.node:
+        node.input[:] = [tokens if name == TOKEN_EMBEDDINGS else name for name in node.input]
+    joined.graph.node.extend(head.graph.node)
+    joined.graph.initializer.extend(head.graph.initializer)
+    return joined
 
 
 def is_normalized(model: SentenceTransformer) -> bool:
     """Whether the model's own last module gives unit rows."""
-    return type(model[-1]).__name__ == "Normalize"
+    return type(model[-1]).__name__ == "Normalize" and model.truncate_dim is None
 
 
-def _trace(model: SentenceTransformer, path: Path, *, opset: int) -> Path:
+def inputs_of(model: SentenceTransformer) -> tuple[str, ...]:
+    """The graph's inputs: another mask where pooling leaves out a prompt's tokens."""
+    return (*INPUTS, POOLING_MASK) if leaves_out_prompt(model) else INPUTS
+
+
+def leaves_out_prompt(model: SentenceTransformer) -> bool:
+    """Whether pooling takes in the sentence only, and the model has prompts to leave out."""
+    apart = any(getattr(module, "include_prompt", True) is False for module in model)
+    return apart and any(model.prompts.values())
+
+
+def _kind(model: SentenceTransformer) -> str:
+    config = getattr(model[0], "auto_model", None)
+    return config.config.model_type if config is not None else type(model[0]).__name__
+
+
+def _example(model: SentenceTransformer) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask of two rows of unequal length, so that no size is 1 and there is padding in it."""
     import torch
 
-    # Two rows of unequal length, so that no size is 1 and there is padding in what is traced.
-    example = model.tokenizer(["one", "a somewhat longer example"], padding=True, return_tensors="pt")
+    mask = torch.ones(2, 9, dtype=torch.int64)
+    left = getattr(model.tokenizer, "padding_side", "right") == "left"
+    mask[0, slice(0, 4) if left else slice(5, None)] = 0
+    return torch.arange(18).reshape(2, 9) % 11 + 1, mask
+
+
+def _trace(model: SentenceTransformer, path: Path, *, opset: int, after_body: bool = False) -> Path:
+    import torch
+
+    ids, mask = _example(model)
+    example = dict.fromkeys(inputs_of(model), mask) | {"input_ids": ids}
+    if after_body:
+        del example["input_ids"]
+        width = model[0].get_embedding_dimension()
+        example = {TOKEN_EMBEDDINGS: torch.randn(*ids.shape, width)} | example
+    names = list(example)
     with _quiet_tracing(), torch.inference_mode():
         torch.onnx.export(
-            _whole(model),
-            tuple(example[name] for name in INPUTS),
+            _head(model) if after_body else _whole(model),
+            tuple(example.values()),
             str(path),
-            input_names=list(INPUTS),
+            input_names=names,
             output_names=[OUTPUT],
-            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in INPUTS} | {OUTPUT: {0: "batch"}},
+            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in names} | {OUTPUT: {0: "batch"}},
             opset_version=opset,
             do_constant_folding=True,
             dynamo=False,
@@ -83,51 +157,88 @@ def _trace(model: SentenceTransformer, path: Path, *, opset: int) -> Path:
 
 
 def _whole(model: SentenceTransformer) -> torch.nn.Module:
-    """The model as a function of ids and mask; sentence-transformers' own modules do the work.
-
-    A bundle's rows have unit length, so a model that does not see to that is normalised here.
-    """
+    """The model as a function of ids and mask; sentence-transformers' own modules do the work."""
     import torch
 
-    typed = "token_type_ids" in model.tokenizer.model_input_names
-    normalized = is_normalized(model)
+    typed = "token_type_ids" in getattr(model.tokenizer, "model_input_names", ())
 
     class Whole(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.chain = torch.nn.ModuleList(model)
 
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            pooling_mask: torch.Tensor | None = None,
+        ) -> torch.Tensor:
             features: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
             if typed:
                 features["token_type_ids"] = torch.zeros_like(input_ids)
-            for module in self.chain:
-                features = module(features)
-            rows = features[OUTPUT]
-            return rows if normalized else torch.nn.functional.normalize(rows)
+            if type(model[0]).__name__ == "StaticEmbedding":
+                features[OUTPUT] = _mean_of_rows(model[0].embedding.weight, input_ids, attention_mask)
+            else:
+                features = self.chain[0](features)
+            return _finish(model, features, self.chain[1:], pooling_mask)
 
     return Whole().eval()
 
 
-def _clean(graph: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Fold constants and drop what does nothing; every operator stays one of ONNX's own.
+def _head(model: SentenceTransformer) -> torch.nn.Module:
+    """The modules behind the transformer as a function of its output and the mask."""
+    import torch
 
-    This is ONNX Runtime's basic level: half of the traced nodes go, and the transformer fusions
-    still find all their patterns.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnx
-    import onnxruntime
+    class Head(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.chain = torch.nn.ModuleList(list(model)[1:])
 
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    clean = onnx.load(path)
-    used = {node.domain for node in clean.graph.node}
-    for opset in [opset for opset in clean.opset_import if opset.domain not in used]:
-        clean.opset_import.remove(opset)
-    return clean
+        def forward(
+            self,
+            token_embeddings: torch.Tensor,
+            attention_mask: torch.Tensor,
+            pooling_mask: torch.Tensor | None = None,
+        ) -> torch.Tensor:
+            features = {TOKEN_EMBEDDINGS: token_embeddings, "attention_mask": attention_mask}
+            return _finish(model, features, self.chain, pooling_mask)
+
+    return Head().eval()
+
+
+def _finish(
+    model: SentenceTransformer, features: dict[str, Any], modules: Any, pooling_mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Run the modules behind the first; a bundle's rows have unit length, whatever the model's have."""
+    import torch
+
+    for module in modules:
+        if pooling_mask is not None and getattr(module, "include_prompt", True) is False:
+            features["attention_mask"] = pooling_mask
+        features = module(features)
+    rows = features[OUTPUT]
+    if model.truncate_dim is not None:
+        rows = rows[:, : model.truncate_dim]
+    return rows if is_normalized(model) else torch.nn.functional.normalize(rows)
+
+
+def _mean_of_rows(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What EmbeddingBag does, for ids and mask as matrices."""
+    inside = mask.unsqueeze(-1).to(table.dtype)
+    return (table[ids] * inside).sum(1) / inside.sum(1)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing of what torch's exporter prints and warns of: its own workings, and steps that went well."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 INSTALL_LINE = 'pip install "lightmine[export]"'
 DISTRIBUTIONS = ("torch", "transformers", "sentence-transformers", "onnx")
 # Each of these is run by sentence-transformers' own code inside the traced graph.
-KNOWN_MODULES = ("Transformer", "Pooling", "Dense", "Normalize")
+KNOWN_MODULES = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Dropout", "Normalize")
+# Static embeddings have no limit of their own; a bundle must have one.
+STATIC_TOKENS = 4096
 # What a download leaves out: weights for other frameworks and ready-made graphs.
 OTHER_WEIGHTS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "coreml/*")
 
@@ -89,7 +91,9 @@ def load_model(source: Source) -> SentenceTransformer:
     except Exception as error:  # whatever a broken folder makes of the libraries below
         raise BundleError(f"{source.name} cannot be loaded: {first_line(error)}") from error
     _check_loaded(source, model)
-    model.max_seq_length = _token_limit(model)
+    limit = token_limit(model)
+    if type(model[0]).__name__ != "StaticEmbedding":
+        model.max_seq_length = limit
     return model.float().eval()
 
 
@@ -107,10 +111,12 @@ def _no_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _token_limit(model: SentenceTransformer) -> int:
+def token_limit(model: SentenceTransformer) -> int:
     """The model's maximum length in tokens, special tokens included, within its position table."""
     import torch
 
+    if type(model[0]).__name__ == "StaticEmbedding":
+        return STATIC_TOKENS
     limits = []
     for module in model.modules():
         table = getattr(module, "position_embeddings", None)
@@ -205,15 +211,11 @@ def _read_json(source: Source, name: str) -> Any:
 def _check_loaded(source: Source, model: SentenceTransformer) -> None:
     """Refuse settings that change what a text becomes before or after the modules."""
     first, tokenizer = model[0], model.tokenizer
-    prompts = [name for name, prompt in model.prompts.items() if prompt]
-    cuts_prompts = any(getattr(module, "include_prompt", True) is False for module in model)
+    static = type(first).__name__ == "StaticEmbedding"
     refusals = {
-        "inputs other than plain text": set(getattr(first, "modality_config", {})) != {"text"},
+        "inputs other than plain text": not static and set(getattr(first, "modality_config", {})) != {"text"},
         "its own processing_kwargs": bool(getattr(first, "processing_kwargs", None)),
-        "truncate_dim": model.truncate_dim is not None,
-        "prompts that pooling leaves out (include_prompt)": cuts_prompts and bool(prompts),
-        "no fast tokenizer": not hasattr(tokenizer, "backend_tokenizer"),
-        "no padding token": getattr(tokenizer, "pad_token_id", None) is None,
+        "no padding token": not static and getattr(tokenizer, "pad_token_id", None) is None,
         "truncation on the left": getattr(tokenizer, "truncation_side", "right") != "right",
     }
     for what, present in refusals.items():

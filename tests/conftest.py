@@ -1,10 +1,14 @@
 """What several tests need: small random models, and Hypothesis settings that suit a shared machine."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.tiny import write_bundle
+
+SHORT = ["One line.", "Another, somewhat longer line.", "Ein dritter Satz, 3 Wörter mehr als der erste."]
 
 settings.register_profile(
     "lightmine", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
@@ -21,3 +25,40 @@ def rng():
 def tiny_bundle(tmp_path_factory):
     """A bundle of a random eight-dimensional model over whitespace words."""
     return write_bundle(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A small BERT, whole but for having learnt nothing."""
+    from tests import small_models
+
+    folder = tmp_path_factory.mktemp("small") / "little-bert"
+    small_models.build(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory):
+    """The source model, the bundle and its manifest: all-MiniLM-L6-v2 with its real weights."""
+    from sentence_transformers import SentenceTransformer
+
+    from export_scripts.export import export_bundle
+    from tests import minilm
+
+    out = tmp_path_factory.mktemp("real") / "bundle"
+    manifest = export_bundle(minilm.model_folder(), out)
+    return SentenceTransformer(str(minilm.model_folder()), device="cpu"), out, manifest
+
+
+@pytest.fixture
+def changed(small, tmp_path):
+    """A copy of the small model whose files a test may change."""
+    return shutil.copytree(small, tmp_path / "changed")
+
+
+@pytest.fixture
+def few(tmp_path):
+    """A short file of sentences, where the test is not about parity."""
+    path = tmp_path / "few.txt"
+    path.write_text("\n".join(SHORT), encoding="utf-8")
+    return path

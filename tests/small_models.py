@@ -9,9 +9,20 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModel, BertConfig, PreTrainedTokenizerFast, Qwen3Config, XLMRobertaConfig
+from transformers import (
+    AutoModel,
+    BertConfig,
+    DistilBertConfig,
+    Gemma3TextConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    XLMRobertaConfig,
+)
 
-from export_scripts.parity import read_sentences
+from export_scripts.sentences import read_sentences
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = 1000
@@ -26,19 +37,21 @@ def build(
     *,
     architecture: str = "bert",
     pooling: str | tuple[str, ...] = "mean",
-    dense: int | None = None,
+    dense: int | tuple[int, ...] | None = None,
+    activation: torch.nn.Module | None = None,
     normalize: bool = False,
     padding_side: str = "right",
     prompts: dict[str, str] | None = None,
     default_prompt: str | None = None,
     similarity: str = "cosine",
+    vocabulary: int | None = None,
 ) -> SentenceTransformer:
     """Save a model of two layers to `folder` and return it."""
     torch.manual_seed(0)
     body = folder.with_name(folder.name + "-body")
-    AutoModel.from_config(_config(architecture)).save_pretrained(body)
+    AutoModel.from_config(_config(architecture, vocabulary)).save_pretrained(body)
     PreTrainedTokenizerFast(
-        tokenizer_object=_tokenizer(),
+        tokenizer_object=tokenizer(),
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",
@@ -52,7 +65,10 @@ def build(
     pool = Pooling(WIDTH, pooling)
     modules = [transformer, pool]
     if dense:
-        modules.append(Dense(pool.get_embedding_dimension(), dense, activation_function=torch.nn.Tanh()))
+        width = pool.get_embedding_dimension()
+        for wider in dense if isinstance(dense, tuple) else (dense,):
+            modules.append(Dense(width, wider, activation_function=activation or torch.nn.Tanh()))
+            width = wider
     if normalize:
         modules.append(Normalize())
     model = SentenceTransformer(
@@ -67,22 +83,22 @@ def build(
 
 
 @functools.cache
-def _tokenizer() -> Tokenizer:
+def tokenizer() -> Tokenizer:
     """A lower-casing WordPiece tokenizer trained on the parity sentences."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL, show_progress=False)
-    tokenizer.train_from_iterator(read_sentences(), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
+    made.train_from_iterator(read_sentences(), trainer)
+    made.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(name, SPECIAL.index(name)) for name in ("[CLS]", "[SEP]")]
     )
-    return tokenizer
+    return made
 
 
-def _config(architecture: str) -> BertConfig | XLMRobertaConfig | Qwen3Config:
+def _config(architecture: str, vocabulary: int | None) -> PretrainedConfig:
     shape = {
-        "vocab_size": _tokenizer().get_vocab_size(),
+        "vocab_size": vocabulary or tokenizer().get_vocab_size(),
         "hidden_size": WIDTH,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
@@ -96,4 +112,20 @@ def _config(architecture: str) -> BertConfig | XLMRobertaConfig | Qwen3Config:
         return XLMRobertaConfig(**shape, max_position_embeddings=48, type_vocab_size=1)
     if architecture == "qwen3":
         return Qwen3Config(**shape, max_position_embeddings=64, num_key_value_heads=2, head_dim=8)
+    if architecture == "mpnet":
+        return MPNetConfig(**shape, max_position_embeddings=48)
+    if architecture == "distilbert":
+        names = {"hidden_size": "dim", "intermediate_size": "hidden_dim"}
+        renamed = {names.get(name, name): value for name, value in shape.items()}
+        return DistilBertConfig(**renamed, max_position_embeddings=48)
+    if architecture == "modernbert":
+        return ModernBertConfig(
+            **shape, max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2,
+            cls_token_id=2, sep_token_id=3, bos_token_id=2, eos_token_id=3,
+        )  # fmt: skip
+    if architecture == "gemma3":
+        return Gemma3TextConfig(
+            **shape, max_position_embeddings=64, num_key_value_heads=2, head_dim=8, sliding_window=8,
+            query_pre_attn_scalar=8, use_bidirectional_attention=True,
+        )  # fmt: skip
     raise ValueError(architecture)

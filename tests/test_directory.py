@@ -18,7 +18,7 @@ from sentence_transformers.sentence_transformer.modules import (
     Pooling,
 )
 
-from export_scripts.parity import read_sentences
+from export_scripts.sentences import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.locate import open_source

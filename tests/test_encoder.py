@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from benchmarks.encode import int8_bundle
-from export_scripts.parity import read_sentences
+from export_scripts.sentences import read_sentences
 from lightmine import Encoder
 from lightmine.encoding.batching import Tokens, batches, pad
 from lightmine.encoding.bundle import default_model

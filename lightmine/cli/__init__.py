@@ -9,6 +9,7 @@ import click
 
 from lightmine import __version__
 from lightmine.cli.calibrate import calibrate
+from lightmine.cli.catalogue import models
 from lightmine.cli.doctor import doctor
 from lightmine.cli.evaluate import evaluate
 from lightmine.cli.hub import pull
@@ -24,7 +25,9 @@ def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
 
 
-for _command in (paraphrase, bitext, margin, evaluate, calibrate, encode, info, pull, doctor, export):
+for _command in (
+    paraphrase, bitext, margin, evaluate, calibrate, encode, info, models, pull, doctor, export,
+):  # fmt: skip
     cli.add_command(_command)
 
 

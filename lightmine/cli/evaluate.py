@@ -11,7 +11,14 @@ import numpy as np
 
 from lightmine import evaluate as measures
 from lightmine.bitext import mine_bitext
-from lightmine.cli.options import model_option, one_stdin, quiet_option, threads_option
+from lightmine.cli.options import (
+    fast_option,
+    model_option,
+    one_stdin,
+    provider_option,
+    quiet_option,
+    threads_option,
+)
 from lightmine.cli.run import Run, folded, margin_options
 from lightmine.errors import ArgumentError, TextError
 from lightmine.paraphrase import mine_paraphrases
@@ -32,19 +39,27 @@ class Measuring(Run):
 
     def show(self, figures: Any, **more: Any) -> None:
         """Print figures: a name and a value a line, or one JSON object."""
-        values = dataclasses.asdict(figures) | more
-        if self.as_json:
-            finite = {name: value if np.isfinite(value) else None for name, value in values.items()}
-            click.echo(json.dumps(finite))
-            return
-        for name, value in values.items():
-            shown = f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
-            click.echo(f"{name.replace('_', ' '):20} {shown}")
+        show(figures, as_json=self.as_json, **more)
+
+
+def show(figures: Any, *, as_json: bool, **more: Any) -> None:
+    """Print figures: a name and a value a line, or one JSON object."""
+    values = dataclasses.asdict(figures) | more
+    if as_json:
+        click.echo(
+            json.dumps({name: value if np.isfinite(value) else None for name, value in values.items()})
+        )
+        return
+    for name, value in values.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
+        click.echo(f"{name.replace('_', ' '):20} {shown}")
 
 
 measuring_options = folded(
     "run", Measuring,
     model_option,
+    provider_option,
+    fast_option,
     click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
                  help="What mining may allocate beyond the embeddings and the result."),
     threads_option,
@@ -122,8 +137,7 @@ def pairs(mined: str, gold: str, as_json: bool) -> None:
     true = read_gold(gold, *gold_rows)
     left, right = ([place[pair[side]] for pair in found] for side, place in enumerate(places))
     quality = measures.bitext_mining(left, right, scores, true)
-    figures = Measuring(model=None, memory_budget="1GiB", threads=None, quiet=True, as_json=as_json)
-    figures.show(quality, mined=len(found), gold=len(set(true)))
+    show(quality, as_json=as_json, mined=len(found), gold=len(set(true)))
 
 
 @evaluate.command()

@@ -45,6 +45,10 @@ BATCH_MATES = {
 }
 
 
+# What the exporter imports; a folder that carries ONNX needs less.
+NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
+
+
 @click.command()
 @click.argument("file")
 @click.option("--output", "-o", required=True, metavar="OUT.npy", help="Where the vectors go.")
@@ -198,9 +202,8 @@ def export(arguments: tuple[str, ...]) -> None:
     Example:
       lightmine export sentence-transformers/all-MiniLM-L6-v2 minilm
     """
-    missing = [
-        name for name in ("torch", "transformers", "sentence_transformers", "onnx") if not _there(name)
-    ]
+    needed = ("onnx",) if "--from-onnx" in arguments else NEEDED
+    missing = [name for name in needed if not _there(name)]
     if missing:
         raise MissingExtraError(
             f"exporting needs {', '.join(missing)}, which running does not: "

@@ -1,0 +1,98 @@
+"""Rewriting a graph: its nodes taken one after another, kept or replaced, with constants beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+MICROSOFT = "com.microsoft"
+
+
+def weights_of(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """The graph's float matrices by name."""
+    return {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph.graph.initializer
+        if len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT
+    }
+
+
+def products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The products of an activation with a matrix of weights: where a transformer's time and bytes are."""
+    matrices = {
+        tensor.name
+        for tensor in graph.graph.initializer
+        if len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT
+    }
+    return [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] in matrices]
+
+
+class Edit:
+    """A copy of a graph being rewritten: go through `nodes`, `keep` or `add`, then take what is `done`."""
+
+    def __init__(self, graph: onnx.ModelProto) -> None:
+        self._graph = onnx.ModelProto()
+        self._graph.CopyFrom(graph)
+        self._old = list(self._graph.graph.node)
+        self._new: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self.opset = next(opset.version for opset in graph.opset_import if opset.domain in ("", "ai.onnx"))
+
+    def nodes(self) -> Iterator[onnx.NodeProto]:
+        """The nodes as they were, in their order."""
+        yield from self._old
+
+    def keep(self, node: onnx.NodeProto) -> None:
+        """Put a node in as it is."""
+        self._new.append(node)
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        output: str | Sequence[str],
+        *,
+        domain: str = "",
+        **attributes: Any,
+    ) -> str:
+        """Put a new node in, named by its first output; return that name."""
+        outputs = [output] if isinstance(output, str) else list(output)
+        self._new.append(
+            helper.make_node(kind, list(inputs), outputs, name=outputs[0], domain=domain, **attributes)
+        )
+        return outputs[0]
+
+    def reduce(self, kind: str, name: str, output: str) -> str:
+        """A reduction over the last axis that keeps it, in the form that this operator set has."""
+        if self.opset >= 18:
+            return self.add(kind, [name, self.constant("/last_axis", np.array([-1]))], output, keepdims=1)
+        return self.add(kind, [name], output, axes=[-1], keepdims=1)
+
+    def constant(self, name: str, values: Any) -> str:
+        """Put a constant in, once; return its name."""
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            if np.ndim(values) == 0:
+                self._constants[name] = numpy_helper.from_array(np.asarray(values), name)
+        return name
+
+    def done(self) -> onnx.ModelProto:
+        """The rewritten graph, without the constants that nothing reads any more."""
+        inner = self._graph.graph
+        del inner.node[:]
+        inner.node.extend(self._new)
+        read = {name for node in self._new for name in node.input} | {value.name for value in inner.output}
+        constants = [tensor for tensor in inner.initializer if tensor.name in read]
+        constants += [tensor for name, tensor in self._constants.items() if name in read]
+        del inner.initializer[:]
+        inner.initializer.extend(constants)
+        # Shapes that were noted for the old nodes say nothing of the new ones.
+        del inner.value_info[:]
+        domains = {opset.domain for opset in self._graph.opset_import}
+        if MICROSOFT not in domains and any(node.domain == MICROSOFT for node in self._new):
+            self._graph.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+        return self._graph
