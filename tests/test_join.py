@@ -1,5 +1,6 @@
 """Whatever makes the engine faster changes no byte of the answer."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -18,6 +19,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(join, "SMALL", 1)
     monkeypatch.setattr(tiles, "ROWS", 32)
     monkeypatch.setattr(tiles, "COLUMNS", 64)
+    monkeypatch.setattr(sampling, "COLUMNS", 64)
     monkeypatch.setattr(join, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "GUESS_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
@@ -122,7 +124,8 @@ def rungs_for(x, floor, levels=None):
     limits = Candidates(rule, capacity=1 << 20).limits
     plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
     places = (np.arange(n), np.arange(n))
-    return ladder.choose_rungs(x, x, rule, limits, places, join.basis(x, None), levels, plan)
+    depths, choice = ladder.choose_rungs(x, x, limits, places, join.basis(x, None), levels, plan)
+    return depths, choice.rungs
 
 
 @pytest.mark.usefixtures("_known_machine")
@@ -161,7 +164,8 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
         "scores",
         lambda self, number, *a: taken.append(number) or scores(self, number, *a),
     )
-    monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], np.zeros((10, 5), np.int8)))
+    choice = ladder.Choice(np.zeros((10, 5), np.int8), 32, 64)
+    monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], choice))
     monkeypatch.setattr(join, "MANY", 0.1)
     options = dict(top_k=None, max_pairs=None, threshold=0.8)
     assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
@@ -213,6 +217,23 @@ def test_a_pool_does_every_task_once_and_hands_on_the_first_error():
     with pytest.raises(LookupError, match="no tools"):
         pool.run(range(10), work, lambda: {}["no tools"], workers=2)
     assert threading.active_count() == threads
+
+
+def test_blas_gets_its_threads_back_after_the_last_of_several_jobs():
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        first, second = contextlib.ExitStack(), contextlib.ExitStack()
+        first.enter_context(pool.one_blas_thread)
+        second.enter_context(pool.one_blas_thread)
+        first.close()
+        assert threads() == {1}
+        second.close()
+        assert threads() == before
 
 
 def test_the_measured_gain_decides_between_kernels(monkeypatch):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.tiles import parse_bytes
+from lightmine.engine.ladder import choose_rungs
+from lightmine.engine.tiles import Plan, parse_bytes
+from lightmine.engine.topk import Candidates, Rule
+from lightmine.engine.twins import basis
 from lightmine.errors import BudgetError
 
 
@@ -39,6 +42,16 @@ def test_neighbours_stay_within_the_budget(clustered):
     peak, near = peak_of(lambda: neighbors(clustered, k=10, memory_budget="40MiB", threads=2))
     assert near.index.shape == (6000, 10)
     assert peak <= parse_bytes("40MiB") + near.index.nbytes + near.score.nbytes
+
+
+def test_what_small_tiles_save_is_not_spent_on_choosing_their_depths():
+    x = unit_rows(np.random.default_rng(4).standard_normal((40_000, 32)))
+    rule = Rule(len(x), len(x), one_collection=True, floor=0.9)
+    limits = Candidates(rule, capacity=1).limits
+    plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
+    places = np.arange(len(x))
+    peak, _ = peak_of(lambda: choose_rungs(x, x, limits, (places, places), basis(x, None), None, plan))
+    assert peak <= 4 << 20
 
 
 def test_the_answer_does_not_depend_on_the_budget(clustered):

@@ -37,7 +37,7 @@ def test_large_collections_leave_out_nearly_half():
 def test_a_smaller_budget_gives_smaller_tiles_or_fewer_candidates(budget):
     size = parse_bytes(budget)
     plan = plan_tiles(10**5, 10**5, upper=True, budget=size, workers=2, kept=10_000, fixed=0, per_worker=0)
-    assert plan.workers * plan.rows * plan.columns * 14 + plan.candidates * 320 <= size
+    assert plan.workers * plan.rows * plan.columns * 14 + plan.candidates * 250 <= size
 
 
 def test_many_processors_do_not_make_a_small_job_too_large():

@@ -26,7 +26,7 @@ from lightmine.engine.products import LEAST_GAIN, Raw, int8_gain, proven_levels
 from lightmine.engine.sampling import guess_floor
 from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.topk import Candidates, Listed, Mask, Rule
-from lightmine.engine.twins import BASIS_ROWS, CHUNK, Places, basis, make_twins
+from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, Places, basis, make_twins
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.threads import default_threads
 
@@ -123,7 +123,7 @@ def _mine(
 ) -> Listed:
     right = x if y is None else y
     candidates = Candidates(rule, capacity=plan.candidates)
-    with pool.one_blas_thread():
+    with pool.one_blas_thread:
         kernel = _kernel(x, y, rule, candidates, levels, plan)
     work = _Work(x, right, kernel, candidates, plan)
     pool.run(
@@ -159,12 +159,14 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
     levels = proven_levels() if job.kernel != "fp32" else None
     if job.kernel == "int8" and levels is None:
         raise ArgumentError("this processor's int8 product is wrong; use kernel 'auto' or 'fp32'")
-    if job.kernel == "auto" and (rule.n * rule.m < SMALL or (levels and int8_gain() < LEAST_GAIN)):
-        levels = None
     d = x.shape[1]
+    # A basis takes some 10·d³ steps, and is to be a small part of the n·m·d of a product.
+    small = rule.n * rule.m < SMALL * max(1, (d / 512) ** 2)
+    if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (levels and int8_gain() < LEAST_GAIN))):
+        levels = None
     rows = len(x) + (0 if rule.one_collection else len(y))
     # Twins' coordinates, order and its sorting; the basis and the pivots.
-    fixed = int(rows * ((1 if levels else 4) * (LADDER * d + 36) + 16))
+    fixed = int(rows * ((1 if levels else 4) * (LADDER * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(twins: bool) -> Plan:
@@ -175,7 +177,7 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
             per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
         )  # fmt: skip
 
-    if levels or rule.n * rule.m >= SMALL:
+    if levels or not small:
         try:
             return levels, plan(True)
         except BudgetError:
@@ -188,7 +190,7 @@ def _kernel(
     x: FloatMatrix, y: FloatMatrix | None, rule: Rule, candidates: Candidates, levels: int | None, plan: Plan
 ) -> Kernel:
     if not plan.twins:
-        return Kernel([plain(x, y)], plan.rows, plan.columns)
+        return Kernel([plain(x, y)], plan.columns)
     right = x if y is None else y
     limits = candidates.limits
     orders = similar_order(x, y, workers=plan.workers)
@@ -196,14 +198,14 @@ def _kernel(
     seed_limits(x, right, rule, candidates, orders, plan.workers)
     places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
-    depths, choice = choose_rungs(x, right, rule, limits, places, vectors, levels, plan)
+    depths, choice = choose_rungs(x, right, limits, places, vectors, levels, plan)
     if levels is None and depths == [x.shape[1]]:
-        return Kernel([plain(x, y)], plan.rows, plan.columns)
+        return Kernel([plain(x, y)], plan.columns)
     rungs = [
         rung(*make_twins(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers))
         for depth in depths
     ]
-    return Kernel(rungs, plan.rows, plan.columns, choice)
+    return Kernel(rungs, plan.columns, choice.of)
 
 
 class _Work:
@@ -230,7 +232,7 @@ class _Miner:
     def mine(self, tile: tuple[slice, slice]) -> None:
         """Do one tile."""
         rows, columns = tile
-        first = self.kernel.rung(rows, columns)
+        first = self.kernel.number(rows, columns)
         for number in range(first, len(self.kernel.rungs)):
             rung = self.kernel.rungs[number]
             raw = self.scorer.scores(number, rows, columns)

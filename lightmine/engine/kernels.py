@@ -76,8 +76,8 @@ def rung(left: Twin, right: Twin, how: Recipe) -> Rung:
     """Twins that were made by a recipe."""
     slack = ROUNDING
     if how.levels is None:
-        # (x̂, ‖r‖) is hardly longer than x, and so far under 1 by this hundredth.
-        slack += 1.02 * product_error(how.width)
+        # No (x̂, ‖r‖) is longer than x but by what turning errs, and that product of two errors is nothing.
+        slack += 1.02 * (1 + 2 * turn_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
         slack += 2 * LONGEST * how.longest * turn_error(how.vectors.shape[1], how.depth)
     return Rung(left, right, how.depth, how.unit, slack, integer=how.levels is not None)
 
@@ -89,31 +89,27 @@ class Kernel:
     Attributes
     ----------
     rungs : list of Rung
-    rows, columns : int
-        The shape of a tile; int8 blocks are as wide.
-    choice : int8 array of shape (row blocks, column blocks), or None
-        The rung of each tile; None: all take the first.
+    columns : int
+        The width of a tile, and of an int8 block.
+    number : callable
+        The rung of a tile, from its rows and columns; by default the first.
     """
 
     rungs: list[Rung]
-    rows: int
     columns: int
-    choice: NDArray[np.int8] | None = None
+    number: Callable[[slice, slice], int] = lambda rows, columns: 0
 
     def scorer(self, size: int) -> Scorer:
         """What one worker needs for tiles of at most `size` pairs; not to be shared."""
         return Int8Scorer(self, size) if self.rungs[0].integer else Fp32Scorer(self, size)
 
-    def rung(self, rows: slice, columns: slice) -> int:
-        """Which rung judges a tile."""
-        if self.choice is None:
-            return 0
-        return int(self.choice[rows.start // self.rows, columns.start // self.columns])
-
     def hardest_first(self, tiles: Callable[[], Iterator[Tile]]) -> Iterator[Tile]:
-        """Tiles that need a deep rung hold the nearest pairs: they raise the limits for the others."""
+        """Every tile once, those of deep rungs first.
+
+        They hold the nearest pairs, which raise the limits of rules that have any but a threshold.
+        """
         for number in reversed(range(len(self.rungs))):
-            yield from (tile for tile in tiles() if self.rung(*tile) == number)
+            yield from (tile for tile in tiles() if self.number(*tile) == number)
 
     def left_rows(self, places: slice | Places) -> Any:
         """The left matrix's rows at these places."""

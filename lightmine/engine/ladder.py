@@ -5,18 +5,19 @@ A choice only changes time: any rung is right for any tile.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.engine import pool
+from lightmine.engine import pool, tiles
 from lightmine.engine.kernels import Scores
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.products import Fp32Product, Int8Product, least_seconds
 from lightmine.engine.tiles import Plan
-from lightmine.engine.topk import Limits, Rule
+from lightmine.engine.topk import Limits
 from lightmine.engine.twins import Places
 
 # Depths to choose from, in 24ths of all coordinates, and the most that all rungs together may have.
@@ -28,13 +29,64 @@ SURVIVOR_SECONDS = 0.3e-6
 # Making one coordinate of one row of a twin; turning it takes as much again for each 200 dimensions.
 MAKING_SECONDS = 3e-9
 
-Choice = NDArray[np.int8]
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """Which rung judges which part of the pair matrix.
+
+    Attributes
+    ----------
+    rungs : int8 array of shape (row parts, column parts)
+    rows, columns : int
+        Size of a part: that of the largest tiles, so that a choice takes the same under every budget.
+    """
+
+    rungs: NDArray[np.int8]
+    rows: int
+    columns: int
+
+    def of(self, rows: slice, columns: slice) -> int:
+        """The rung of a tile."""
+        return int(self.rungs[rows.start // self.rows, columns.start // self.columns])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sample:
+    """Some rows of every part of one side, in turned coordinates.
+
+    Attributes
+    ----------
+    count : int
+        Rows of each part.
+    coordinates : list of arrays
+        From one depth to the next.
+    rest : list of arrays
+        The norm that each row leaves out after each depth.
+    inside : list of floats
+        The usual norm until there.
+    limits : array or None
+        What each row's pairs have to beat.
+    """
+
+    count: int
+    coordinates: list[FloatMatrix]
+    rest: list[Scores]
+    inside: list[float]
+    limits: Scores | None
+
+    @property
+    def parts(self) -> int:
+        return len(self.rest[0]) // self.count
+
+    def of(self, parts: slice) -> slice:
+        """Where the rows of some parts stand."""
+        stop = None if parts.stop is None else parts.stop * self.count
+        return slice(parts.start * self.count, stop)
 
 
 def choose_rungs(
     x: FloatMatrix,
     y: FloatMatrix,
-    rule: Rule,
     limits: Limits,
     orders: tuple[Places, Places],
     vectors: FloatMatrix,
@@ -49,16 +101,27 @@ def choose_rungs(
     and survivors together should take least.
     """
     d = int(x.shape[1])
-    depths = sorted({max(1, d * share // 24) for share in SHARES})
+    size = tiles.ROWS, tiles.COLUMNS
+    shape = -(-len(x) // size[0]), -(-len(y) // size[1])
     if not _limited(limits):
         # Rows that do not have a limit yet would let everything through, then less and less.
-        return [d], np.zeros((-(-rule.n // plan.rows), -(-rule.m // plan.columns)), np.int8)
-    seconds = _tile_seconds(x, y, rule, limits, orders, vectors, levels, plan, depths)
-    wanted = seconds[:, np.isfinite(seconds[0])]
-    making = np.array(depths) * ((rule.n + rule.m) * (MAKING_SECONDS + d * MAKING_SECONDS / 200))
-    making /= rule.n * rule.m * (0.5 if plan.upper else 1.0)
+        return [d], Choice(np.zeros(shape, np.int8), *size)
+    depths = sorted({max(1, d * share // 24) for share in SHARES})
+    samples = [
+        _sample(side, order, limit, vectors, depths, each, count)
+        for side, order, limit, each, count in zip(
+            (x, y), orders, (limits.left, limits.right), size, SAMPLE, strict=True
+        )
+    ]
+    survivors = _surviving(samples[0], samples[1], limits.floor, depths, levels, plan)
+    fixed, each = _product_seconds(d, levels)
+    seconds = survivors
+    seconds *= np.float32(SURVIVOR_SECONDS)
+    seconds += (fixed + each * np.array(depths, np.float32))[:, None, None]
+    making = np.array(depths) * (len(x) + (0 if plan.upper else len(y))) * MAKING_SECONDS * (1 + d / 200)
+    making /= len(x) * len(y) * (0.5 if plan.upper else 1.0)
     # A subset will do to choose by: every tile weighs the same.
-    few = wanted[:, :: max(1, wanted.shape[1] // 20_000)]
+    few = seconds[:, np.isfinite(seconds[0])][:, :: max(1, seconds[0].size // 20_000)]
     ladders = [
         list(ladder)
         for count in (1, 2, 3)
@@ -66,80 +129,61 @@ def choose_rungs(
         if sum(depths[rung] for rung in ladder) <= LADDER * d
     ]
     best = min(ladders, key=lambda ladder: float(few[ladder].min(axis=0).mean() + making[ladder].sum()))
-    return [depths[rung] for rung in best], seconds[best].argmin(axis=0).astype(np.int8)
+    return [depths[rung] for rung in best], Choice(seconds[best].argmin(axis=0).astype(np.int8), *size)
 
 
-def _tile_seconds(
-    x: FloatMatrix,
-    y: FloatMatrix,
-    rule: Rule,
-    limits: Limits,
-    orders: tuple[Places, Places],
+def _sample(
+    side: FloatMatrix,
+    order: Places,
+    limits: Scores | None,
     vectors: FloatMatrix,
-    levels: int | None,
-    plan: Plan,
     depths: list[int],
+    size: int,
+    count: int,
+) -> _Sample:
+    """`count` rows of each part of `size`, evenly spread; some of a short part more than once."""
+    starts = np.arange(0, len(side), size)
+    lengths = np.minimum(size, len(side) - starts)
+    rows = order[(starts[:, None] + np.arange(count) * lengths[:, None] // count).ravel()]
+    turned = side[rows] @ vectors.T
+    edges = zip([0, *depths], depths, strict=False)
+    coordinates = [np.ascontiguousarray(turned[:, start:stop]) for start, stop in edges]
+    inside = np.cumsum([np.square(part).sum(axis=1) for part in coordinates], axis=0)
+    rest = list(np.sqrt(np.maximum(1 - inside, 0)).astype(np.float32))
+    own = None if limits is None else limits[rows]
+    return _Sample(count, coordinates, rest, np.sqrt(inside.mean(axis=1)).tolist(), own)
+
+
+def _surviving(
+    left: _Sample, right: _Sample, floor: np.float32, depths: list[int], levels: int | None, plan: Plan
 ) -> NDArray[np.float32]:
-    """What a pair of each tile is expected to take at each depth; infinite where there is no tile."""
-    d = x.shape[1]
-    places = [_sample_places(len(side), *shape)
-              for side, shape in ((x, (plan.rows, SAMPLE[0])), (y, (plan.columns, SAMPLE[1])))]  # fmt: skip
-    rows = [order[place] for order, place in zip(orders, places, strict=True)]
-    parts = [_parts(side[row] @ vectors.T, depths) for side, row in zip((x, y), rows, strict=True)]
-    ends = [None if limit is None else limit[row]
-            for limit, row in zip((limits.left, limits.right), rows, strict=True)]  # fmt: skip
-    fixed, each = _product_seconds(d, levels)
+    """The share of each part's pairs that is expected to survive each depth; infinite where no pair is."""
     # Rounding a row of p coordinates to int8 costs its bound about this much, see `twins`.
-    error = [0.0 if levels is None else 2.4 / levels * norm for norm in parts[0][2]]
-    blocks, width = len(rows[0]) // SAMPLE[0], len(rows[1]) // SAMPLE[1]
-    seconds = np.full((len(depths), blocks, width), np.inf, np.float32)
+    error = [0.0 if levels is None else 2.4 / levels * norm for norm in left.inside]
+    share = np.full((len(depths), left.parts, right.parts), np.inf, np.float32)
+    pairs = left.count * right.count
 
-    pairs = SAMPLE[0] * SAMPLE[1]
-
-    def look(product: Fp32Product, block: int) -> None:
-        first = block * plan.rows // plan.columns if plan.upper else 0
-        left = slice(block * SAMPLE[0], (block + 1) * SAMPLE[0])
-        right = slice(first * SAMPLE[1], None)
-        own = (end if end is None else end[part] for end, part in zip(ends, (left, right), strict=True))
-        limit = _limits_of(limits.floor, *own)
-        bounds = np.broadcast_to(-limit, (SAMPLE[0], (width - first) * SAMPLE[1])).astype(np.float32)
+    def look(product: Fp32Product, part: int) -> None:
+        first = part * tiles.ROWS // tiles.COLUMNS if plan.upper else 0
+        rows, columns = left.of(slice(part, part + 1)), right.of(slice(first, None))
+        limit = _limits_of(floor, *(side.limits if side.limits is None else side.limits[places]
+                                    for side, places in ((left, rows), (right, columns))))  # fmt: skip
+        bounds = np.broadcast_to(-limit, (left.count, (right.parts - first) * right.count)).astype(np.float32)
         over = np.empty_like(bounds)
-        tiles = over.reshape(SAMPLE[0], -1, SAMPLE[1])
-        for depth, (p, a, rest, b, other) in enumerate(
-            zip(depths, *parts[0][:2], *parts[1][:2], strict=True)
-        ):
-            bounds += product(a[left], b[right])
-            np.multiply(rest[left, None], other[right], out=over)
+        each = over.reshape(left.count, -1, right.count)
+        for depth in range(len(depths)):
+            bounds += product(left.coordinates[depth][rows], right.coordinates[depth][columns])
+            np.multiply(left.rest[depth][rows, None], right.rest[depth][columns], out=over)
             over += bounds
             over += error[depth]
-            mean = tiles.sum(axis=2).sum(axis=0) / pairs
-            spread = np.sqrt(np.maximum(np.vecdot(tiles, tiles).sum(axis=0) / pairs - mean**2, 1e-12))
-            seen = np.count_nonzero(tiles >= 0, axis=2).sum(axis=0) / np.float32(pairs)
-            survive = np.maximum(seen, _normal(mean / spread))
-            seconds[depth, block, first:] = fixed + each * p + survive * SURVIVOR_SECONDS
+            mean = each.sum(axis=2).sum(axis=0) / pairs
+            spread = np.sqrt(np.maximum(np.vecdot(each, each).sum(axis=0) / pairs - mean**2, 1e-12))
+            seen = np.count_nonzero(each >= 0, axis=2).sum(axis=0) / np.float32(pairs)
+            share[depth, part, first:] = np.maximum(seen, _normal(mean / spread))
 
-    size = SAMPLE[0] * len(rows[1])
-    pool.run(range(blocks), look, lambda: Fp32Product(size=size), workers=plan.workers)
-    return seconds
-
-
-def _sample_places(n: int, size: int, count: int) -> Places:
-    """`count` places of each block of `size`, evenly spread; some of a short block more than once."""
-    starts = np.arange(0, n, size)
-    lengths = np.minimum(size, n - starts)
-    return (starts[:, None] + np.arange(count) * lengths[:, None] // count).ravel()
-
-
-def _parts(turned: FloatMatrix, depths: list[int]) -> tuple[list[FloatMatrix], list[Scores], list[float]]:
-    """Coordinates from one depth to the next; norms left out after each; the usual norm until there."""
-    edges = zip([0, *depths], depths, strict=False)
-    parts = [np.ascontiguousarray(turned[:, start:stop]) for start, stop in edges]
-    inside = np.cumsum([np.square(part).sum(axis=1) for part in parts], axis=0)
-    return (
-        parts,
-        list(np.sqrt(np.maximum(1 - inside, 0)).astype(np.float32)),
-        np.sqrt(inside.mean(axis=1)).tolist(),
-    )
+    size = left.count * len(right.rest[0])
+    pool.run(range(left.parts), look, lambda: Fp32Product(size=size), workers=plan.workers)
+    return share
 
 
 def _limited(limits: Limits) -> bool:

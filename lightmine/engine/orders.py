@@ -12,11 +12,10 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.engine import pool
+from lightmine.engine import pool, tiles
 from lightmine.engine.kernels import Scores
 from lightmine.engine.matrix import FloatMatrix, product_error
 from lightmine.engine.products import Fp32Product
-from lightmine.engine.tiles import ROWS
 from lightmine.engine.topk import Candidates, Rule
 from lightmine.engine.twins import Places
 
@@ -111,10 +110,7 @@ def seed_limits(
     orders: tuple[Order, Order],
     workers: int,
 ) -> None:
-    """Raise each row's limit to its k-th best score among some rows that are likely to be near.
-
-    Some blocks of rows tell whether that leads over the floor at all; where it does not, the floor will do.
-    """
+    """Raise each row's limit to its k-th best score among some rows that are likely to be near."""
     limits, (left, right) = candidates.limits, orders
     if limits.left is not None and rule.k_left:
         # Within one collection a row meets itself among its partners: its best score says nothing.
@@ -131,12 +127,13 @@ def _seed(
     floor: np.float32,
     workers: int,
 ) -> None:
+    """One side's limits. Some blocks tell whether they get over the floor at all; if not, that will do."""
     (rows, order), (partners, near) = side, others
     window = max(PARTNERS, 2 * wanted)
     if len(partners) < wanted or window > 4 * PARTNERS:
         return
     window = min(window, len(partners))
-    block = ROWS
+    block = tiles.ROWS
     slack = np.float32(1.1 * product_error(rows.shape[1]) + 2.0**-22)
 
     def seed(product: Fp32Product, top: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Generic, TypeVar
 
 Tools = TypeVar("Tools")
@@ -50,15 +49,34 @@ def run(
         raise pool.error
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """NumPy's BLAS and LAPACK keep to the calling thread meanwhile.
+class _OneBlasThread:
+    """A context in which NumPy's BLAS and LAPACK keep to the calling thread.
 
-    Theirs are as many as the machine has processors, whatever a container's quota says, and spin.
+    Theirs are as many as the machine has processors, whatever a container's quota says, and spin. The
+    limit is the process's: of several contexts at once the first sets it and the last takes it back.
     """
-    from threadpoolctl import threadpool_limits
 
-    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
-    return limits
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with self._lock:
+            if not self._inside:
+                self._limits = threadpool_limits(1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._limits is not None:
+                self._limits.restore_original_limits()
+                self._limits = None
+
+
+one_blas_thread = _OneBlasThread()
 
 
 class _Pool(Generic[Tools, Task]):

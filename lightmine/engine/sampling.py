@@ -75,7 +75,7 @@ def _lists_of_sample(x: FloatMatrix, low: float, k: int, budget: int, workers: i
     step = len(x) // GUESS_ROWS
     sample = np.ascontiguousarray(x[::step][:GUESS_ROWS])
     found: list[tuple[Places, Scores]] = []
-    kernel = Kernel([plain(sample, x)], len(sample), COLUMNS)
+    kernel = Kernel([plain(sample, x)], COLUMNS)
     # Far more than a sample should have: equal scores without end, which no floor can part.
     most, overflow = budget // 256, threading.Event()
 

@@ -18,8 +18,8 @@ ROWS, COLUMNS = 512, 1024
 SHRINKS = 4
 # Row blocks that meet the same columns one after the other.
 BAND = 4
-# What a worker holds for each score of a tile when every one of them survives: the score, two flags,
-# a flat index.
+# What a worker holds for each score of a tile when every one of them survives: the score, two flags, a flat
+# index (twice where a tile goes on to a deeper rung; the room for candidates, not taken yet, covers that).
 BYTES_PER_SCORE = 4 + 1 + 1 + 8
 # What the selection holds for each candidate at its peak, when all of them are tied (measured: 222 within one
 # collection, where each is listed twice, 105 between two, and 12 where it lies); and where a threshold alone
@@ -146,14 +146,15 @@ def plan_tiles(
 def _smaller_and_smaller(workers: int, *, twins: bool) -> Iterator[tuple[int, int]]:
     """How often to halve a tile's sides, and how many workers: first smaller tiles, then fewer workers.
 
-    Tiles so small that starting a product costs more than the product come last, and not with twins.
+    Tiles so small that starting a product costs more than the product come last, and not with twins; still
+    smaller ones would save less than the rest of a job takes anyway.
     """
     yield from ((shrink, workers) for shrink in range(SHRINKS))
     while workers > 1:
         workers //= 2
         yield SHRINKS - 1, workers
     if not twins:
-        yield from ((shrink, 1) for shrink in range(SHRINKS, ROWS.bit_length()))
+        yield SHRINKS, 1
 
 
 def parse_bytes(size: int | str) -> int:

@@ -38,8 +38,10 @@ BASIS_ROWS = 4096
 CHUNK = 1024
 # What rounding a norm up, or a product of two, may be off by in float64.
 ROOM = 1 + 1e-9
-# The most that a coordinate of a row can be, and the most coordinates that may share its ‖r‖.
+# The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
 LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
+# Dimensions up to which a scale can be found that every unit row fits, see `safe_recipe`.
+LARGEST_INT8 = 8192
 
 Places = NDArray[np.signedinteger[Any]]
 
@@ -142,7 +144,10 @@ class Recipe:
 
     @property
     def longest(self) -> float:
-        """L: what no x̂ + e and no ŷ is longer than; a clipped or rounded row stays in its box."""
+        """L: what no x̂ + e and no ŷ is longer than: rounding adds half a step at most, clipping nothing.
+
+        What float32 adds to either is far inside the error of turning.
+        """
         grown = 0.0 if self.levels is None else 0.5 * self.scale * math.sqrt(self.depth)
         return LONGEST + grown + turn_error(self.vectors.shape[1], self.depth)
 
@@ -160,10 +165,13 @@ def recipe(vectors: FloatMatrix, sample: FloatMatrix, levels: int | None) -> Rec
 
 
 def safe_recipe(vectors: FloatMatrix, levels: int) -> Recipe:
-    """A coarse scale that every unit row fits, whatever its coordinates."""
+    """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
+
+    Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
+    its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
+    """
     depth = len(vectors)
-    # Nothing clips under 1; the error is half a step a coordinate then, and must fit with L at most 2.
-    scale = 1.01 * max(LONGEST / levels, math.sqrt(depth) / levels**2)
+    scale = 1.05 * max(LONGEST / levels, 0.5 * math.sqrt(depth) / (levels**2 - depth / 4))
     return Recipe(vectors, levels, scale, _sharers(depth, vectors.shape[1], 1.0))
 
 
