@@ -66,17 +66,17 @@ def bundle_directory(
     opened = open_directory(
         directory, name=directory.resolve().name, revision=None, file=file, pooling=pooling
     )
-    given: Manifest = opened["manifest"]
+    given: Manifest = opened.manifest
     if given.precision != "fp32" and recipe.precision != "fp32":
         raise ArgumentError(
-            f"{opened['graph']} is {given.precision} already: --precision is for a float32 graph"
+            f"{opened.graph} is {given.precision} already: --precision is for a float32 graph"
         )
     reference = Encoder.load(directory, **{k: v for k, v in {"file": file, "pooling": pooling}.items() if v})
     with appearing_whole(out.absolute(), force=force) as folder:
-        report(f"source     {opened['graph']}")
-        _write_tokenizer(opened["tokenizer"], folder / TOKENIZER, lower_case=opened["lower_case"])
-        head = dataclasses.replace(opened["head"], dimension=reference.manifest.dimension)
-        graph = with_head(onnx.load(opened["graph"]), head)
+        report(f"source     {opened.graph}")
+        _write_tokenizer(opened.tokenizer, folder / TOKENIZER, lower_case=opened.lower_case)
+        head = dataclasses.replace(opened.head, dimension=reference.manifest.dimension)
+        graph = with_head(onnx.load(opened.graph), head)
         inputs = tuple(value.name for value in graph.graph.input)
         modes = [module for module in head.modules if isinstance(module, Pooling)]
         manifest = dataclasses.replace(
@@ -93,8 +93,8 @@ def bundle_directory(
         )
         scratch = folder / "scratch"
         scratch.mkdir()
-        shape = Shape.of(_config(directory, opened["graph"]))
-        how = f"from {opened['graph'].name}"
+        shape = Shape.of(_config(directory, opened.graph))
+        how = f"from {opened.graph.name}"
         written = write_graph(graph, folder, recipe=recipe, manifest=manifest, how=how, shape=shape)
         if given.precision != "fp32":
             written = dataclasses.replace(
@@ -107,7 +107,7 @@ def bundle_directory(
             lambda some: reference.encode(list(some)),
             out=out.absolute(),
             sentences=sentences,
-            against=f"{opened['graph'].name} with its modules in NumPy",
+            against=f"{opened.graph.name} with its modules in NumPy",
             check=check,
         )
 
