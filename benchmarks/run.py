@@ -80,11 +80,15 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
 
 
 def large_jobs(files: inputs.Inputs, vectors: Path) -> list[Job]:
-    """How time grows with the number of sentences, on one set of vectors; lightmine alone."""
-    options = {"x": str(vectors), "top_k": None, "max_pairs": None, "threshold": 0.8}
+    """How time grows with the number of sentences, on one set of vectors; lightmine alone.
+
+    An English model puts sentences of languages it never saw close together: over a bare threshold of 0.8
+    there are four million pairs among 100,000 of these and 36 times as many among 600,000.
+    """
+    options = {"x": str(vectors), "top_k": 100, "max_pairs": 500_000, "threshold": 0.8}
     return [
         Job(
-            f"growth: pairs over 0.8, {rows:,}",
+            f"growth: the best 500,000 over 0.8 of {rows:,}",
             "paraphrase",
             options | {"rows": rows},
             ("lightmine",),
@@ -172,7 +176,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "lightmine-benchmarks")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--large", action="store_true", help="also pairs over 0.8 among 600,000 sentences")
+    parser.add_argument("--large", action="store_true", help="also up to 600,000 sentences")
     parser.add_argument("--only", help="only jobs whose name holds this")
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
