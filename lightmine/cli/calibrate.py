@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lightmine.calibration import Curve, choose, curve_of
 from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
-from lightmine.cli.options import one_stdin, output_format
+from lightmine.cli.options import one_stdin, output_format, top_k_option
 from lightmine.cli.plot import check_plot, plot_curve
 from lightmine.cli.run import folded, margin_options
 from lightmine.engine.neighbors import neighbors
@@ -142,13 +142,7 @@ def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run
 @calibrate.command()
 @click.argument("file")
 @wanted_options
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Partners that each sentence may list.",
-)
+@top_k_option
 @click.option(
     "--max-pairs",
     type=click.IntRange(1),

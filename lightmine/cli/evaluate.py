@@ -13,11 +13,14 @@ from lightmine import evaluate as measures
 from lightmine.bitext import mine_bitext
 from lightmine.cli.options import (
     fast_option,
+    max_pairs_option,
+    memory_option,
     model_option,
     one_stdin,
     provider_option,
     quiet_option,
     threads_option,
+    top_k_option,
 )
 from lightmine.cli.run import Run, folded, margin_options
 from lightmine.errors import ArgumentError, TextError
@@ -60,8 +63,7 @@ measuring_options = folded(
     model_option,
     provider_option,
     fast_option,
-    click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
-                 help="What mining may allocate beyond the embeddings and the result."),
+    memory_option,
     threads_option,
     click.option("--json", "as_json", is_flag=True, help="One JSON object."),
     quiet_option,
@@ -152,20 +154,8 @@ def pairs(mined: str, gold: str, as_json: bool) -> None:
     help="Without ids: the number that GOLD gives the first line.",
 )
 @click.option("--closure", is_flag=True, help="Paraphrases of paraphrases are gold too.")
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Partners that each sentence may list.",
-)
-@click.option(
-    "--max-pairs",
-    type=click.IntRange(1),
-    default=500_000,
-    show_default=True,
-    help="Pairs that are kept at most, the best first.",
-)
+@top_k_option
+@max_pairs_option
 @measuring_options  # fmt: skip
 def paraphrase(
     file: str,

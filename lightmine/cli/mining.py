@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.bitext import score_bitext
-from lightmine.cli.options import note, one_stdin, output_format, write
+from lightmine.cli.options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
 from lightmine.cli.run import (
     Run,
     Texts,
@@ -41,20 +41,8 @@ from lightmine.texts.pairs import FORMATS, write_pairs
 @click.argument("other", required=False)
 @click.option("--threshold", type=float, help="Only pairs whose cosine is at least this.")
 @click.option("--max-score", type=float, help="Only pairs whose cosine is at most this: no near-copies.")
-@click.option(
-    "--top-k",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Partners that each sentence may list.",
-)
-@click.option(
-    "--max-pairs",
-    type=click.IntRange(1),
-    default=500_000,
-    show_default=True,
-    help="Pairs that are kept at most, the best first.",
-)
+@top_k_option
+@max_pairs_option
 @click.option(
     "--script", metavar="NAME", help="Leave out sentences not in this script, or language's scripts."
 )

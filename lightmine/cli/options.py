@@ -54,6 +54,27 @@ fast_option = click.option(
     is_flag=True,
     help="Run int8 models in batches: sooner, and vectors then depend a little on their batch-mates.",
 )
+top_k_option = click.option(
+    "--top-k",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Partners that each sentence may list.",
+)
+max_pairs_option = click.option(
+    "--max-pairs",
+    type=click.IntRange(1),
+    default=500_000,
+    show_default=True,
+    help="Pairs that are kept at most, the best first.",
+)
+memory_option = click.option(
+    "--memory-budget",
+    default="1GiB",
+    show_default=True,
+    metavar="SIZE",
+    help="What mining may allocate beyond the embeddings and the result.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."
 )
@@ -65,8 +86,7 @@ mining_options = options(
     model_option,
     provider_option,
     fast_option,
-    click.option("--memory-budget", default="1GiB", show_default=True, metavar="SIZE",
-                 help="What mining may allocate beyond the embeddings and the result."),
+    memory_option,
     threads_option,
     quiet_option,
 )  # fmt: skip
