@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "profile.json"
 
 # Name of the part, where the function stands, and what it is called there.
 PARTS = [
-    ("guess the floor", join, "guess_floor"),
+    ("guess the floor", join, "guess_pairs"),
     ("order, seeds, twins", join, "_kernel"),
     ("product", kernels.Int8Scorer, "scores"),
     ("comparison", join._Miner, "_flags"),

@@ -21,7 +21,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "COLUMNS", 64)
     monkeypatch.setattr(sampling, "COLUMNS", 64)
     monkeypatch.setattr(join, "SURVIVORS", 50)
-    monkeypatch.setattr(sampling, "GUESS_ROWS", 40)
+    monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
     monkeypatch.setattr(orders, "PIVOTS", 8)
 
@@ -74,11 +74,37 @@ def test_sides_of_any_shape(n, m):
     assert sorted(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
 
 
+class FixedGuess:
+    """Floors to be tried one after the other."""
+
+    def __init__(self, *floors):
+        self.floors = floors
+
+    def floor(self, wanted):
+        return self.floors[0] if self.floors else None
+
+    def corrected(self, floor, found):
+        assert floor == self.floors[0]
+        return FixedGuess(*self.floors[1:])
+
+
 def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
     x = clustered(1, 300, 16)
     expected = paraphrases(x, top_k=4, max_pairs=200)
-    for guess in (0.999999, expected[150][0], expected[199][0], expected[199][0] + 1e-6, -1.0):
-        monkeypatch.setattr(join, "guess_floor", lambda *_, guess=guess, **__: guess)
+    last = expected[199][0]
+    high, too_high = last + 1e-6, 0.999999
+    cases = [
+        (too_high,),
+        (expected[150][0],),
+        (last,),
+        (high,),
+        (-1.0,),
+        (),
+        (high, last),
+        (too_high, high, last),
+    ]
+    for floors in cases:
+        monkeypatch.setattr(join, "guess_pairs", lambda *_, floors=floors, **__: FixedGuess(*floors))
         told: list[tuple[int, int]] = []
 
         def tell(done, total, told=told):
@@ -86,27 +112,42 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
 
         pairs = mine_paraphrases(x, top_k=4, max_pairs=200, progress=tell)
         assert list(pairs) == expected
-        # A second round is told as more to do, never as less done.
+        # A further round is told as more to do, never as less done.
         assert told[0][0] == 0
         assert told == sorted(told)
-        assert told[-1][0] == told[-1][1] == told[0][1] * (1 + (guess > expected[199][0]))
+        failed = sum(floor > last for floor in floors[: join.GUESSES])
+        assert told[-1][0] == told[-1][1] == told[0][1] * (1 + failed)
 
 
-def test_a_guess_lies_under_the_last_pair_and_not_far(monkeypatch):
-    monkeypatch.setattr(sampling, "GUESS_ROWS", 256)
+def guess_of(x, **rule):
+    n = len(x)
+    return sampling.guess_pairs(x, Rule(n, n, one_collection=True, **rule), budget=1 << 30, workers=1)
+
+
+def test_a_guess_lies_under_the_last_pair_and_not_far():
     x = clustered(2, 4000, 32)
-    rule = Rule(4000, 4000, one_collection=True, k_left=20, k_right=20, max_pairs=3000)
-    guess = sampling.guess_floor(x, rule, budget=1 << 30, workers=1)
+    guess = guess_of(x, k_left=20, k_right=20, max_pairs=3000)
+    floor = guess.floor(3000)
     scores = mine_paraphrases(x, top_k=20, max_pairs=30_000).score
-    assert scores[30_000 - 1] < guess < scores[2_900]
+    assert scores[12_000] < floor < scores[2_900]
+    # Fewer found than it said: the next floor is lower. More: not higher than what they bear out.
+    expected = int(guess.pairs[np.searchsorted(-guess.scores, -floor, side="right") - 1])
+    assert guess.corrected(floor, expected // 3).floor(3000) < floor
+    assert guess.corrected(floor, 0).floor(3000) is None
+
+
+def test_a_guess_for_equal_rows_is_not_over_their_score(rng):
+    x = unit_rows(np.repeat(rng.standard_normal((40, 96)), 50, axis=0))
+    score = mine_paraphrases(x, top_k=30, max_pairs=2000).score[-1]
+    floor = guess_of(x, k_left=30, k_right=30, max_pairs=2000).floor(2000)
+    assert score - 1e-4 < floor <= score
 
 
 def test_a_sample_is_never_asked_for_more_than_all_its_pairs():
-    x = clustered(2, 400, 16)
-    rule = Rule(400, 400, one_collection=True, k_left=None, k_right=None, max_pairs=4900)
-    guess = sampling.guess_floor(x, rule, budget=1 << 30, workers=1)
-    assert guess is not None
-    assert guess <= mine_paraphrases(x, top_k=None, max_pairs=4900).score[-1]
+    x = clustered(2, 1200, 16)
+    floor = guess_of(x, k_left=None, k_right=None, max_pairs=44_000).floor(44_000)
+    assert floor is not None
+    assert floor <= mine_paraphrases(x, top_k=None, max_pairs=44_000).score[-1]
 
 
 @pytest.fixture

@@ -90,6 +90,17 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
         assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
 
+def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(rng):
+    x = rng.standard_normal((5000, 64))
+    x, places = unit_rows(x), np.arange(5000)
+    vectors = np.eye(64, dtype=np.float32)
+    finest = twins.recipe(twins.mixed(vectors), x[::4], 127)
+    # Not sampled, and with coordinates that the finest scale would clip by too much for its error to be held.
+    x[7] = finest.vectors[0] * np.float32(0.8) + finest.vectors[1] * np.float32(0.6)
+    _, _, how = make_twins(x, None, vectors, 127, (places, places), columns=1000, workers=2)
+    assert finest.scale < how.scale < twins.safe_recipe(vectors, 127).scale
+
+
 @pytest.mark.parametrize("levels", [127, 63])
 @pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 8192])
 def test_a_safe_recipe_holds_every_unit_row(levels, depth):

@@ -23,7 +23,7 @@ from lightmine.engine.matrix import (
 )
 from lightmine.engine.orders import banded, order_bytes, seed_limits, similar_order
 from lightmine.engine.products import LEAST_GAIN, Raw, int8_gain, proven_levels
-from lightmine.engine.sampling import guess_floor
+from lightmine.engine.sampling import guess_pairs
 from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.topk import Candidates, Listed, Mask, Rule
 from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, Places, basis, make_twins
@@ -41,6 +41,8 @@ SMALL = 1 << 23
 FEW = 1 / 100
 # The share over which a deeper rung is sooner than the survivors of this one.
 MANY = 1 / 150
+# Floors that are guessed before a job is mined without.
+GUESSES = 2
 # Survivors of a tile that are looked at together.
 SURVIVORS = 1 << 13
 
@@ -107,13 +109,17 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
     """
     levels, plan = _plan(x, x if y is None else y, rule, budget, job)
     progress = _Progress(job.progress, plan.pairs() if job.progress else 0)
-    guess = guess_floor(x, rule, budget=budget, workers=plan.workers)
-    if guess is not None:
-        found = _mine(x, y, dataclasses.replace(rule, floor=guess), levels, plan, progress)
+    guess = guess_pairs(x, rule, budget=budget, workers=plan.workers)
+    for _ in range(GUESSES):
+        floor = None if guess is None else guess.floor(rule.max_pairs or 0)
+        if guess is None or floor is None or floor <= rule.floor:
+            break
+        found = _mine(x, y, dataclasses.replace(rule, floor=floor), levels, plan, progress)
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
-        # max_pairs of all. Fewer, and the guess was too high for this data: mine again without it.
+        # max_pairs of all. Fewer, and the guess was too high for this data: mine again with a better one.
         if len(found.pairs) == rule.max_pairs:
             return found
+        guess = guess.corrected(floor, len(found.pairs))
         progress.again()
     return _mine(x, y, rule, levels, plan, progress)
 

@@ -144,7 +144,7 @@ class PairScorer:
         self._step = max(1, CHUNK_BYTES // (4 * d))
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
-        self.slack = product_error(d) * (1 + 3e-6) + 2.0**-22
+        self.slack = score_error(d)
 
     def exact(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
         """The one score of each pair, a row of `x` and a row of `y`."""
@@ -180,3 +180,11 @@ def product_error(terms: int) -> float:
     Stability of Numerical Algorithms, section 3.1, and Cauchy and Schwarz.
     """
     return terms * 2.0**-24 / (1 - terms * 2.0**-24)
+
+
+def score_error(d: int) -> float:
+    """How far the float32 product of two unit rows of d coordinates can be from their one score.
+
+    Norms are within 1e-6 of 1, and the one score itself is rounded; with room to spare.
+    """
+    return 1.01 * product_error(d) + 2.0**-22

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lightmine.engine import pool, tiles
 from lightmine.engine.kernels import Scores
-from lightmine.engine.matrix import FloatMatrix, product_error
+from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.products import Fp32Product
 from lightmine.engine.topk import Candidates, Rule
 from lightmine.engine.twins import Places
@@ -134,7 +134,7 @@ def _seed(
         return
     window = min(window, len(partners))
     block = tiles.ROWS
-    slack = np.float32(1.1 * product_error(rows.shape[1]) + 2.0**-22)
+    slack = np.float32(score_error(rows.shape[1]))
 
     def seed(product: Fp32Product, top: int) -> None:
         own = order.places[top : top + block]

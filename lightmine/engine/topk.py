@@ -301,11 +301,11 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
     listed[tied[~contested]] = True
     tied = tied[contested]
     tied = tied[np.lexsort((others[tied], rows[tied]))]
-    listed[tied[_rank_in_run(rows[tied]) < left[rows[tied]]]] = True
+    listed[tied[rank_in_run(rows[tied]) < left[rows[tied]]]] = True
     return listed
 
 
-def _rank_in_run(values: Indices) -> Indices:
+def rank_in_run(values: Indices) -> Indices:
     """For each of some sorted values, how many equal ones stand before it."""
     places = np.arange(len(values))
     begins = np.r_[True, values[1:] != values[:-1]][: len(values)]

@@ -23,6 +23,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ CHUNK = 1024
 ROOM = 1 + 1e-9
 # The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
 LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
+# How much coarser a scale is tried where some row does not fit.
+COARSER = 1.15
 # Dimensions up to which a scale can be found that every unit row fits, see `safe_recipe`.
 LARGEST_INT8 = 8192
 
@@ -175,6 +178,18 @@ def safe_recipe(vectors: FloatMatrix, levels: int) -> Recipe:
     return Recipe(vectors, levels, scale, _sharers(depth, vectors.shape[1], 1.0))
 
 
+def coarser(how: Recipe) -> Iterator[Recipe]:
+    """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
+    yield how
+    if how.levels is None:
+        return
+    safe = safe_recipe(how.vectors, how.levels)
+    while (scale := how.scale * COARSER) < safe.scale:
+        how = dataclasses.replace(how, scale=scale)
+        yield how
+    yield safe
+
+
 def _sharers(depth: int, d: int, ratio: float) -> int:
     """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
     least = 0 if depth == d else min(SHARERS, math.ceil(ratio**2 + 0.1))
@@ -264,14 +279,11 @@ def make_twins(
             twins.append(twin)
         return twins
 
-    twins = make(how)
-    if twins is None:
-        # Some row is not like the sample. One scale for all must then be coarser.
-        assert levels is not None
-        how = safe_recipe(how.vectors, levels)
-        twins = make(how)
-        assert twins is not None, "a unit row does not fit a recipe made for all of them"
-    return twins[0], twins[-1], how
+    for each in coarser(how):
+        twins = make(each)
+        if twins is not None:
+            return twins[0], twins[-1], each
+    raise AssertionError("a unit row does not fit a recipe made for all of them")
 
 
 def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int) -> Twin | None:
@@ -286,6 +298,8 @@ def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers
 
     def fill(maker: Maker, chunk: slice) -> None:
         # A chunk of places lies within one block: both begin at multiples of the smaller width.
+        if misfit.is_set():
+            return
         block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
         rows = x[order[chunk]]
         part = slice(start, start + len(rows))
