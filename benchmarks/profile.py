@@ -23,7 +23,7 @@ import numpy as np
 
 import lightmine
 from benchmarks.run import machine
-from lightmine.engine import join, kernels, matrix, pool, products, tiles, topk
+from lightmine.engine import join, kernels, matrix, miner, pool, products, tiles, topk
 
 RESULTS = Path(__file__).parent / "results" / "profile.json"
 
@@ -32,7 +32,7 @@ PARTS = [
     ("guess the floor", join, "guess_pairs"),
     ("order, seeds, twins", join, "_kernel"),
     ("product", kernels.Int8Scorer, "scores"),
-    ("comparison", join._Miner, "_flags"),
+    ("comparison", miner.Miner, "_flags"),
     ("float32 scores", matrix.PairScorer, "rough"),
     ("the one score", matrix.PairScorer, "exact"),
     ("selection", topk.Candidates, "_selected"),
@@ -87,13 +87,13 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
     originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
     for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
         setattr(place, name, clock.wrap(part, function))
-    flags = join._Miner._flags
-    join._Miner._flags = depths.wrap(flags)  # type: ignore[method-assign]
+    flags = miner.Miner._flags
+    miner.Miner._flags = depths.wrap(flags)  # type: ignore[method-assign]
     start = time.perf_counter()
     try:
         job()
     finally:
-        join._Miner._flags = flags  # type: ignore[method-assign]
+        miner.Miner._flags = flags  # type: ignore[method-assign]
         for place, name, function in originals:
             setattr(place, name, function)
     wall = time.perf_counter() - start

@@ -24,6 +24,7 @@ def mine_bitext(
     threads: int | None = None,
     kernel: str = "auto",
     progress: Progress | None = None,
+    resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:
     """Translations between two collections, by margin over exact neighbours in both directions.
@@ -36,7 +37,7 @@ def mine_bitext(
     ----------
     source, target : arrays of shape (n, d) and (m, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
-    memory_budget, threads, kernel, progress
+    memory_budget, threads, kernel, progress, resume
         As in `lightmine.neighbors`.
     compat : {"lightmine", "laser", "stopes", "sentence-transformers"}
         Whose ways to mine by where nothing else is said; see docs/bitext.md.
@@ -77,7 +78,7 @@ def mine_bitext(
     rule = margin_rule(**options)
     near = neighbors(
         source, target, k=max(rule.k, rule.back), both=True, memory_budget=memory_budget, threads=threads,
-        kernel=kernel, progress=progress,
+        kernel=kernel, progress=progress, resume=resume,
     )  # fmt: skip
     return retrieve(near, **options | {"k": rule.k, "k_backward": rule.back})
 
@@ -91,6 +92,7 @@ def score_bitext(
     threads: int | None = None,
     kernel: str = "auto",
     progress: Progress | None = None,
+    resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:
     """The margins of pairs that are given: how well a corpus that is aligned already is aligned.
@@ -101,7 +103,7 @@ def score_bitext(
         Embeddings; the neighbours that a pair is compared with come from all of them.
     pairs : (p, 2) integer array, optional
         Rows of the source and of the target; without it, row i of one side and row i of the other.
-    memory_budget, threads, kernel, progress, and options
+    memory_budget, threads, kernel, progress, resume, and options
         As in `mine_bitext`; of the options compat, k, k_backward and margin matter here.
 
     Returns
@@ -133,7 +135,7 @@ def score_bitext(
     left, right = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
     near = neighbors(
         x, y, k=max(rule.k, rule.back), both=True, memory_budget=budget, threads=threads, kernel=kernel,
-        progress=progress,
+        progress=progress, resume=resume,
     )  # fmt: skip
     forward, backward = both_directions(near)
     forward, backward = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -25,6 +24,7 @@ def mine_paraphrases(
     threads: int | None = None,
     kernel: str = "auto",
     progress: Progress | None = None,
+    resume: str | None = None,
 ) -> Pairs:
     """The best pairs of rows by cosine, exactly those of brute force over all pairs.
 
@@ -46,8 +46,8 @@ def mine_paraphrases(
     threshold : float, optional
         Only pairs that score at least this.
     max_score : float, optional
-        Only pairs that score at most this, to leave out near-copies. A row's `top_k` partners count them
-        too; `max_pairs` does not.
+        Only pairs that score at most this, to leave out near-copies, which then count neither for `top_k`
+        nor for `max_pairs`.
     memory_budget : int or str
         Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrix and the result.
     threads : int, optional
@@ -56,6 +56,9 @@ def mine_paraphrases(
         How pairs are rejected; auto measures and proves what this processor does. Changes only time.
     progress : callable, optional
         Called with the number of pairs done and the number in all.
+    resume : str, optional
+        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
+        with the same folder goes on from there, to the same answer. It is left for you to delete.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def mine_paraphrases(
     top_k, max_pairs = check_count("top_k", top_k), check_count("max_pairs", max_pairs)
     check_threshold(threshold)
     check_threshold(max_score, name="max_score")
-    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
+    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
     unit, right, budget = prepare(x, other, job)
     if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
@@ -84,19 +87,8 @@ def mine_paraphrases(
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
-    rule = Rule(n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor, max_pairs=max_pairs)
-
-    def mine(rule: Rule) -> Pairs:
-        return join(unit, right, rule, budget=budget, job=job).pairs
-
-    found = mine(rule)
-    if max_score is None:
-        return found
-    kept = found[found.score.astype(np.float64) <= max_score]
-    if max_pairs is None or len(found) < max_pairs or len(kept) == len(found):
-        return kept
-    # Near-copies took places among the best: count them all, and ask for as many pairs more.
-    above = max(math.nextafter(min(max_score, 2.0), 3.0), floor)
-    copies = len(mine(dataclasses.replace(rule, floor=above, max_pairs=None)))
-    found = mine(dataclasses.replace(rule, max_pairs=max_pairs + copies))
-    return found[found.score.astype(np.float64) <= max_score]
+    rule = Rule(
+        n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor,
+        ceiling=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
+    )  # fmt: skip
+    return join(unit, right, rule, budget=budget, job=job).pairs

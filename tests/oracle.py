@@ -10,19 +10,21 @@ def dense(x, y=None):
     return products.sum(axis=2).astype(np.float32) + np.float32(0)
 
 
-def nearest(scores, k, *, one_collection=False):
-    """Per row, the indices of the k best: score descending, then index."""
+def nearest(scores, k, *, one_collection=False, max_score=None):
+    """Per row, the indices of the k best that score at most `max_score`: score descending, then index."""
+    most = np.inf if max_score is None else max_score
     lists = []
     for row, line in enumerate(scores.tolist()):
-        others = [j for j in range(len(line)) if not (one_collection and j == row)]
+        others = [j for j in range(len(line)) if not (one_collection and j == row) and line[j] <= most]
         lists.append(sorted(others, key=lambda j, line=line: (-line[j], j))[:k])
     return lists
 
 
-def paraphrases(x, *, top_k=None, max_pairs=None, threshold=None):
+def paraphrases(x, *, top_k=None, max_pairs=None, threshold=None, max_score=None):
     """(score, left, right) of every pair that one end lists, in the one order."""
     scores = dense(x)
-    lists = nearest(scores, len(x) if top_k is None else top_k, one_collection=True)
+    k = len(x) if top_k is None else top_k
+    lists = nearest(scores, k, one_collection=True, max_score=max_score)
     pairs = {(min(i, j), max(i, j)) for i, others in enumerate(lists) for j in others}
     found = sorted((-float(scores[i, j]), i, j) for i, j in pairs)
     found = [(-score, i, j) for score, i, j in found if threshold is None or -score >= threshold]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import join, kernels, ladder, orders, pool, products, sampling, tiles
+from lightmine.engine import join, kernels, ladder, miner, orders, pool, products, sampling, tiles
 from lightmine.engine.topk import Candidates, Rule
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
@@ -20,7 +20,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "ROWS", 32)
     monkeypatch.setattr(tiles, "COLUMNS", 64)
     monkeypatch.setattr(sampling, "COLUMNS", 64)
-    monkeypatch.setattr(join, "SURVIVORS", 50)
+    monkeypatch.setattr(miner, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
     monkeypatch.setattr(orders, "PIVOTS", 8)
@@ -42,6 +42,7 @@ def clustered(seed, n, d, spread=0.5):
         dict(top_k=100, max_pairs=60), dict(top_k=3, max_pairs=100),
         dict(top_k=None, max_pairs=None, threshold=0.6),
         dict(top_k=5, max_pairs=None), dict(top_k=1, max_pairs=1), dict(top_k=2, max_pairs=50, threshold=0.9),
+        dict(top_k=3, max_pairs=80, max_score=0.8), dict(top_k=None, max_pairs=100, max_score=0.9),
     ],
 )  # fmt: skip
 def test_every_kernel_finds_the_pairs_of_brute_force(kernel, seed, options):
@@ -207,7 +208,7 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
     )
     choice = ladder.Choice(np.zeros((10, 5), np.int8), 32, 64)
     monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], choice))
-    monkeypatch.setattr(join, "MANY", 0.1)
+    monkeypatch.setattr(miner, "MANY", 0.1)
     options = dict(top_k=None, max_pairs=None, threshold=0.8)
     assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
     assert {0, 1} <= set(taken)

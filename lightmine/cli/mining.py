@@ -101,7 +101,7 @@ def paraphrase(
             ("left", sides[0], pairs.left), ("right", sides[-1], pairs.right)
         )
         message = run.write(stream, columns)
-    run.note(message)
+    run.finished(message)
 
 
 @click.command()
@@ -158,7 +158,7 @@ def bitext(
                 _save(save_neighbors, Saved(near, rule.k, rule.back, sides[0], sides[1]), run)
             found = retrieve(near, **options | {"k": rule.k, "k_backward": rule.back})
             message = run.write(stream, _columns(found, sides[0], sides[1], keep, run.note))
-    run.note(message)
+    run.finished(message)
 
 
 @click.command()

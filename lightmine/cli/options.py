@@ -88,6 +88,8 @@ mining_options = options(
     fast_option,
     memory_option,
     threads_option,
+    click.option("--resume", metavar="DIR",
+                 help="Keep there how far mining has come, and go on from there when interrupted."),
     quiet_option,
 )  # fmt: skip
 

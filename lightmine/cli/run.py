@@ -22,6 +22,7 @@ from lightmine.cli.options import (
     write,
 )
 from lightmine.encoding.encoder import Encoder
+from lightmine.engine.checkpoint import forget
 from lightmine.engine.join import Progress
 from lightmine.engine.tiles import parse_bytes
 from lightmine.errors import ArgumentError, TextError
@@ -67,6 +68,7 @@ class Run:
     fast: bool
     memory_budget: str
     threads: int | None
+    resume: str | None
     quiet: bool
 
     def __post_init__(self) -> None:
@@ -85,7 +87,16 @@ class Run:
     def engine(self) -> dict[str, Any]:
         """How to mine, as `lightmine.neighbors` takes it."""
         bar = self.bar("mining", "pair")
-        return {"memory_budget": self.memory_budget, "threads": self.threads, "progress": bar}
+        return {
+            "memory_budget": self.memory_budget, "threads": self.threads, "progress": bar,
+            "resume": self.resume,
+        }  # fmt: skip
+
+    def finished(self, message: str) -> None:
+        """The output is there: say so, and keep no checkpoint any more."""
+        if self.resume is not None:
+            forget(self.resume)
+        self.note(message)
 
     def encoder(self) -> Encoder:
         """The model that was asked for."""

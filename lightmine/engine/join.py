@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import threading
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lightmine.engine import pool
-from lightmine.engine.kernels import Kernel, Rung, plain, rung
+from lightmine.engine.checkpoint import Checkpoint, State
+from lightmine.engine.kernels import Kernel, plain, rung
 from lightmine.engine.ladder import LADDER, choose_rungs
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
     FloatMatrix,
-    PairScorer,
     check_matrix,
     is_unit,
     same_dimension,
     unit_rows,
 )
+from lightmine.engine.miner import SURVIVORS, Miner, Work
 from lightmine.engine.orders import banded, order_bytes, seed_limits, similar_order
-from lightmine.engine.products import LEAST_GAIN, Raw, int8_gain, proven_levels
-from lightmine.engine.sampling import guess_pairs
+from lightmine.engine.products import LEAST_GAIN, int8_gain, proven_levels
+from lightmine.engine.sampling import Guess, guess_pairs
 from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
-from lightmine.engine.topk import Candidates, Listed, Mask, Rule
-from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, Places, basis, make_twins
+from lightmine.engine.topk import Candidates, Listed, Rule
+from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.threads import default_threads
 
@@ -36,15 +37,8 @@ KERNELS = ("auto", "int8", "fp32")
 
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
-# The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
-# limits of their own (a hit costs about 100 times a comparison).
-FEW = 1 / 100
-# The share over which a deeper rung is sooner than the survivors of this one.
-MANY = 1 / 150
 # Floors that are guessed before a job is mined without.
 GUESSES = 2
-# Survivors of a tile that are looked at together.
-SURVIVORS = 1 << 13
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,13 +48,15 @@ class Job:
     ``memory_budget`` bounds what is allocated beyond the caller's matrices and the result; ``threads``
     defaults to the processors that the process may use; ``kernel`` is "auto", "int8" or "fp32";
     ``progress`` is called with the number of pairs done and the number in all, first with none done;
-    the latter only grows, by as much again, should a guessed floor have been too high.
+    the latter only grows, by as much again, should a guessed floor have been too high. ``resume`` names a
+    folder that keeps how far the job has come: the same job with the same folder goes on from there.
     """
 
     memory_budget: int | str = "1GiB"
     threads: int | None = None
     kernel: str = "auto"
     progress: Progress | None = None
+    resume: str | None = None
 
     def __post_init__(self) -> None:
         check_count("threads", self.threads)
@@ -108,37 +104,74 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
     `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
     """
     levels, plan = _plan(x, x if y is None else y, rule, budget, job)
-    progress = _Progress(job.progress, plan.pairs() if job.progress else 0)
-    guess = guess_pairs(x, rule, budget=budget, workers=plan.workers)
-    for _ in range(GUESSES):
-        floor = None if guess is None else guess.floor(rule.max_pairs or 0)
-        if guess is None or floor is None or floor <= rule.floor:
-            break
-        found = _mine(x, y, dataclasses.replace(rule, floor=floor), levels, plan, progress)
+    kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, rule, plan)
+    with kept as checkpoint:
+        progress = _Progress(job.progress, plan.pairs() if job.progress else 0)
+        return _answer(x, y, rule, levels, plan, progress, budget, checkpoint)
+
+
+def _answer(
+    x: FloatMatrix,
+    y: FloatMatrix | None,
+    rule: Rule,
+    levels: int | None,
+    plan: Plan,
+    progress: _Progress,
+    budget: int,
+    checkpoint: Checkpoint | None,
+) -> Listed:
+    """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
+    state = None if checkpoint is None else checkpoint.load()
+    guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
+    floor = state.floor if state else _guessed(guess, rule)
+    for left in reversed(range(GUESSES + 1)):
+        found = _mine(x, y, dataclasses.replace(rule, floor=floor), levels, plan, progress, checkpoint, state)
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
-        # max_pairs of all. Fewer, and the guess was too high for this data: mine again with a better one.
-        if len(found.pairs) == rule.max_pairs:
-            return found
-        guess = guess.corrected(floor, len(found.pairs))
+        # max_pairs of all. Fewer, and the guess was too high for this data.
+        if floor == rule.floor or len(found.pairs) == rule.max_pairs:
+            break
+        guess = guess or guess_pairs(x, rule, budget=budget, workers=plan.workers)
+        guess = guess and guess.corrected(floor, len(found.pairs))
+        state, floor = None, _guessed(guess, rule) if left > 1 else rule.floor
         progress.again()
-    return _mine(x, y, rule, levels, plan, progress)
+    return found
+
+
+def _guessed(guess: Guess | None, rule: Rule) -> float:
+    floor = None if guess is None else guess.floor(rule.max_pairs or 0)
+    return rule.floor if floor is None else max(floor, rule.floor)
 
 
 def _mine(
-    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, levels: int | None, plan: Plan, progress: _Progress
+    x: FloatMatrix,
+    y: FloatMatrix | None,
+    rule: Rule,
+    levels: int | None,
+    plan: Plan,
+    progress: _Progress,
+    checkpoint: Checkpoint | None,
+    state: State | None,
 ) -> Listed:
-    right = x if y is None else y
+    """All pairs of a rule; goes on from a state, and keeps how far it has come."""
     candidates = Candidates(rule, capacity=plan.candidates)
+    if state is not None:
+        candidates.restore(state.parts, state.limits, state.lowest)
     with pool.one_blas_thread:
-        kernel = _kernel(x, y, rule, candidates, levels, plan)
-    work = _Work(x, right, kernel, candidates, plan)
-    pool.run(
-        kernel.hardest_first(plan.tiles),
-        lambda miner, tile: miner.mine(tile),
-        lambda: _Miner(work),
-        workers=plan.workers,
-        tick=lambda: progress.at(work.done),
-    )
+        kernel = _kernel(x, y, rule, candidates, levels, plan, state)
+    work = Work(x, x if y is None else y, kernel, candidates, plan, state)
+
+    def tick() -> None:
+        progress.at(work.done)
+        if checkpoint is not None and checkpoint.due():
+            checkpoint.save(work.state())
+
+    try:
+        pool.run(work.tiles(), lambda miner, tile: miner.mine(tile), lambda: Miner(work),
+                 workers=plan.workers, tick=tick)  # fmt: skip
+    finally:
+        # When it is interrupted, and at the end too: whoever is killed before the answer is safe has it here.
+        if checkpoint is not None:
+            checkpoint.save(work.state())
     progress.at(work.done)
     return candidates.answer()
 
@@ -193,102 +226,32 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
 
 
 def _kernel(
-    x: FloatMatrix, y: FloatMatrix | None, rule: Rule, candidates: Candidates, levels: int | None, plan: Plan
+    x: FloatMatrix,
+    y: FloatMatrix | None,
+    rule: Rule,
+    candidates: Candidates,
+    levels: int | None,
+    plan: Plan,
+    state: State | None,
 ) -> Kernel:
-    if not plan.twins:
+    if not plan.twins or (state is not None and state.orders is None):
         return Kernel([plain(x, y)], plan.columns)
     right = x if y is None else y
     limits = candidates.limits
-    orders = similar_order(x, y, workers=plan.workers)
-    # Raise the rows' own limits first, by rows that are likely to be near.
-    seed_limits(x, right, rule, candidates, orders, plan.workers)
-    places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
+    if state is not None and state.orders is not None:
+        # Tiles that are done are tiles of that order.
+        places = state.orders
+    else:
+        orders = similar_order(x, y, workers=plan.workers)
+        # Raise the rows' own limits first, by rows that are likely to be near.
+        seed_limits(x, right, rule, candidates, orders, plan.workers)
+        places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
     depths, choice = choose_rungs(x, right, limits, places, vectors, levels, plan)
-    if levels is None and depths == [x.shape[1]]:
+    if levels is None and depths == [x.shape[1]] and state is None:
         return Kernel([plain(x, y)], plan.columns)
     rungs = [
         rung(*make_twins(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers))
         for depth in depths
     ]
     return Kernel(rungs, plan.columns, choice.of)
-
-
-class _Work:
-    """What all workers share."""
-
-    def __init__(
-        self, x: FloatMatrix, y: FloatMatrix, kernel: Kernel, candidates: Candidates, plan: Plan
-    ) -> None:
-        self.x, self.y, self.kernel, self.candidates, self.plan = x, y, kernel, candidates, plan
-        self.done = 0
-        self.lock = threading.Lock()
-
-
-class _Miner:
-    """One worker: proposes, scores and offers the pairs of tiles."""
-
-    def __init__(self, work: _Work) -> None:
-        self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
-        size = work.plan.size
-        self.scorer = work.kernel.scorer(size)
-        self.pairs = PairScorer(work.x, work.y)
-        self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
-
-    def mine(self, tile: tuple[slice, slice]) -> None:
-        """Do one tile."""
-        rows, columns = tile
-        first = self.kernel.number(rows, columns)
-        for number in range(first, len(self.kernel.rungs)):
-            rung = self.kernel.rungs[number]
-            raw = self.scorer.scores(number, rows, columns)
-            hits = np.flatnonzero(self._flags(rung, raw, rows, columns))
-            if len(hits) <= raw.size * MANY:
-                break
-        for start in range(0, len(hits), SURVIVORS):
-            self._offer(rung, raw, hits[start : start + SURVIVORS], rows, columns)
-        with self.work.lock:
-            self.work.done += raw.size
-
-    def _flags(self, rung: Rung, raw: Raw, rows: slice, columns: slice) -> Mask:
-        """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
-        kernel, limits = self.kernel, self.limits
-        flags = self.flags[: raw.size].reshape(raw.shape)
-        left = None if limits.left is None else limits.left[kernel.left_rows(rows)]
-        right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
-        # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
-        # judged pair by pair.
-        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
-        np.greater_equal(raw, rung.cut(max(lowest, limits.floor)), out=flags)
-        if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
-            return flags
-        if left is not None:
-            np.greater_equal(raw, rung.cut(np.maximum(left, limits.floor))[:, None], out=flags)
-        if right is not None:
-            other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, rung.cut(np.maximum(right, limits.floor)), out=other)
-            flags |= other
-        return flags
-
-    def _offer(self, rung: Rung, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
-        """Judge single pairs by ever tighter bounds; score and offer those that are left."""
-        work = self.work
-        left, right = np.divmod(hits, columns.stop - columns.start)
-        left += rows.start
-        right += columns.start
-        if work.plan.upper and columns.start < rows.stop:
-            upper = left < right
-            left, right, hits = left[upper], right[upper], hits[upper]
-        bounds = rung.upper(raw.ravel()[hits])
-        left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
-        admitted = self.limits.admit(left, right, bounds)
-        left, right = left[admitted], right[admitted]
-        if work.plan.upper:
-            # The twin's order is not the matrix's.
-            left, right = np.minimum(left, right), np.maximum(left, right)
-        if work.plan.twins:
-            scores = self.pairs.rough(left, right)
-            admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
-            left, right = left[admitted], right[admitted]
-        if len(left):
-            work.candidates.offer(left, right, self.pairs.exact(left, right))

@@ -111,6 +111,11 @@ class Kernel:
         for number in reversed(range(len(self.rungs))):
             yield from (tile for tile in tiles() if self.number(*tile) == number)
 
+    @property
+    def sides(self) -> tuple[Twin, Twin]:
+        """Twins of both sides, for the order of their rows."""
+        return self.rungs[0].left, self.rungs[0].right
+
     def left_rows(self, places: slice | Places) -> Any:
         """The left matrix's rows at these places."""
         return self.rungs[0].left.rows(places)

@@ -38,6 +38,7 @@ def neighbors(
     threads: int | None = None,
     kernel: str = "auto",
     progress: Progress | None = None,
+    resume: str | None = None,
 ) -> Neighbors:
     """The exact k nearest rows of `y` for each row of `x`, by cosine.
 
@@ -59,6 +60,9 @@ def neighbors(
         How pairs are rejected; auto measures and proves what this processor does. Changes only time.
     progress : callable, optional
         Called with the number of pairs done and the number in all.
+    resume : str, optional
+        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
+        with the same folder goes on from there, to the same answer. It is left for you to delete.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def neighbors(
     (array([2, 2, 0]), array([0.70710677, 0.70710677, 0.70710677], dtype=float32))
     """
     k = check_count("k", k, optional=False) or 1
-    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
+    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
     x, y, budget = prepare(x, y, job)
     n, m = len(x), len(x if y is None else y)
     if y is None:

@@ -114,9 +114,10 @@ def seed_limits(
     limits, (left, right) = candidates.limits, orders
     if limits.left is not None and rule.k_left:
         # Within one collection a row meets itself among its partners: its best score says nothing.
-        _seed(limits.left, (x, left), (y, right), rule.k_left + rule.one_collection, limits.floor, workers)
+        wanted = rule.k_left + rule.one_collection
+        _seed(limits.left, (x, left), (y, right), wanted, limits.floor, rule.ceiling, workers)
     if limits.right is not None and rule.k_right and not rule.one_collection:
-        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.floor, workers)
+        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.floor, rule.ceiling, workers)
 
 
 def _seed(
@@ -125,6 +126,7 @@ def _seed(
     others: tuple[FloatMatrix, Order],
     wanted: int,
     floor: np.float32,
+    ceiling: float,
     workers: int,
 ) -> None:
     """One side's limits. Some blocks tell whether they get over the floor at all; if not, that will do."""
@@ -145,6 +147,9 @@ def _seed(
             middle = top + len(own) // 2
         start = min(max(0, middle - window // 2), len(partners) - window)
         raw = product(rows[own], partners[near.places[start : start + window]])
+        if ceiling < np.inf:
+            # What may be over it counts for nothing.
+            np.copyto(raw, -np.inf, where=raw > ceiling - slack)
         raw.partition(window - wanted, axis=1)
         limits[own] = raw[:, window - wanted] - slack
 

@@ -74,6 +74,8 @@ def guess_pairs(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> Gue
     low = _low_score(x, min(1.0, 32 * rule.max_pairs / every), budget)
     step = min(len(x) // LEAST_ROWS, ONE_IN)
     rows, scores = _lists_of_sample(x, step, max(low, rule.floor), budget, workers)
+    if rule.ceiling < np.inf:
+        rows, scores = rows[scores <= rule.ceiling], scores[scores <= rule.ceiling]
     mine = top_k(rows, np.arange(len(rows)), scores, rule.k_left or rule.n)
     listed = np.argsort(-scores[mine], kind="stable")
     row, best = rows[mine][listed], scores[mine][listed]

@@ -66,7 +66,7 @@ class Rule:
     left row or the best `k_right` of its right row (equal scores: the lower index first; either
     ``None``: that side lists nothing; both ``None``: every pair counts as listed), and if it is among
     the best `max_pairs` of such pairs. In one collection `n` is `m`, the two sides share their rows,
-    and both ends list a pair.
+    and both ends list a pair. Pairs over `ceiling` count for nothing.
     """
 
     n: int
@@ -75,6 +75,7 @@ class Rule:
     k_left: int | None = None
     k_right: int | None = None
     floor: float = -np.inf
+    ceiling: float = np.inf
     max_pairs: int | None = None
 
     def most_kept(self) -> int:
@@ -129,6 +130,7 @@ class Candidates:
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
+        self._taken: list[Pairs] = []
         self._count = 0
         self._settled = 0
 
@@ -139,6 +141,8 @@ class Candidates:
         and the limits it raises follow from the pairs that it was given, whatever else has come.
         """
         admitted = self.limits.admit(left, right, scores)
+        if self.rule.ceiling < np.inf:
+            admitted &= scores.astype(np.float64) <= self.rule.ceiling
         left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
         with self._changed:
             self._parts.append(Pairs(left, right, scores[admitted]))
@@ -149,7 +153,7 @@ class Candidates:
                 kept = self._selected(_concatenate(taken)).pairs
             finally:
                 with self._changed:
-                    self._selecting = False
+                    self._selecting, self._taken = False, []
                     self._parts.append(_concatenate(taken) if kept is None else kept)
                     self._settled = len(self._parts[-1])
                     self._count = sum(map(len, self._parts))
@@ -170,8 +174,21 @@ class Candidates:
             if self._selecting or not self.rule.bounded() or self._count <= min(due, self.capacity):
                 return []
             self._selecting = True
-            taken, self._parts = self._parts, []
-            return taken
+            self._taken, self._parts = self._parts, []
+            return self._taken
+
+    def held(self) -> list[Pairs]:
+        """Every pair that may still be in the answer, as parts that do not change any more."""
+        with self._changed:
+            return [*self._parts, *self._taken, _concatenate([])]
+
+    def restore(
+        self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], floor: np.float32
+    ) -> None:
+        """Go on from what another run held, and the limits that followed from it."""
+        left, right = limits
+        self.limits = Limits(floor, left, left if self.rule.one_collection else right)
+        self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> Listed:
         """The pairs that the rule keeps, in the one order."""

@@ -1,0 +1,283 @@
+"""Checkpoints: what a job has found so far, on disk, so that a killed one goes on where it was.
+
+A checkpoint holds which tiles are done, the pairs that may still be in the answer, and the limits
+under which no pair can be. All of that is true of the job whatever comes after: a pair was only ever
+dropped because the whole answer cannot hold it. So a job that starts from there, and does the tiles
+that are left, has the same answer to the byte. Pairs of tiles that were under way are left out when
+a checkpoint is read, since those tiles are done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.engine.matrix import FloatMatrix
+from lightmine.engine.tiles import Plan, format_bytes
+from lightmine.engine.topk import Mask, Pairs, Rule, Scores
+from lightmine.engine.twins import Places
+from lightmine.errors import ArgumentError, OutputError
+
+VERSION = 1
+NAME = "mining.checkpoint"
+# Seconds from one checkpoint to the next: at least so many, and so many times what the last one took.
+INTERVAL, PATIENCE = 60.0, 100.0
+
+
+@dataclasses.dataclass
+class State:
+    """How far a job has come.
+
+    Attributes
+    ----------
+    floor : float
+        That of the rule it is mined by: a guess, or the rule's own.
+    lowest : float32
+        The running floor.
+    orders : tuple of int32 arrays, or None
+        The row at each place of both sides, if rows were put in another order.
+    limits : tuple of float32 arrays or None
+        The rows' own, of the left and of the right side.
+    done : bool array of shape (row blocks, column blocks)
+        Tiles that are done.
+    parts : list of Pairs
+        Candidates, those of tiles that are not done among them.
+    """
+
+    floor: float
+    lowest: np.float32
+    orders: tuple[Places, Places] | None
+    limits: tuple[Scores | None, Scores | None]
+    done: Mask
+    parts: list[Pairs]
+
+
+class Checkpoint:
+    """One job's place on disk; made before the job starts, and kept by no other process meanwhile.
+
+    Raises
+    ------
+    ArgumentError
+        The folder holds the checkpoint of another job, or another process uses it.
+    OutputError
+        The folder cannot be written to.
+    """
+
+    def __init__(self, folder: str, x: FloatMatrix, y: FloatMatrix | None, rule: Rule, plan: Plan) -> None:
+        self._folder, self._plan = Path(folder), plan
+        self._job = {
+            "format": VERSION,
+            "left": _digest(x),
+            "right": None if y is None else _digest(y),
+            "rule": {
+                name: str(value) if isinstance(value, float) else value
+                for name, value in dataclasses.asdict(rule).items()
+            },
+            "tiles": [plan.rows, plan.columns, plan.twins],
+        }
+        self._due = monotonic() + INTERVAL
+        with self._telling():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._folder / f"{NAME}.lock").open("w")
+        if not _locked(self._lock):
+            self._lock.close()
+            raise ArgumentError(
+                f"{folder}: another process mines with this folder; wait for it, or name another"
+            )
+
+    def due(self) -> bool:
+        """Whether it is time for the next one; what the clock on the wall says does not matter."""
+        return monotonic() >= self._due
+
+    def save(self, state: State) -> None:
+        """Put a state in the place of the last one: whole, or not at all."""
+        begun = monotonic()
+        beside = self._folder / f"{NAME}.part"
+        with self._telling(state):
+            try:
+                with beside.open("wb") as file:
+                    _write(file, self._job, state)
+                    file.flush()
+                    os.fsync(file.fileno())
+                beside.replace(self._folder / NAME)
+            finally:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
+        now = monotonic()
+        self._due = now + max(INTERVAL, PATIENCE * (now - begun))
+
+    def load(self) -> State | None:
+        """The state that was saved last, of the same job; None where there is none."""
+        path = self._folder / NAME
+        if not path.exists():
+            return None
+        try:
+            job, state = _read(path)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ArgumentError(
+                f"{path}: no checkpoint that can be read ({error}); delete it to begin anew"
+            ) from None
+        self._refuse_other(path, job)
+        n, m = self._plan.n, self._plan.m
+        blocks = -(-n // self._plan.rows), -(-m // self._plan.columns)
+        pairs = state.parts[0]
+        fits = (
+            state.done.shape == blocks
+            and all(
+                of is None or of.shape == (count,) for of, count in zip(state.limits, (n, m), strict=True)
+            )
+            and all(map(_is_order, state.orders or (), (n, m)))
+            and _within(pairs.left, n)
+            and _within(pairs.right, m)
+        )
+        if not fits:
+            raise ArgumentError(f"{path}: its parts do not fit together; delete it to begin anew")
+        return dataclasses.replace(state, parts=[self._of_done_tiles(state)])
+
+    def __enter__(self) -> Checkpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def _refuse_other(self, path: Path, job: dict[str, Any]) -> None:
+        reasons = {
+            "format": "was written by another version of lightmine",
+            "left": "is of other embeddings",
+            "right": "is of other embeddings",
+            "rule": "is of other options (top_k, k, max_pairs, threshold)",
+            "tiles": "was begun with another memory_budget, number of threads or kernel",
+        }
+        for name, reason in reasons.items():
+            if job.get(name) != self._job[name]:
+                raise ArgumentError(f"{path}: {reason}; repeat them to go on, or delete it to begin anew")
+
+    def _of_done_tiles(self, state: State) -> Pairs:
+        found, plan = state.parts[0], self._plan
+        if not len(found):
+            return found
+        left, right = found.left, found.right
+        if state.orders is not None:
+            left, right = (
+                _inverse(order)[rows] for order, rows in zip(state.orders, (left, right), strict=True)
+            )
+        if plan.upper:
+            left, right = np.minimum(left, right), np.maximum(left, right)
+        return found[state.done[left // plan.rows, right // plan.columns]]
+
+    @contextlib.contextmanager
+    def _telling(self, state: State | None = None) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            size = 12 * sum(map(len, state.parts)) + 16 * (self._plan.n + self._plan.m) if state else 0
+            needs = f", some {format_bytes(size)} are needed; an earlier checkpoint stands" if state else ""
+            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}{needs}") from None
+
+
+def forget(folder: str) -> None:
+    """Delete a folder's checkpoint, and the folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        for name in (NAME, f"{NAME}.lock"):
+            (Path(folder) / name).unlink(missing_ok=True)
+        Path(folder).rmdir()
+
+
+def _digest(x: FloatMatrix) -> str:
+    digest = hashlib.sha256(f"{x.shape}".encode())
+    digest.update(_bytes(x))
+    return digest.hexdigest()
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _is_order(rows: Places, count: int) -> bool:
+    """Whether every row stands at one place."""
+    return rows.shape == (count,) and _within(rows, count) and bool((np.bincount(rows) == 1).all())
+
+
+def _within(rows: Places, count: int) -> bool:
+    return not len(rows) or bool(rows.min() >= 0 and rows.max() < count)
+
+
+def _inverse(order: Places) -> Places:
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order), dtype=order.dtype)
+    return places
+
+
+def _locked(file: io.TextIOWrapper) -> bool:
+    """Whether the lock is ours; where the system has no such locks, it is."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _write(file: Any, job: dict[str, Any], state: State) -> None:
+    arrays: dict[str, Sequence[NDArray[Any]]] = {"done": [state.done]}
+    for name, pair in (("order", state.orders), ("limits", state.limits)):
+        for side, of in zip(("left", "right"), pair or (), strict=False):
+            # Two sides of one collection are one.
+            if of is not None and not (side == "right" and pair is not None and of is pair[0]):
+                arrays[f"{name}_{side}"] = [of]
+    for name in ("left", "right", "score"):
+        arrays[name] = [getattr(part, name) for part in state.parts]
+    facts = job | {"floor": str(state.floor), "lowest": str(state.lowest)}
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("job.json", json.dumps(facts, sort_keys=True))
+        for name, parts in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                shape = (sum(map(len, parts)), *parts[0].shape[1:])
+                header = {"descr": parts[0].dtype.str, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(member, header)
+                # A part after the other: together they would take as much memory again.
+                for part in parts:
+                    member.write(_bytes(part))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], State]:
+    with zipfile.ZipFile(path) as archive:
+        facts = json.loads(archive.read("job.json"))
+        there = set(archive.namelist())
+
+        def array(name: str, kind: str) -> Any:
+            with archive.open(f"{name}.npy") as member:
+                found = np.lib.format.read_array(member, allow_pickle=False)
+            if found.dtype.str != np.dtype(kind).str:
+                raise ValueError(f"{name} is {found.dtype}, not {kind}")
+            return found
+
+        def sides(name: str, kind: str) -> Any:
+            left = array(f"{name}_left", kind) if f"{name}_left.npy" in there else None
+            if f"{name}_right.npy" in there:
+                return left, array(f"{name}_right", kind)
+            return left, left if facts["right"] is None else None
+
+        orders, limits = sides("order", "int32"), sides("limits", "float32")
+        pairs = Pairs(array("left", "int32"), array("right", "int32"), array("score", "float32"))
+        if not len(pairs.left) == len(pairs.right) == len(pairs.score):
+            raise ValueError("pairs are cut short")
+        return facts, State(
+            float(facts["floor"]), np.float32(facts["lowest"]), None if orders[0] is None else orders, limits,
+            array("done", "bool"), [pairs],
+        )  # fmt: skip

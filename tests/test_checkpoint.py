@@ -1,0 +1,297 @@
+"""An interrupted job goes on where it was, and its answer is the same to the byte."""
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
+from lightmine.engine import checkpoint, join, miner, orders, sampling, tiles
+from lightmine.errors import ArgumentError, BudgetError, OutputError
+
+
+class Stop(BaseException):
+    """As Ctrl-C is: no error that anything may swallow."""
+
+
+@pytest.fixture(autouse=True)
+def _small_is_large(monkeypatch):
+    monkeypatch.setattr(join, "SMALL", 1)
+    monkeypatch.setattr(tiles, "ROWS", 16)
+    monkeypatch.setattr(tiles, "COLUMNS", 32)
+    monkeypatch.setattr(sampling, "COLUMNS", 32)
+    monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
+    monkeypatch.setattr(miner, "SURVIVORS", 20)
+    monkeypatch.setattr(orders, "PARTNERS", 24)
+    monkeypatch.setattr(orders, "PIVOTS", 8)
+    # Every tile may be the last before a checkpoint.
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.0)
+
+
+def rows(seed, n=400, d=24):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n // 9, d))[rng.integers(0, n // 9, n)] + 0.4 * rng.standard_normal((n, d))
+    x[rng.integers(0, n, n // 10)] = x[rng.integers(0, n, n // 10)]
+    return unit_rows(x)
+
+
+def stopping(monkeypatch, tile, part):
+    """Stop at some tile: before it is begun, after some of its pairs were offered, or once it is done."""
+    seen = [0]
+    finish, offer = miner.Work.finish, miner.Miner._offer
+
+    def finishing(self, *where):
+        if part != "done":
+            finish(self, *where)
+        seen[0] += 1
+        if part == "done":
+            finish(self, *where)
+        if seen[0] == tile and part != "offered":
+            raise Stop
+
+    def offering(self, *what):
+        offer(self, *what)
+        if seen[0] >= tile and part == "offered":
+            raise Stop
+
+    monkeypatch.setattr(miner.Work, "finish", finishing)
+    monkeypatch.setattr(miner.Miner, "_offer", offering)
+
+
+def stops(tile, part, job):
+    """Whether a job that is to be stopped at some tile gets there."""
+    with pytest.MonkeyPatch.context() as patch:
+        stopping(patch, tile, part)
+        try:
+            job()
+        except Stop:
+            return True
+    return False
+
+
+def same(one, other):
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("left", "right", "score")
+    )
+
+
+@pytest.mark.parametrize("part", ["done", "offered"])
+@pytest.mark.parametrize("kernel", ["int8", "fp32"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(top_k=5, max_pairs=600),
+        dict(top_k=None, max_pairs=None, threshold=0.7),
+        dict(top_k=3, max_pairs=None, max_score=0.95),
+        dict(top_k=None, max_pairs=300),
+    ],
+)
+def test_a_job_that_is_stopped_again_and_again_ends_with_the_same_answer(tmp_path, options, kernel, part):
+    x = rows(0)
+    options = options | dict(kernel=kernel, threads=2)
+    whole = mine_paraphrases(x, **options)
+    told = []
+    stopped = [
+        stop
+        for stop in (1, 17, 40, 90)
+        if stops(stop, part, lambda: mine_paraphrases(x, resume=str(tmp_path), **options))
+    ]
+    # Pairs are offered by the first tiles alone, once a floor is known.
+    assert stopped[:2] == [1, 17]
+    found = mine_paraphrases(x, resume=str(tmp_path), progress=lambda *at: told.append(at), **options)
+    assert same(found, whole)
+    assert told[1][0] > 0 or told[0][0] > 0, "nothing was left of what was done"
+    # A job that is over is found again, and answers at once.
+    assert not stops(1, "done", lambda: mine_paraphrases(x, resume=str(tmp_path), **options))
+    assert same(mine_paraphrases(x, resume=str(tmp_path), **options), whole)
+
+
+def test_neighbours_of_two_sides_go_on_too(tmp_path):
+    x, y = rows(1, 300), rows(2, 350)
+    whole = neighbors(x, y, k=3, both=True, kernel="int8")
+    bitext = mine_bitext(x, y, k=3)
+    job = functools.partial(neighbors, x, y, k=3, both=True, kernel="int8", resume=str(tmp_path))
+    assert stops(30, "offered", job)
+    found = job()
+    for one, other in ((found, whole), (found.reverse, whole.reverse)):
+        assert np.array_equal(one.index, other.index)
+        assert np.array_equal(one.score, other.score)
+    again = mine_bitext(x, y, k=3, resume=str(tmp_path / "another"))
+    assert list(again) == list(bitext)
+
+
+def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
+    x = rows(0)
+    mine_paraphrases(x, top_k=5, resume=str(tmp_path))
+    for options, reason in (
+        (dict(top_k=6), "other options"),
+        (dict(top_k=5, threshold=0.3), "other options"),
+        (dict(top_k=5, memory_budget="40MiB", threads=1, kernel="fp32"), "another memory_budget"),
+    ):
+        if "memory" in reason:
+            tiles_before = tiles.ROWS
+            tiles.ROWS //= 2
+        try:
+            with pytest.raises(ArgumentError, match=reason):
+                mine_paraphrases(x, resume=str(tmp_path), **options)
+        finally:
+            if "memory" in reason:
+                tiles.ROWS = tiles_before
+    with pytest.raises(ArgumentError, match="other embeddings"):
+        mine_paraphrases(x[::-1].copy(), top_k=5, resume=str(tmp_path))
+
+
+def damaged(path, how):
+    data = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif how == "flipped":
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        name, array = how
+        old = np.lib.format.read_array(checkpoint.io.BytesIO(members[f"{name}.npy"]))
+        out = checkpoint.io.BytesIO()
+        np.lib.format.write_array(out, array(old))
+        with zipfile.ZipFile(path, "w") as archive:
+            for each, content in members.items():
+                archive.writestr(each, out.getvalue() if each == f"{name}.npy" else content)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut",
+        "flipped",
+        "empty",
+        ("left", lambda old: old + np.int32(10_000)),
+        ("right", lambda old: -old - 1),
+        ("score", lambda old: old[1:]),
+        ("score", lambda old: old.astype(np.float64)),
+        ("order_left", lambda old: np.zeros_like(old)),
+        ("order_left", lambda old: old[:-1]),
+        ("limits_left", lambda old: old[:-1]),
+        ("done", lambda old: old[:-1]),
+    ],
+    ids=lambda how: how if isinstance(how, str) else how[0],
+)
+def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path, how):
+    x = rows(0)
+    mine_paraphrases(x, top_k=5, kernel="int8", resume=str(tmp_path))
+    path = tmp_path / checkpoint.NAME
+    damaged(path, how)
+    with pytest.raises(ArgumentError, match=r"delete it to begin anew") as raised:
+        mine_paraphrases(x, top_k=5, kernel="int8", resume=str(tmp_path))
+    assert str(path) in str(raised.value)
+
+
+def test_one_folder_is_for_one_process_at_a_time(tmp_path):
+    x = rows(0)
+
+    def meanwhile(done, total):
+        with pytest.raises(ArgumentError, match="another process mines with this folder"):
+            mine_paraphrases(x, top_k=6, resume=str(tmp_path))
+
+    mine_paraphrases(x, top_k=5, resume=str(tmp_path), progress=meanwhile)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_and_what_was_saved_stands(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file.*cannot be written"):
+        mine_paraphrases(rows(0), resume=str(tmp_path / "file"))
+    x, folder = rows(0), tmp_path / "folder"
+    whole = mine_paraphrases(x, top_k=5)
+    assert stops(20, "done", lambda: mine_paraphrases(x, top_k=5, resume=str(folder)))
+    before = (folder / checkpoint.NAME).read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write", full)
+        with pytest.raises(OutputError, match=r"No space left on device, some \d+MiB are needed; an earlier"):
+            mine_paraphrases(x, top_k=5, resume=str(folder))
+    assert (folder / checkpoint.NAME).read_bytes() == before
+    assert not (folder / f"{checkpoint.NAME}.part").exists()
+    assert same(mine_paraphrases(x, top_k=5, resume=str(folder)), whole)
+
+
+def test_a_threshold_that_lets_too_many_through_is_still_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiles, "BYTES_PER_PAIR", 1 << 20)
+    for _ in range(2):
+        with pytest.raises(BudgetError, match="pairs qualify"):
+            mine_paraphrases(rows(0), top_k=None, max_pairs=None, threshold=-1.0, resume=str(tmp_path))
+
+
+def test_checkpoints_take_a_small_part_of_the_time(monkeypatch, tmp_path):
+    now, saved = [0.0], []
+    monkeypatch.setattr(checkpoint, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint, "INTERVAL", 60.0)
+    monkeypatch.setattr(checkpoint, "PATIENCE", 100.0)
+    write = checkpoint._write
+
+    def slow(*what):
+        write(*what)
+        now[0] += 3.0
+        saved.append(now[0])
+
+    monkeypatch.setattr(checkpoint, "_write", slow)
+    x = rows(0)
+    rule = join.Rule(len(x), len(x), one_collection=True, max_pairs=100)
+    plan = tiles.Plan(len(x), len(x), True, 16, 32, 1, 1000)
+    pairs = mine_paraphrases(x[:2])
+    state = checkpoint.State(0.0, np.float32(0), None, (None, None), np.zeros((25, 13), bool), [pairs])
+    with checkpoint.Checkpoint(str(tmp_path), x, None, rule, plan) as one:
+        while now[0] < 3000:
+            now[0] += 0.5
+            if one.due():
+                one.save(state)
+    assert saved[0] >= 60
+    assert 3.0 * len(saved) / now[0] < 0.02
+
+
+KILLED = """
+import sys, numpy as np
+from lightmine import mine_paraphrases
+from lightmine.engine import checkpoint, join, tiles
+checkpoint.INTERVAL = checkpoint.PATIENCE = 0.0
+x = np.load(sys.argv[1])
+print("ready", flush=True)
+pairs = mine_paraphrases(x, top_k=20, max_pairs=5000, resume=sys.argv[2])
+np.savez(sys.argv[3], left=pairs.left, right=pairs.right, score=pairs.score)
+"""
+
+
+def test_kill_9_at_any_moment_loses_nothing(tmp_path, rng):
+    x = rows(3, 6000, 64)
+    np.save(tmp_path / "x.npy", x)
+    whole = mine_paraphrases(x, top_k=20, max_pairs=5000)
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        *(str(tmp_path / name) for name in ("x.npy", "kept", "found.npz")),
+    ]
+    environment = os.environ | {"LIGHTMINE_THREADS": "1"}
+    for delay in (0.05, 0.3, 0.6, 0.9):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    found = np.load(tmp_path / "found.npz")
+    assert all(found[name].tobytes() == getattr(whole, name).tobytes() for name in ("left", "right", "score"))
