@@ -13,7 +13,9 @@ How a pair is rejected or kept, each file one idea::
     tiles      a memory budget becomes tiles and workers; the answer does not depend on it
     pool       the workers
     topk       the rule that says what the answer is; limits that only rise; the selection that raises them
-    join       all of it: tile by tile, bounds that tighten (twin, float32, the one score), then the rule
+    miner      one worker's tile: bounds that tighten (twin, float32, the one score)
+    checkpoint what a job has found so far, on disk: an interrupted one goes on from there
+    join       all of it: plan, guess, mine, check
     neighbors  the join as k nearest neighbours
 
 docs/engine.md draws it and gives the proofs.

@@ -22,7 +22,7 @@ from lightmine.engine.twins import Places
 # Pivots that rows are put next to, the rows they are means of, and rounds of k-means.
 PIVOTS, PIVOT_ROWS, PIVOT_ROUNDS = 256, 8192, 3
 # Likely neighbours that every row is first compared with where rows have limits of their own.
-PARTNERS = 768
+PARTNERS = 1536
 # Blocks of rows that are tried first, and the share of their rows that must have got over the floor.
 TRIED, NEEDED = 8, 0.05
 # Bands of rows with like limits.
