@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -37,7 +38,7 @@ class Encoder:
     reason : str
         Why that, and why not another.
     truncated : int
-        How many of the sentences of the last `encode` or `stream` were cut at the longest input.
+        How many of the sentences of this thread's last `encode` or `stream` were cut at the longest input.
 
     Examples
     --------
@@ -52,10 +53,15 @@ class Encoder:
     def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head) -> None:
         self.manifest = manifest
         self.provider, self.reason = runtime.provider, runtime.reason
-        self.truncated = 0
         self._tokenizer = tokenizer
         self._runtime = runtime
         self._head = head
+        self._last = threading.local()  # threads that share an encoder do not see each other's counts
+
+    @property
+    def truncated(self) -> int:
+        """See above."""
+        return getattr(self._last, "truncated", 0)
 
     @classmethod
     def load(
@@ -237,7 +243,7 @@ class Encoder:
             options, self.manifest, self._runtime, self._tokenizer, pooled=self._head.feature == SENTENCE
         )
         total = len(sentences) if isinstance(sentences, Sized) else None
-        self.truncated = started = done = 0
+        self._last.truncated = truncated = started = done = 0
         empty = np.empty((0, work.dimension), np.float32)
         yield quantise(empty, work.precision, work.ranges)
         pool = ThreadPoolExecutor(work.workers)
@@ -257,7 +263,8 @@ class Encoder:
                 check_sentences(window, start=started)
                 tokens, cut = work.tokenizer.ids([work.prompt + sentence for sentence in window])
                 _check_tokens(tokens, started)
-                self.truncated += cut
+                truncated += cut
+                self._last.truncated = truncated
                 started += len(window)
                 vectors = np.empty((len(window), work.dimension), np.float32)
                 futures = [
