@@ -14,6 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.arrays import read_array
 from lightmine.cli.options import (
     Bar,
     fast_option,
@@ -133,14 +134,10 @@ def _ranges(
 ) -> NDArray[Any]:
     """Ranges from a file, or from some of the sentences and to that file."""
     if Path(path).exists():
-        try:
-            found: NDArray[Any] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ArgumentError(f"{path}: no ranges that can be read: {error}") from None
-        return found
+        return read_array(path)
     # Evenly spread: files are often sorted.
     sample = texts[:: -(-len(texts) // CALIBRATION)]
-    found = encoder.calibrate(sample, **options | {"precision": "float32"})
+    found: NDArray[Any] = encoder.calibrate(sample, **options | {"precision": "float32"})
     with open_binary(path) as stream:
         np.lib.format.write_array(stream, found, allow_pickle=False)
     note(f"ranges of {len(sample):,} sentences to {path}", quiet=quiet)

@@ -11,7 +11,8 @@ from typing import Any
 
 from lightmine.encoding.bundle import TOKENIZER, Manifest
 from lightmine.encoding.chain import read_chain, read_pooling
-from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, read_graph
+from lightmine.encoding.files import own_file
+from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, check_weights, read_graph
 from lightmine.encoding.layout import (
     CARD,
     MODULES,
@@ -21,7 +22,6 @@ from lightmine.encoding.layout import (
     body_settings,
     choose_graph,
     graph_names,
-    is_inside,
     read_entries,
     read_settings,
 )
@@ -53,10 +53,10 @@ def open_directory(
     entries = read_entries(folder)
     body = entries[0].path if entries else ""
     graph_name = choose_graph(graph_names(folder), folder=str(folder), file=file, body=body)
-    graph = read_graph(folder / graph_name)
+    graph = read_graph(own_file(folder, graph_name))
     config = body_settings(folder, body, "config.json", needed=True)
     _check_inputs(folder / graph_name, graph)
-    _check_weights(folder / graph_name, graph)
+    check_weights(folder / graph_name, graph)
     chain = _chain(folder, entries, pooling)
     settings = read_settings(folder, "config_sentence_transformers.json")
     if isinstance(settings.get("truncate_dim"), int):
@@ -112,14 +112,6 @@ def _check_inputs(path: Path, graph: Graph) -> None:
     for name in INPUTS[:2]:
         if name not in [value.name for value in graph.inputs]:
             raise BundleError(f"{path}: has no input {name}, without which sentences cannot be batched")
-
-
-def _check_weights(path: Path, graph: Graph) -> None:
-    for name in sorted(graph.weight_files):
-        if not is_inside(name):
-            raise BundleError(f"{path}: its weights are in {name!r}, which is not beside it")
-        if not (path.parent / name).is_file():
-            raise BundleError(f"{path.parent / name}: missing, and the graph's weights are in it")
 
 
 def _chain(folder: Path, entries: list[Entry], pooling: str | None) -> tuple[Module, ...]:

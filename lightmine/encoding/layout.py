@@ -13,13 +13,13 @@ The oldest have the transformer and its files in ``0_Transformer``.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from lightmine.encoding.bundle import TOKENIZER
+from lightmine.encoding.files import check_inside, is_inside, read_json
 from lightmine.errors import BundleError
 
 MODULES = "modules.json"
@@ -77,17 +77,12 @@ def read_entries(folder: Path) -> list[Entry]:
         entries.append(Entry(entry["type"], str(entry.get("path") or "")))
         if not is_inside(entries[-1].path):
             raise BundleError(f"{folder / MODULES}: the path {entries[-1].path!r} leads out of the model")
+        check_inside(folder, entries[-1].path)
     if entries and entries[0].kind != "Transformer":
         raise BundleError(
             f"{folder}: its first module is {entries[0].type}, and only a Transformer has an ONNX graph"
         )
     return entries
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative path stays within its folder."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
 
 
 def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: str = "") -> str:
@@ -130,13 +125,12 @@ def body_settings(folder: Path, body: str, name: str, *, needed: bool = False) -
 def read_settings(folder: Path, name: str, *, kind: type = dict, needed: bool = False) -> Any:
     """A JSON file of settings; empty where there is none and none is needed."""
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        check_inside(folder, name)
+        found = read_json(folder / name)
     except FileNotFoundError:
         if needed:
             raise BundleError(f"{folder}: has no {name}; copy or fetch the whole model again") from None
         return kind()
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / name}: cannot be read: {error}") from None
     if not isinstance(found, kind):
         raise BundleError(f"{folder / name}: a JSON {'object' if kind is dict else 'list'} is needed")
     return found
