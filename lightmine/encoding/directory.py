@@ -12,7 +12,17 @@ from typing import Any
 from lightmine.encoding.bundle import TOKENIZER, Manifest
 from lightmine.encoding.chain import read_chain, read_pooling
 from lightmine.encoding.files import own_file
-from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, check_weights, read_graph
+from lightmine.encoding.graph import (
+    BATCH_SCALED,
+    FLOAT,
+    FLOAT16,
+    INT32,
+    INT64,
+    Graph,
+    Value,
+    check_weights,
+    read_graph,
+)
 from lightmine.encoding.layout import (
     CARD,
     MODULES,

@@ -73,4 +73,6 @@ def _check_charsmap(path: Path, text: Any) -> None:
         raise BundleError(f"{path}: its precompiled_charsmap is not base64") from None
     size = int.from_bytes(table[:4], "little")
     if len(table) < 4 or size % 4 or not 4 <= size <= len(table) - 4:
-        raise BundleError(f"{path}: its precompiled_charsmap has {len(table):,} bytes and claims a tree of {size:,}")
+        raise BundleError(
+            f"{path}: its precompiled_charsmap has {len(table):,} bytes and claims a tree of {size:,}"
+        )
