@@ -208,9 +208,8 @@ def verdict(part: str, found: dict[str, Any]) -> str:
     """What is not as it should be; empty where all is well."""
     faults = [f"{found['wrong']} wrong answers"] if found["wrong"] else []
     if part == "threads":
-        for what in ("handles", "process_threads"):
-            if found[what][1] > found[what][0]:
-                faults.append(f"{what} {found[what][0]} to {found[what][1]}")
+        kinds = ("handles", "process_threads")
+        faults += [f"{what} grew: {found[what]}" for what in kinds if found[what][1] > found[what][0]]
         return ", ".join(faults)
     if found["memory_growth"] > GROWTH:
         faults.append(f"memory grew by {found['memory_growth']:.1%}")

@@ -127,12 +127,12 @@ def _array(stream: IO[bytes], held: int) -> NDArray[Any]:
     if claimed > rest:
         raise ValueError(f"it claims {claimed:,} bytes and has {rest:,}")
     values = np.empty(math.prod(shape), dtype)
-    buffer, filled = memoryview(values).cast("B") if claimed else memoryview(b""), 0
+    buffer, filled = values.view(np.uint8), 0
     while filled < claimed:
         part = stream.read(min(claimed - filled, 1 << 20))
         if not part:
             raise ValueError(f"it claims {claimed:,} bytes and ends after {filled:,}")
-        buffer[filled : filled + len(part)] = part
+        buffer[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
         filled += len(part)
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
 
@@ -144,7 +144,7 @@ class _Counted:
         self._stream = stream
         self.read_so_far = 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """See `IO.read`."""
         data = self._stream.read(size)
         self.read_so_far += len(data)

