@@ -150,13 +150,19 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
         optional = (field.default, field.default_factory) != (dataclasses.MISSING, dataclasses.MISSING)
         if name not in fields and not optional:
             raise BundleError(f"{path}: {name} is missing")
-    _check_values(values, path)
+    check_values(values, path)
     extra = {name: value for name, value in fields.items() if name not in known}
     return Manifest(**values, extra=extra)
 
 
-def _check_values(values: dict[str, Any], path: Path) -> None:
-    """Refuse values of the right type that nobody could honour."""
+def check_values(values: dict[str, Any], path: Path) -> None:
+    """Refuse values of the right type that nobody could honour.
+
+    Raises
+    ------
+    BundleError
+        It names the value.
+    """
     for name, (least, most) in RANGES.items():
         if not least <= values.get(name, least) <= most:
             raise BundleError(f"{path}: {name} must be from {least} to {most:,}, not {values[name]}")
