@@ -85,9 +85,8 @@ def test_whatever_a_manifest_says_it_is_read_whole_or_refused_in_a_line(tiny_bun
     assert said is None or said.startswith(f"{path}: ")
     if kept:
         back = json.loads(manifest_json(kept[0]))
-        assert json.dumps({field: back[field] for field in sorted(fields)}) == json.dumps(
-            {field: fields[field] for field in sorted(fields)}
-        )
+        back = {field: back[field] for field in fields}
+        assert json.dumps(back, sort_keys=True) == json.dumps(fields, sort_keys=True)
 
 
 @given(extra=st.dictionaries(st.text(max_size=8), JSON, max_size=4))
@@ -231,7 +230,7 @@ GRAPHS = {
     "a whole number for floats": (hostile.output_of(TensorProto.INT64), "is of int64, not of floats"),
     "strings for floats": (hostile.output_of(TensorProto.STRING), "is of object, not of floats"),
     "a flat output": (hostile.output_of(TensorProto.FLOAT, axes=1), "gave vectors of shape (8,)"),
-    "memory without end": (hostile.growing(2**50), "cannot be run: "),
+    "memory without end": (hostile.growing(2**50), "model.onnx: "),
 }  # fmt: skip
 
 
@@ -382,7 +381,9 @@ TOKENIZERS = {
         dict(model=WORDS | {"vocab": {"a": 2**32 - 1}, "unk_token": "a"}), "out of bounds for int32",
     ),
     "a pattern without end": (dict(pre_tokenizer=_split("(a+)+$")), "retry-limit-in-match over"),
-    "a pattern too deep": (dict(pre_tokenizer=_split("(" * 9999 + ")" * 9999)), "parse depth limit"),
+    "a pattern too deep": (
+        dict(pre_tokenizer=_split("(" * 9999 + ")" * 9999)), "not a tokenizer that can be read",
+    ),
     "chance": (
         dict(model={"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"], "dropout": 0.5}),
         "drops merges at random",

@@ -25,7 +25,7 @@ def hook(event, arguments):
     if event == "open":
         path, mode, flags = arguments
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if flags else set(mode or "") & set("wax+")
-        if writes:
+        if writes and str(path) != "/dev/null":
             seen.append([event, str(path)])
     elif event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.fork", "os.system")):
         seen.append([event, repr(arguments[1:])])
@@ -89,6 +89,8 @@ def test_a_run_writes_its_output_alone_and_opens_no_socket(tmp_path):
     seen, sockets = watched(tmp_path, *runs(tmp_path))
     assert left(tmp_path) == ["out.tsv"]
     assert sockets == []
+    # threadpoolctl before 3.6 asks where the C library is.
+    seen = [found for found in seen if "/sbin/ldconfig" not in found[1]]
     assert [event for event, _ in seen] == ["open", "os.rename", "os.remove"], seen
     assert all(re.fullmatch(r".*/\.out\.tsv\.\d+\.part", path) for _, path in seen), seen
 
@@ -145,7 +147,8 @@ def test_the_kernel_saw_no_socket_and_no_other_file(tmp_path):
     assert network == []
     changes = [
         line for line in lines
-        if re.search(r"O_WRONLY|O_RDWR|O_CREAT", line) or re.match(r"(creat|mkdir|rename|link|symlink)", line)
+        if (re.search(r"O_WRONLY|O_RDWR|O_CREAT", line) and "/dev/null" not in line)
+        or re.match(r"(creat|mkdir|rename|link|symlink)", line)
     ]  # fmt: skip
     assert len(changes) == 2, changes
     assert all(f"{tmp_path}/.out.tsv." in line for line in changes), changes
