@@ -22,8 +22,9 @@ ALLOWED = {
 WORDS = {
     "apache": "Apache-2.0", "apache 2.0": "Apache-2.0", "apache license 2.0": "Apache-2.0",
     "apache software license": "Apache-2.0", "bsd": "BSD-3-Clause", "bsd license": "BSD-3-Clause",
-    "3-clause bsd license": "BSD-3-Clause", "mit license": "MIT", "isc license (iscl)": "ISC", "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
-    "python software foundation license": "PSF-2.0", "psf": "PSF-2.0",
+    "3-clause bsd license": "BSD-3-Clause", "mit license": "MIT", "isc license (iscl)": "ISC",
+    "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0", "psf": "PSF-2.0",
+    "python software foundation license": "PSF-2.0",
     "historical permission notice and disclaimer (hpnd)": "HPND",
 }  # fmt: skip
 
