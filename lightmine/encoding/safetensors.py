@@ -41,9 +41,9 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         header.pop("__metadata__", None)
         numbers = memoryview(data)[8 + length :]
         # One small file could else be read into memory again and again.
-        if sum(end - start for start, end in (entry["data_offsets"] for entry in header.values())) > len(
-            numbers
-        ):
+        if sum(
+            end - start for start, end in (entry.get("data_offsets", (0, 0)) for entry in header.values())
+        ) > len(numbers):
             raise ValueError("its tensors overlap")
         return {name: _tensor(numbers, **entry) for name, entry in header.items()}
     except RecursionError:
