@@ -200,6 +200,7 @@ GRAPHS = {
     "a weight of 2^43 bytes": (hostile.claims(2**38, 8), "claims 2,199,023,255,552 numbers and has 448"),
     "a weight whose size wraps around": (hostile.claims(2**62, 448), "numbers and has 448 bytes"),
     "numbers that are not raw": (hostile.claims(2**31, 2, raw=False), "claims 4,294,967,296 numbers and"),
+    "axes without end": (hostile.claims(*[2**62] * 100_000), "has 100,000 axes"),
     "an axis under 0": (hostile.claims(-14, -8), "has an axis of negative length"),
     "weights above": (hostile.outside("../secret"), "'../secret' leads out of the model"),
     "weights anywhere": (hostile.outside("/etc/passwd"), "'/etc/passwd' leads out of the model"),

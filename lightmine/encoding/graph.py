@@ -30,6 +30,8 @@ DEEPEST_CALLS = 100
 # Nodes with functions put in; the largest known have some ten thousand, and thirty functions that call
 # the next one twice have a billion.
 MOST_NODES = 1_000_000
+# More make a product of sizes that takes hours to compute.
+MOST_AXES = 64
 # Operators that choose one scale for all that they are given: a batch then shares it.
 BATCH_SCALED = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
 
@@ -251,6 +253,8 @@ def _tensor(data: mmap.mmap, span: Span) -> _Tensor:
         else:
             entry = {key: _text(data, text) for key, text in _fields(data, field, (1, 2))}
             outside[entry.get(1, "")] = entry.get(2, "")
+    if len(sizes) > MOST_AXES:
+        raise _RefusedError(f"its tensor {name!r} has {len(sizes):,} axes")
     if any(size >= 2**63 for size in sizes):
         raise _RefusedError(f"its tensor {name!r} has an axis of negative length")
     numbers = math.prod(sizes)
