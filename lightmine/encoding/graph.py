@@ -253,11 +253,7 @@ def _tensor(data: mmap.mmap, span: Span) -> _Tensor:
         else:
             entry = {key: _text(data, text) for key, text in _fields(data, field, (1, 2))}
             outside[entry.get(1, "")] = entry.get(2, "")
-    if len(sizes) > MOST_AXES:
-        raise _RefusedError(f"its tensor {name!r} has {len(sizes):,} axes")
-    if any(size >= 2**63 for size in sizes):
-        raise _RefusedError(f"its tensor {name!r} has an axis of negative length")
-    numbers = math.prod(sizes)
+    numbers = _count(name, sizes)
     length = -(-numbers * BITS.get(element, 0) // 8)
     if outside:
         return _Tensor(name, _outside(name, outside, length), False)
@@ -270,6 +266,15 @@ def _tensor(data: mmap.mmap, span: Span) -> _Tensor:
         values = np.frombuffer(data[raw[0] : raw[1]], np.int8)
         wide = bool(len(values)) and (int(values.max()) > 64 or int(values.min()) < -64)
     return _Tensor(name, None, wide)
+
+
+def _count(name: str, sizes: list[int]) -> int:
+    """How many numbers a tensor of these sizes has."""
+    if len(sizes) > MOST_AXES:
+        raise _RefusedError(f"its tensor {name!r} has {len(sizes):,} axes")
+    if any(size >= 2**63 for size in sizes):
+        raise _RefusedError(f"its tensor {name!r} has an axis of negative length")
+    return math.prod(sizes)
 
 
 def _outside(name: str, entries: dict[str, str], length: int) -> Weights:
