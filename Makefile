@@ -6,10 +6,10 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench encoding size quality optimum clean
+.PHONY: help demo test check bench encoding size quality optimum soak dist audit licences sbom oldest newest clean
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 	@mkdir -p out
@@ -54,6 +54,42 @@ $(OPTIMUM)/.made: | $(BIN)/python
 	$(PYTHON) -m venv $(OPTIMUM)
 	$(OPTIMUM)/bin/python -m pip install --quiet '$(TORCH)'
 	$(OPTIMUM)/bin/python -m pip install --quiet 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' onnxruntime
+	@touch $@
+
+soak: $(VENV)/.test  ## a thousand jobs, sixteen threads, ten million lines: memory, handles, answers
+	$(BIN)/python -m benchmarks.soak
+
+# What is installed beside the wheel and nothing else; what builds and audits it stands apart.
+RUNTIME = build/runtime
+TOOLS = build/tools
+dist: $(TOOLS)/.made  ## the wheel and the sdist, built twice in different places, the same bytes
+	$(TOOLS)/bin/python -m supply.dist
+
+audit: $(RUNTIME)/.made $(TOOLS)/.made  ## known vulnerabilities in what an installation brings (needs the network)
+	$(RUNTIME)/bin/python supply/licences.py --pins > build/pins.txt
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip -r build/pins.txt
+
+licences: $(RUNTIME)/.made  ## licences of what an installation brings, against a list of those allowed
+	$(RUNTIME)/bin/python supply/licences.py
+
+sbom: $(RUNTIME)/.made $(TOOLS)/.made  ## CycloneDX of what an installation brings, dist/lightmine.cdx.json
+	@mkdir -p dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(TOOLS)/bin/cyclonedx-py environment --output-reproducible \
+		--pyproject pyproject.toml --mc-type library -o dist/lightmine.cdx.json $(RUNTIME)/bin/python
+
+oldest newest: dist  ## the wheel alone, on the oldest (newest) versions that it allows, and the tests that need no torch
+	$(PYTHON) -m supply.bounds $@
+
+$(RUNTIME)/.made: pyproject.toml | dist
+	$(PYTHON) -m venv --clear $(RUNTIME)
+	$(RUNTIME)/bin/python -m pip install --quiet "$$(ls dist/lightmine-*.whl)[hub,eval,plot]"
+	$(RUNTIME)/bin/python -m pip uninstall --quiet --yes pip setuptools
+	@touch $@
+
+$(TOOLS)/.made: pyproject.toml
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(TOOLS)/bin/python -m pip install --quiet --group supply
 	@touch $@
 
 clean:  ## remove the virtual environment and what the commands left

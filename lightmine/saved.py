@@ -8,13 +8,12 @@ ends; the line numbers of each text, and the ids where there are ids.
 from __future__ import annotations
 
 import dataclasses
-import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.arrays import read_archive
 from lightmine.engine.neighbors import Neighbors
 from lightmine.errors import TextError
 from lightmine.texts.dedup import Distinct
@@ -84,33 +83,14 @@ def load_neighbors(path: str) -> Saved:
     >>> saved.near.index.ravel(), saved.target.lines
     (array([1, 0]), [[1], [4]])
     """
+    arrays = read_archive(path)
     try:
-        with open(path, "rb") as raw:
-            if raw.read(4) != b"PK\3\4":
-                raise ValueError("it is no .npz file")
-            raw.seek(0)
-            with np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
         return _unpacked(arrays)
-    except FileNotFoundError:
-        raise TextError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise TextError(f"{path}: is a directory; name a file of saved neighbours in it") from None
     except KeyError as error:
         raise TextError(f"{path}: not a file of saved neighbours: it has no {error}") from None
-    except (
-        ValueError,
-        IndexError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        UnicodeDecodeError,
-    ) as error:
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TextError(f"{path}: not a whole file of saved neighbours: {reason}") from None
-    except OSError as error:
-        raise TextError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _unpacked(arrays: Arrays) -> Saved:

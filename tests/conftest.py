@@ -1,11 +1,14 @@
 """What several tests need: small random models, and Hypothesis settings that suit a shared machine."""
 
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.offline import sitecustomize as offline
 from tests.tiny import write_bundle
 
 SHORT = ["One line.", "Another, somewhat longer line.", "Ein dritter Satz, 3 Wörter mehr als der erste."]
@@ -14,6 +17,22 @@ settings.register_profile(
     "lightmine", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lightmine")
+
+
+# Every Python that a test starts loads tests/offline/sitecustomize.py, which refuses the network there too.
+os.environ["LIGHTMINE_TESTS_OFFLINE"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(offline.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+offline.install()
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """Whatever a test does, it reaches this machine alone; to have tried is to have failed."""
+    offline.tried.clear()
+    yield
+    assert not offline.tried, f"a test tried to reach {offline.tried}"
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_a_missing_file_is_named(bundle, name):
     (bundle / name).unlink()
-    with pytest.raises(BundleError, match=f"{name}: missing; copy the whole bundle again"):
+    with pytest.raises(BundleError, match=f"{name}: missing; copy the whole model again"):
         Encoder.load(bundle)
 
 
@@ -62,7 +62,7 @@ def test_an_altered_file_is_named(bundle, name):
         (dict(dimension=...), "dimension is missing"),
         (dict(dimension="8"), "dimension must be int, not '8'"),
         (dict(dimension=True), "dimension must be int, not True"),
-        (dict(dimension=0), "dimension must be at least 1, not 0"),
+        (dict(dimension=0), "dimension must be from 1 to 65,536, not 0"),
         (dict(inputs="input_ids"), r"inputs must be tuple\[str, ...\], not 'input_ids'"),
         (dict(prompts={"query": 1}), r"prompts must be dict\[str, str\]"),
         (dict(padding_side="up"), "padding_side must be right or left, not 'up'"),
@@ -102,13 +102,13 @@ def test_what_is_no_bundle_is_refused_with_advice(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("model.onnx", "ONNX Runtime cannot load it"), ("tokenizer.json", "not a tokenizer that can be read"),
+    ("model.onnx", "not an ONNX graph, or cut short"), ("tokenizer.json", "not a tokenizer that can be read"),
 ])  # fmt: skip
 def test_files_that_are_what_the_hash_says_but_not_what_is_needed_are_refused(bundle, name, message):
     from lightmine.encoding.bundle import sha256
 
     (bundle / name).write_bytes(b"nonsense")
     files = json.loads((bundle / "lightmine.json").read_text())["files"]
-    change(bundle, files=files | {name: sha256(bundle / name)})
+    change(bundle, files=files | {name: sha256(bundle / name)}, sizes={})
     with pytest.raises(BundleError, match=message):
         Encoder.load(bundle)

@@ -161,7 +161,7 @@ def test_jsonl_keeps_lists_of_lines_and_ids(run, with_ids, tmp_path):
         (["bitext", ENGLISH, GERMAN, "--compat", "stopes", "--retrieval", "intersect"], "has no retrieval"),
         (["bitext", ENGLISH, GERMAN, "--threshold", "nan"], "threshold must be a number, not nan"),
         (["margin", "gone.npz"], "gone.npz: no such file"),
-        (["margin", ENGLISH], "not a whole file of saved neighbours: it is no .npz file"),
+        (["margin", ENGLISH], "no archive of arrays that can be read: File is not a zip file"),
         (["paraphrase", "-", "-"], "only one of the two files can be -"),
         (["paraphrase", ENGLISH, "--duplicates-output", "x.xls"], "x.xls: name it .tsv or .jsonl"),
     ],

@@ -169,7 +169,9 @@ def test_a_bundle_on_a_hub_is_checked_by_its_hashes(client, hub, tmp_path):
     manifest = json.loads(done.stdout)
     assert (manifest["hub"], manifest["hub_revision"]) == ("someone/bundle", commit)
     assert sorted(hub.downloaded()) == ["lightmine.json", "model.onnx", "tokenizer.json"]
-    (bundle / "model.onnx").write_bytes(b"altered")
+    altered = bytearray((bundle / "model.onnx").read_bytes())
+    altered[-20] ^= 1
+    (bundle / "model.onnx").write_bytes(altered)
     hub.add("someone/bundle", bundle)
     done = client("info", "someone/bundle")
     assert done.returncode == 2

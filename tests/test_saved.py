@@ -60,12 +60,12 @@ def test_what_is_no_file_of_neighbours_is_refused_in_one_line(saved, tmp_path):
         return message()
 
     path.write_bytes(b"")
-    assert "it is no .npz file" in message()
+    assert "no archive of arrays that can be read: File is not a zip file" in message()
     path.write_bytes(whole[:-300])
-    assert "not a whole file of saved neighbours" in message()
+    assert "no archive of arrays that can be read" in message()
     middle = len(whole) // 2
     path.write_bytes(whole[:200] + bytes(50) + whole[250:middle] + whole[middle:])
-    assert "not a whole file of saved neighbours" in message()
+    assert "no archive of arrays that can be read" in message()
     assert "it has no 'version'" in altered(version=None)
     assert "version 9, and this lightmine reads version 1" in altered(version=np.array([9, 1, 1]))
     assert "a source neighbour is not one of 9 rows" in altered(source_index=arrays["source_index"] + 9)

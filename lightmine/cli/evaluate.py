@@ -21,6 +21,7 @@ from lightmine.cli.options import (
     quiet_option,
     threads_option,
     top_k_option,
+    verify_option,
 )
 from lightmine.cli.run import Run, folded, margin_options
 from lightmine.errors import ArgumentError, TextError
@@ -62,6 +63,7 @@ measuring_options = folded(
     "run", Measuring,
     model_option,
     provider_option,
+    verify_option,
     fast_option,
     memory_option,
     threads_option,

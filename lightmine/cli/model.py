@@ -14,6 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.arrays import read_array
 from lightmine.cli.options import (
     Bar,
     fast_option,
@@ -24,12 +25,14 @@ from lightmine.cli.options import (
     quiet_option,
     read,
     threads_option,
+    verify_option,
 )
 from lightmine.encoding.bundle import manifest_json
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.locate import open_source
 from lightmine.encoding.quantised import PRECISIONS
 from lightmine.encoding.runtime import Runtime
+from lightmine.encoding.source import Source
 from lightmine.errors import ArgumentError, MissingExtraError
 from lightmine.texts.lines import Sentences
 from lightmine.texts.output import open_binary
@@ -70,6 +73,7 @@ NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
     help="For int8: each dimension's least and largest value; made from FILE's sentences where not there.",
 )
 @provider_option
+@verify_option
 @fast_option
 @click.option("--batch-tokens", type=click.IntRange(1), help="Tokens of a batch; changes time, not vectors.")
 @threads_option
@@ -79,6 +83,7 @@ def encode(
     output: str,
     model: str | None,
     provider: str,
+    verify: str,
     threads: int | None,
     ranges: str | None,
     quiet: bool,
@@ -97,7 +102,7 @@ def encode(
         raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
     with open_binary(output) as stream:
         sentences = read(file, quiet=quiet)
-        encoder = Encoder.load(model, provider=provider, threads=threads)
+        encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
         if ranges is not None:
             options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet=quiet)
         bar = Bar("encoding", "sentence", quiet=quiet)
@@ -133,14 +138,10 @@ def _ranges(
 ) -> NDArray[Any]:
     """Ranges from a file, or from some of the sentences and to that file."""
     if Path(path).exists():
-        try:
-            found: NDArray[Any] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ArgumentError(f"{path}: no ranges that can be read: {error}") from None
-        return found
+        return read_array(path)
     # Evenly spread: files are often sorted.
     sample = texts[:: -(-len(texts) // CALIBRATION)]
-    found = encoder.calibrate(sample, **options | {"precision": "float32"})
+    found: NDArray[Any] = encoder.calibrate(sample, **options | {"precision": "float32"})
     with open_binary(path) as stream:
         np.lib.format.write_array(stream, found, allow_pickle=False)
     note(f"ranges of {len(sample):,} sentences to {path}", quiet=quiet)
@@ -151,7 +152,8 @@ def _ranges(
 @click.argument("model", required=False)
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 @provider_option
-def info(model: str | None, as_json: bool, provider: str) -> None:
+@verify_option
+def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
     """Show what a model says about itself, a bundle's files checked, and what runs it here.
 
     MODEL is a bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub; without
@@ -161,7 +163,7 @@ def info(model: str | None, as_json: bool, provider: str) -> None:
     Example:
       lightmine info
     """
-    source = open_source(model)
+    source = open_source(model, verify=verify)
     if as_json:
         click.echo(manifest_json(source.manifest), nl=False)
         return
@@ -183,14 +185,19 @@ def info(model: str | None, as_json: bool, provider: str) -> None:
         "prompts": ", ".join(map(repr, manifest.prompts)) or "none",
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
         "batch-mates": BATCH_MATES[manifest.batch],
-        "size": f"{source.size / 1e6:.1f} MB"
-        + (", every file as its SHA-256 says" if source.verified else ", no hashes to check it by"),
+        "size": f"{source.size / 1e6:.1f} MB, {_checked(source)}",
         "parity": json.dumps(manifest.parity, ensure_ascii=False) if manifest.parity else "not measured",
         "runs on": f"{runtime.provider}: {runtime.reason}",
         "threads": f"{limit.threads}, from {limit.source}",
     }
     for name, value in facts.items():
         click.echo(f"{name:15} {value}")
+
+
+def _checked(source: Source) -> str:
+    if source.verified:
+        return "every file as its SHA-256 says"
+    return "sizes as stated, hashes not checked" if source.manifest.files else "no hashes to check it by"
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO, TypeVar
 
@@ -10,6 +11,7 @@ import click
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from lightmine.encoding.bundle import VERIFY
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
@@ -49,6 +51,13 @@ provider_option = click.option(
     show_default=True,
     help="What runs the model; lightmine info shows what auto takes, and why.",
 )
+verify_option = click.option(
+    "--verify",
+    type=click.Choice(VERIFY),
+    default="full",
+    show_default=True,
+    help="How a bundle's files are checked: by SHA-256, or by their sizes alone.",
+)
 fast_option = click.option(
     "--fast",
     is_flag=True,
@@ -85,6 +94,7 @@ mining_options = options(
                  help="By default what the file's ending says; on a terminal a table, in a pipe TSV."),
     model_option,
     provider_option,
+    verify_option,
     fast_option,
     memory_option,
     threads_option,
@@ -110,13 +120,16 @@ class Bar:
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show that `done` of `total` is done, or of nobody knows how many."""
+        if self.disable:
+            return
         if self._bar is None:
+            # Otherwise tqdm makes a lock between processes: a file in /dev/shm.
+            tqdm.set_lock(threading.RLock())
             self._bar = tqdm(
                 total=total,
                 desc=self.label,
                 unit=self.unit,
                 unit_scale=True,
-                disable=self.disable,
                 leave=False,
             )
         self._bar.total = total

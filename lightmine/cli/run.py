@@ -65,6 +65,7 @@ class Run:
     format_: str | None
     model: str | None
     provider: str
+    verify: str
     fast: bool
     memory_budget: str
     threads: int | None
@@ -100,7 +101,7 @@ class Run:
 
     def encoder(self) -> Encoder:
         """The model that was asked for."""
-        return Encoder.load(self.model, provider=self.provider, threads=self.threads)
+        return Encoder.load(self.model, provider=self.provider, threads=self.threads, verify=self.verify)
 
     def encode(self, encoder: Encoder, texts: Sequence[str], name: str) -> NDArray[np.float32]:
         """Unit rows of texts; cut sentences are said."""

@@ -83,7 +83,7 @@ def _pooling(folder: Path) -> Pooling:
 
 def _dense(folder: Path) -> Dense:
     settings = read_settings(folder, "config.json", needed=True)
-    name = settings.get("activation_function", "torch.nn.modules.activation.Tanh")
+    name = settings.get("activation_function") or "torch.nn.modules.activation.Tanh"
     # sentence-transformers puts Tanh in the place of an activation that it does not trust; we refuse.
     activation = name.split(".")[-1]
     if not name.startswith("torch.nn.") or activation not in ACTIVATIONS:

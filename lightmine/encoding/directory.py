@@ -9,9 +9,20 @@ import re
 from pathlib import Path
 from typing import Any
 
-from lightmine.encoding.bundle import TOKENIZER, Manifest
+from lightmine.encoding.bundle import TOKENIZER, Manifest, check_values
 from lightmine.encoding.chain import read_chain, read_pooling
-from lightmine.encoding.graph import BATCH_SCALED, FLOAT, FLOAT16, INT32, INT64, Graph, Value, read_graph
+from lightmine.encoding.files import own_file
+from lightmine.encoding.graph import (
+    BATCH_SCALED,
+    FLOAT,
+    FLOAT16,
+    INT32,
+    INT64,
+    Graph,
+    Value,
+    check_weights,
+    read_graph,
+)
 from lightmine.encoding.layout import (
     CARD,
     MODULES,
@@ -21,7 +32,6 @@ from lightmine.encoding.layout import (
     body_settings,
     choose_graph,
     graph_names,
-    is_inside,
     read_entries,
     read_settings,
 )
@@ -53,13 +63,15 @@ def open_directory(
     entries = read_entries(folder)
     body = entries[0].path if entries else ""
     graph_name = choose_graph(graph_names(folder), folder=str(folder), file=file, body=body)
-    graph = read_graph(folder / graph_name)
+    graph = read_graph(own_file(folder, graph_name))
     config = body_settings(folder, body, "config.json", needed=True)
     _check_inputs(folder / graph_name, graph)
-    _check_weights(folder / graph_name, graph)
+    check_weights(folder / graph_name, graph)
     chain = _chain(folder, entries, pooling)
     settings = read_settings(folder, "config_sentence_transformers.json")
     if isinstance(settings.get("truncate_dim"), int):
+        if settings["truncate_dim"] < 1:
+            raise BundleError(f"{folder}: truncate_dim must be at least 1, not {settings['truncate_dim']}")
         chain = (*chain, Truncate(settings["truncate_dim"]))
     head = _head(folder / graph_name, graph, config, chain)
     tokenizing = _tokenizing(folder, body, config)
@@ -75,7 +87,8 @@ def open_directory(
         licence=_licence(folder),
         dimension=head.dimension,
         max_tokens=tokenizing["max_tokens"],
-        pad_token_id=config["pad_token_id"] if isinstance(config.get("pad_token_id"), int) else 0,
+        # Some write -1 where there is none; padding is masked, so any token will do.
+        pad_token_id=max(padding, 0) if isinstance(padding := config.get("pad_token_id"), int) else 0,
         padding_side=tokenizing["padding_side"],
         pooling="+".join(_modes(head)) or "in the graph",
         normalize=any(isinstance(module, Normalize) for module in head.modules),
@@ -90,6 +103,8 @@ def open_directory(
         batch="one" if graph.operators & BATCH_SCALED else "any",
         cpus=WIDE_INT8 if graph.wide_int8 else (),
     )
+    stated = vars(manifest) if manifest.dimension else vars(manifest) | {"dimension": 1}
+    check_values(stated, folder)
     return Source(
         folder=folder,
         manifest=manifest,
@@ -112,14 +127,6 @@ def _check_inputs(path: Path, graph: Graph) -> None:
     for name in INPUTS[:2]:
         if name not in [value.name for value in graph.inputs]:
             raise BundleError(f"{path}: has no input {name}, without which sentences cannot be batched")
-
-
-def _check_weights(path: Path, graph: Graph) -> None:
-    for name in sorted(graph.weight_files):
-        if not is_inside(name):
-            raise BundleError(f"{path}: its weights are in {name!r}, which is not beside it")
-        if not (path.parent / name).is_file():
-            raise BundleError(f"{path.parent / name}: missing, and the graph's weights are in it")
 
 
 def _chain(folder: Path, entries: list[Entry], pooling: str | None) -> tuple[Module, ...]:
@@ -206,11 +213,12 @@ def _tokenizing(folder: Path, body: str, config: dict[str, Any]) -> dict[str, An
         tokenizer = tokenizer | (own.get(key) or {})
     if own.get("max_seq_length") is not None:
         tokenizer = tokenizer | {"model_max_length": own["max_seq_length"]}
-    text = own.get("modality_config", {}).get("text", {}) if own.get("modality_config") else {}
+    text = (own.get("modality_config") or {}).get("text")
+    method = text.get("method") if isinstance(text, dict) else None
     refusals = {
         "truncation on the left": tokenizer.get("truncation_side", "right") != "right",
         "processing_kwargs of its own": bool(own.get("processing_kwargs")),
-        "no input of plain text": bool(own.get("modality_config")) and text.get("method") != "forward",
+        "no input of plain text": bool(own.get("modality_config")) and method != "forward",
         f"the task {own.get('transformer_task')}": own.get("transformer_task", "feature-extraction")
         != "feature-extraction",
         "token types other than 0": _typed(body_file(folder, body, TOKENIZER)),

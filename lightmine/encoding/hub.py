@@ -16,13 +16,13 @@ from typing import Any
 
 from lightmine.encoding.bundle import MANIFEST, read_manifest
 from lightmine.encoding.chain import WEIGHTED, WEIGHTS
+from lightmine.encoding.files import is_inside
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.layout import (
     BODY_FILES,
     MODULES,
     ROOT_FILES,
     choose_graph,
-    is_inside,
     model_files,
     read_entries,
 )

@@ -13,13 +13,13 @@ The oldest have the transformer and its files in ``0_Transformer``.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from lightmine.encoding.bundle import TOKENIZER
+from lightmine.encoding.files import check_inside, is_inside, read_json
 from lightmine.errors import BundleError
 
 MODULES = "modules.json"
@@ -32,6 +32,18 @@ SENTENCE_SETTINGS = tuple(
 # Beside the transformer, or in the root.
 BODY_FILES = ("config.json", TOKENIZER, "tokenizer_config.json", *SENTENCE_SETTINGS)
 ROOT_FILES = (MODULES, "config_sentence_transformers.json", CARD)
+# Settings that are used by name, and what else than null they can be; others are looked at where they count.
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("modality_config", "tokenizer_args", "processor_kwargs", "prompts"), (dict,)),
+    **dict.fromkeys(("text", "processing_kwargs"), (dict, str, list)),
+    **dict.fromkeys(
+        ("default_prompt_name", "similarity_fn_name", "activation_function", "module_input_name",
+         "module_output_name", "padding_side", "truncation_side", "model_type", "transformer_task"), (str,),
+    ),
+    "max_seq_length": (int,),
+    "pooling_mode": (str, list),
+}  # fmt: skip
+JSON_KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 # Where a graph is looked for when none is named, as sentence-transformers does.
 GRAPHS = ("model.onnx", "onnx/model.onnx")
 
@@ -69,25 +81,22 @@ def model_files(folder: Path) -> list[str]:
 
 def read_entries(folder: Path) -> list[Entry]:
     """The modules of `modules.json`, its first a Transformer; none where there is no such file."""
-    listed = read_settings(folder, MODULES, kind=list)
+    listed: list[Any] = read_settings(folder, MODULES, kind=list)
     entries = []
     for entry in listed:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             raise BundleError(f"{folder / MODULES}: an entry without a type: {entry!r}")
-        entries.append(Entry(entry["type"], str(entry.get("path") or "")))
+        if not isinstance(entry.get("path") or "", str):
+            raise BundleError(f"{folder / MODULES}: a path that is no text: {entry['path']!r}")
+        entries.append(Entry(entry["type"], entry.get("path") or ""))
         if not is_inside(entries[-1].path):
             raise BundleError(f"{folder / MODULES}: the path {entries[-1].path!r} leads out of the model")
+        check_inside(folder, entries[-1].path)
     if entries and entries[0].kind != "Transformer":
         raise BundleError(
             f"{folder}: its first module is {entries[0].type}, and only a Transformer has an ONNX graph"
         )
     return entries
-
-
-def is_inside(name: str) -> bool:
-    """Whether a relative path stays within its folder."""
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
 
 
 def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: str = "") -> str:
@@ -130,13 +139,17 @@ def body_settings(folder: Path, body: str, name: str, *, needed: bool = False) -
 def read_settings(folder: Path, name: str, *, kind: type = dict, needed: bool = False) -> Any:
     """A JSON file of settings; empty where there is none and none is needed."""
     try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        check_inside(folder, name)
+        found = read_json(folder / name)
     except FileNotFoundError:
         if needed:
             raise BundleError(f"{folder}: has no {name}; copy or fetch the whole model again") from None
         return kind()
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{folder / name}: cannot be read: {error}") from None
     if not isinstance(found, kind):
         raise BundleError(f"{folder / name}: a JSON {'object' if kind is dict else 'list'} is needed")
+    stated: dict[str, Any] = found if isinstance(found, dict) else {}
+    for key in KINDS.keys() & stated:
+        if stated[key] is not None and not isinstance(stated[key], KINDS[key]):
+            kinds = " or ".join(JSON_KINDS[each] for each in KINDS[key])
+            raise BundleError(f"{folder / name}: {key} must be {kinds}, not {stated[key]!r}")
     return found

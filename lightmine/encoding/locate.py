@@ -16,11 +16,12 @@ from lightmine.encoding.bundle import (
     verify_files,
 )
 from lightmine.encoding.directory import open_directory
+from lightmine.encoding.graph import check_weights, read_graph
 from lightmine.encoding.hub import fetch
 from lightmine.encoding.layout import MODULES, holds_graphs
 from lightmine.encoding.pooling import SENTENCE, Head
 from lightmine.encoding.source import Source
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, BundleError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?")
 # Written by `lightmine pull -o`: the hub model that a folder is a copy of, and at which commit.
@@ -33,6 +34,7 @@ def open_source(
     revision: str | None = None,
     file: str | None = None,
     pooling: str | None = None,
+    verify: str = "full",
 ) -> Source:
     """Find a model and everything that the runtime must know about it; nothing is loaded yet.
 
@@ -48,6 +50,8 @@ def open_source(
         Which ONNX file, where there are several.
     pooling : str, optional
         For a directory that says nothing of pooling: a mode, or several joined with ``+``.
+    verify : str
+        How a bundle's files are checked: ``full`` by SHA-256, ``size`` by their sizes alone.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def open_source(
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
         if pooling or file not in (None, MODEL):
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
-        return _bundle(folder, name, commit)
+        return _bundle(folder, name, commit, verify)
     return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
 
 
@@ -129,9 +133,13 @@ def _read_origin(folder: Path) -> tuple[str, str | None]:
         return folder.name, None
 
 
-def _bundle(folder: Path, name: str, commit: str | None) -> Source:
+def _bundle(folder: Path, name: str, commit: str | None, verify: str) -> Source:
     manifest = read_manifest(folder)
-    verify_files(folder, manifest)
+    verify_files(folder, manifest, verify=verify)
+    graph = read_graph(folder / MODEL)
+    if unnamed := graph.weight_files - manifest.files.keys():
+        raise BundleError(f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in")
+    check_weights(folder / MODEL, graph)
     if commit:
         hub = {"hub": name, "hub_revision": commit}
         manifest = dataclasses.replace(manifest, extra=manifest.extra | hub)
@@ -141,5 +149,5 @@ def _bundle(folder: Path, name: str, commit: str | None) -> Source:
         graph=folder / MODEL,
         tokenizer=folder / TOKENIZER,
         head=Head(manifest.output, SENTENCE, (), manifest.dimension),
-        verified=True,
+        verified=verify == "full",
     )

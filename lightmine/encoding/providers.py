@@ -190,7 +190,7 @@ def open_openvino(path: Path, threads: int, options: dict[str, str]) -> tuple[Se
     try:
         compiled = core.compile_model(core.read_model(str(path)), "CPU", properties)
     except Exception as error:  # OpenVINO raises RuntimeError and its own kinds
-        raise BundleError(f"{path}: OpenVINO cannot load it: {_last_line(error)}") from None
+        raise BundleError(f"{path}: OpenVINO cannot load it: {last_line(error)}") from None
     return OpenVinoSession(compiled), _openvino_detail("runtime", properties)
 
 
@@ -246,7 +246,7 @@ def _plugin_device() -> tuple[Any, str]:
             except Exception as error:
                 # On a processor without devices it stays registered, and a second time is refused.
                 if "already registered" not in str(error):
-                    raise BundleError(f"OpenVINO's plugin cannot be loaded: {_last_line(error)}") from None
+                    raise BundleError(f"OpenVINO's plugin cannot be loaded: {last_line(error)}") from None
     for device in onnxruntime.get_ep_devices():
         if device.ep_name == OPENVINO and device.ep_metadata.get("ov_device") == "CPU":
             return device, ""
@@ -255,9 +255,10 @@ def _plugin_device() -> tuple[Any, str]:
 
 def _session(path: Path, options: Any, **arguments: Any) -> Any:
     try:
-        return runtime().InferenceSession(str(path), options, **arguments)
+        # Else it prints to standard output, where the pairs go, and tries once more.
+        return runtime().InferenceSession(str(path), options, enable_fallback=0, **arguments)
     except Exception as error:  # the runtime's exceptions have no base but Exception
-        raise BundleError(f"{path}: ONNX Runtime cannot load it: {_last_line(error)}") from None
+        raise BundleError(f"{path}: ONNX Runtime cannot load it: {last_line(error)}") from None
 
 
 def _whole(path: Path, session: Any, provider: str) -> None:
@@ -276,10 +277,17 @@ def _whole(path: Path, session: Any, provider: str) -> None:
         )
 
 
-def _last_line(error: Exception) -> str:
-    """What an error of several lines comes down to."""
+def last_line(error: BaseException) -> str:
+    """What an error of several lines comes down to; names out of a file cannot steer a terminal.
+
+    Examples
+    --------
+    >>> last_line(RuntimeError("in a graph:\\nno operator \\x1b[31mEvil"))
+    'no operator ?[31mEvil'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    last = lines[-1] if lines else type(error).__name__
+    return "".join(character if character.isprintable() else "?" for character in last)
 
 
 OPENERS: dict[str, Callable[[Path, int, dict[str, str]], tuple[Session, str]]] = {

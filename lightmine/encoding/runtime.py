@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightmine.encoding.batching import Ids
 from lightmine.encoding.bundle import Manifest
 from lightmine.encoding.processor import check_suits
-from lightmine.encoding.providers import BATCH_TOKENS, open_graph
+from lightmine.encoding.providers import BATCH_TOKENS, last_line, open_graph
 from lightmine.errors import BundleError
 from lightmine.threads import default_threads
 
@@ -58,13 +58,22 @@ class Runtime:
             )
         if unknown := set(manifest.inputs) - set(KNOWN_INPUTS):
             raise BundleError(f"{path}: its input {min(unknown)} is none of {', '.join(KNOWN_INPUTS)}")
+        for name, kind in self._session.inputs.items():
+            if kind not in ("int32", "int64"):
+                raise BundleError(f"{path}: its input {name} takes {kind}, and token ids are int32 or int64")
         if manifest.output not in self._session.outputs:
             raise BundleError(f"{path}: has no output named {manifest.output}")
         self.batch_tokens = manifest.batch_tokens or BATCH_TOKENS[self.provider]
-        self._output = manifest.output
+        self._output, self._path = manifest.output, path
 
     def run(self, ids: Ids, mask: Ids, skip: int = 0) -> NDArray[Any]:
-        """Values of the graph's output for one batch, whose first `skip` tokens are not to be pooled."""
+        """Values of the graph's output for one batch, whose first `skip` tokens are not to be pooled.
+
+        Raises
+        ------
+        BundleError
+            The graph cannot be run on these inputs, or gives something else than an array of floats.
+        """
         inputs = self._session.inputs
         feed = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in inputs:
@@ -72,4 +81,13 @@ class Runtime:
         if POOLING_MASK in inputs:
             feed[POOLING_MASK] = mask * (np.cumsum(mask, axis=1) > skip)
         given = {name: feed[name].astype(inputs[name], copy=False) for name in inputs}
-        return self._session.run(self._output, given)
+        try:
+            values = self._session.run(self._output, given)
+        except MemoryError:
+            raise
+        except Exception as error:  # the runtimes' exceptions have no base but Exception
+            raise BundleError(f"{self._path}: cannot be run: {last_line(error)}") from None
+        if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
+            kind = getattr(values, "dtype", type(values).__name__)
+            raise BundleError(f"{self._path}: its output {self._output} is of {kind}, not of floats")
+        return values

@@ -39,19 +39,33 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
             raise ValueError("cut short")
         header = json.loads(data[8 : 8 + length])
         header.pop("__metadata__", None)
-        return {name: _tensor(data[8 + length :], **entry) for name, entry in header.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        numbers = memoryview(data)[8 + length :]
+        # One small file could else be read into memory again and again.
+        if sum(
+            end - start for start, end in (entry.get("data_offsets", (0, 0)) for entry in header.values())
+        ) > len(numbers):
+            raise ValueError("its tensors overlap")
+        return {name: _tensor(numbers, **entry) for name, entry in header.items()}
+    except RecursionError:
+        raise BundleError(
+            f"{path}: not safetensors of floats: nested too deeply; fetch the file again"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BundleError(f"{path}: not safetensors of floats: {error}; fetch the file again") from None
 
 
 def _tensor(
-    data: bytes, *, dtype: str, shape: list[int], data_offsets: tuple[int, int]
+    data: memoryview, *, dtype: str, shape: list[int], data_offsets: tuple[int, int]
 ) -> NDArray[np.float32]:
     start, end = data_offsets
     if dtype not in DTYPES:
         raise ValueError(f"type {dtype}")
     kind = np.dtype(DTYPES[dtype])
-    if not 0 <= start <= end <= len(data) or end - start != math.prod(shape) * kind.itemsize:
+    if (
+        min(shape, default=0) < 0
+        or not 0 <= start <= end <= len(data)
+        or end - start != math.prod(shape) * kind.itemsize
+    ):
         raise ValueError("offsets and shape do not agree")
     values = np.frombuffer(data, kind, count=math.prod(shape), offset=start).reshape(shape)
     if dtype == "BF16":

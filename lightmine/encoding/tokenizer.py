@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import tokenizers
 
 from lightmine.encoding.batching import Tokens
+from lightmine.encoding.vocabulary import check_tokenizer
 from lightmine.errors import BundleError, TextError
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
@@ -23,10 +25,9 @@ class Tokenizer:
     """
 
     def __init__(self, path: Path, *, max_tokens: int, lower_case: bool = False) -> None:
-        try:
+        check_tokenizer(path)
+        with _explained(path, "not a tokenizer that can be read"):
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for whatever is wrong
-            raise BundleError(f"{path}: not a tokenizer that can be read: {error}") from None
         if lower_case:
             steps = [tokenizers.normalizers.Lowercase(), self._tokenizer.normalizer]
             self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
@@ -35,6 +36,12 @@ class Tokenizer:
         self._path, self._lower_case = path, lower_case
         self._many = MANY_CHARACTERS * max_tokens
         self._lengths = {max_tokens: self}
+        with _explained(path, "not a tokenizer that works"):
+            added = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+            if added < max_tokens:
+                self._tokenizer.encode("a")
+        if added >= max_tokens:
+            raise BundleError(f"{path}: adds {added} tokens to every text, and the longest is {max_tokens}")
 
     def cutting_at(self, max_tokens: int) -> Tokenizer:
         """The same tokenizer with another length; one object cannot cut at two lengths at once."""
@@ -49,8 +56,9 @@ class Tokenizer:
         parts, cut = [Tokens.of([])], 0
         for start in range(0, len(texts), SLICE):
             some = [self._start_of(text) for text in texts[start : start + SLICE]]
-            encodings = self._tokenizer.encode_batch_fast(some)
-            parts.append(Tokens.of([encoding.ids for encoding in encodings]))
+            with _explained(self._path, "a text cannot be tokenised"):
+                encodings = self._tokenizer.encode_batch_fast(some)
+                parts.append(Tokens.of([encoding.ids for encoding in encodings]))
             cut += sum(bool(encoding.overflowing) for encoding in encodings)
         return Tokens.joined(parts), cut
 
@@ -63,7 +71,9 @@ class Tokenizer:
         end = self._many
         while end < len(text):
             start = text[: max(text.rfind(" ", 0, end), end // 2)]
-            if len(self._tokenizer.encode(start).overflowing) >= 2:
+            with _explained(self._path, "a text cannot be tokenised"):
+                found = self._tokenizer.encode(start)
+            if len(found.overflowing) >= 2:
                 return start
             end *= 4
         return text
@@ -75,6 +85,26 @@ class Tokenizer:
         encoding = self._tokenizer.encode(prompt)
         # What closes the sentence comes after its text, not after the prompt.
         return len(encoding.ids) - int(bool(encoding.ids) and encoding.special_tokens_mask[-1])
+
+
+@contextlib.contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Whatever the library raises or panics with, as one line that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # it raises bare Exception for whatever is wrong
+        raise BundleError(f"{path}: {what}: {_line(error)}") from None
+    except BaseException as error:
+        # A panic of its Rust is no Exception, and its type cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BundleError(f"{path}: {what}: {_line(error)}") from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:
