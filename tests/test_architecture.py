@@ -12,7 +12,7 @@ PACKAGE = Path(lightmine.__file__).parent
 # A module may import from its own layer's folder and from layers further down; the towers stand side by side.
 LAYERS = [
     {"lightmine.errors"},
-    {"lightmine.threads"},
+    {"lightmine.threads", "lightmine.files", "lightmine.memory"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
     {
         "lightmine.margin",
@@ -26,6 +26,7 @@ LAYERS = [
         "lightmine.bitext",
         "lightmine.evaluate",
         "lightmine.doctor",
+        "lightmine.store",
     },
     {"lightmine"},
     {"lightmine.cli"},
