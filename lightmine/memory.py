@@ -17,6 +17,7 @@ except ImportError:  # not POSIX: no such limits there
     resource = None  # type: ignore[assignment]
 
 ROOT = Path("/")
+FOLDERS = {"": ("", "unified"), "memory": ("memory",)}
 # Version 2 of cgroups, then version 1, which writes a number near 2**63 where there is no limit.
 CGROUP = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 NO_LIMIT = 1 << 60
@@ -59,7 +60,7 @@ def rooms(root: Path) -> Iterator[Room]:
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
             yield Room(soft - _kilobytes(root / "proc/self/status", "VmSize"), "RLIMIT_AS (ulimit -v)")
-    for folder in groups(root, "memory"):
+    for folder in groups(root, FOLDERS):
         for limit, usage in CGROUP:
             with contextlib.suppress(OSError, ValueError):
                 most, held = (int((folder / name).read_text()) for name in (limit, usage))

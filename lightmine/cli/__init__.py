@@ -8,13 +8,16 @@ import sys
 import click
 
 from lightmine import __version__
+from lightmine.cli.cache import cache
 from lightmine.cli.calibrate import calibrate
 from lightmine.cli.catalogue import models
 from lightmine.cli.doctor import doctor
+from lightmine.cli.encode import encode
 from lightmine.cli.evaluate import evaluate
 from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, margin, paraphrase
-from lightmine.cli.model import encode, export, info
+from lightmine.cli.model import export, info
+from lightmine.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated, terminable
 from lightmine.errors import LightmineError
 
 
@@ -26,7 +29,7 @@ def cli(debug: bool) -> None:
 
 
 for _command in (
-    paraphrase, bitext, margin, evaluate, calibrate, encode, info, models, pull, doctor, export,
+    paraphrase, bitext, margin, evaluate, calibrate, encode, cache, info, models, pull, doctor, export,
 ):  # fmt: skip
     cli.add_command(_command)
 
@@ -35,18 +38,21 @@ def main() -> None:
     """Run the command line: one line to stderr and exit status 2 for whatever the user can mend."""
     debug = "--debug" in sys.argv
     try:
-        status = cli.main(standalone_mode=False)
+        with terminable():
+            status = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except Terminated:
+        sys.exit(TERMINATED)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has had enough. Nothing more may be written at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(PIPE_CLOSED)
     except Exception as error:
         if debug:
             raise

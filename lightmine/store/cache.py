@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine import __version__
 from lightmine.encoding.encoder import Encoder, Progress
 from lightmine.errors import OutputError
 from lightmine.files import is_abandoned, replacing
@@ -131,11 +130,7 @@ class Cache:
         **options
             As for `Encoder.encode`.
         """
-        empty = encoder.encode([], **options)
-        head = Head(
-            model=encoder.manifest.name, identity=encoder.identity(**options), dtype=empty.dtype.str,
-            columns=empty.shape[1], lightmine=__version__,
-        )  # fmt: skip
+        head = Head.of(encoder, options)
         shelf = _Shelf(self.folder, head)
         vectors = np.empty((len(texts), head.columns), head.dtype)
         missing: list[tuple[int, int, str]] = []

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.encoding.encoder import Encoder
 from lightmine.errors import StoreError
 
 FORMAT_VERSION = 1
@@ -64,7 +65,15 @@ class Head:
     identity: dict[str, Any]
     dtype: str
     columns: int
-    lightmine: str
+
+    @classmethod
+    def of(cls, encoder: Encoder, options: dict[str, Any]) -> Head:
+        """What an encoder makes with these options."""
+        empty = encoder.encode([], **options)
+        identity = encoder.identity(**options)
+        return cls(
+            model=encoder.manifest.name, identity=identity, dtype=empty.dtype.str, columns=empty.shape[1]
+        )
 
     @property
     def row_bytes(self) -> int:
@@ -82,12 +91,12 @@ class Head:
             version = value.get("format_version") if isinstance(value, dict) else None
             raise ValueError(f"format version {version!r}, and this lightmine reads {FORMAT_VERSION}")
         model, identity, dtype = value["model"], value["identity"], value["dtype"]
-        columns, made_by = value["columns"], value["lightmine"]
-        if not (isinstance(model, str) and isinstance(made_by, str) and isinstance(identity, dict)):
-            raise ValueError("model and lightmine must be texts, and identity an object")
+        columns = value["columns"]
+        if not (isinstance(model, str) and isinstance(identity, dict)):
+            raise ValueError("model must be a text, and identity an object")
         if dtype not in DTYPES or not _is_count(columns) or not columns:
             raise ValueError(f"{columns!r} columns of {dtype!r}; known are {', '.join(DTYPES)}")
-        return cls(model=model, identity=identity, dtype=dtype, columns=columns, lightmine=made_by)
+        return cls(model=model, identity=identity, dtype=dtype, columns=columns)
 
     def differences(self, other: Head) -> list[str]:
         """What another head has differently, in words."""

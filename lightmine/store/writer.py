@@ -21,7 +21,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine import __version__
 from lightmine.encoding.encoder import Encoder, Progress
 from lightmine.errors import OutputError, StoreError, TextError
 from lightmine.files import NO_ROOM, locked, replacing, size_in_words, sync, sync_folder
@@ -112,11 +111,7 @@ def write_embeddings(
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path}: is a directory; name a file in it")
-    empty = encoder.encode([], **options)
-    head = Head(
-        model=encoder.manifest.name, identity=encoder.identity(**options), dtype=empty.dtype.str,
-        columns=empty.shape[1], lightmine=__version__,
-    )  # fmt: skip
+    head = Head.of(encoder, options)
     reader = _Reader(lines, name)
     job = None
     try:
