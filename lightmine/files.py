@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-from lightmine.errors import StoreError
+from lightmine.errors import OutputError, StoreError
 
 try:
     import fcntl
@@ -49,6 +50,11 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
     Not `durable`, it is whole for every process, and after a loss of power perhaps not.
 
+    Raises
+    ------
+    OutputError
+        The disk has no room; it says how much is needed.
+
     Examples
     --------
     >>> import pathlib, tempfile
@@ -62,19 +68,67 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """
     part = beside(target)
     try:
-        with part.open("wb") as file:
+        with part.open("wb", buffering=0) as raw, io.BufferedWriter(_Measured(raw.fileno())) as file:
             # A part that can be locked belongs to nobody any more.
-            _lock(file)
-            yield file
+            _lock(raw)
+            yield cast(BinaryIO, file)
             file.flush()
+            measured = file.raw
+            if measured.error is not None:
+                raise OutputError(
+                    f"{target}: cannot be written: {measured.error.strerror}; the whole needs "
+                    f"{size_in_words(measured.size)}: make room"
+                )
             if durable:
-                sync(file)
+                os.fsync(raw.fileno())
             part.replace(target)
         if durable:
             sync_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+class _Measured(io.RawIOBase):
+    """A file that goes on where the disk is full, to no effect but to know how long it would have been."""
+
+    def __init__(self, number: int) -> None:
+        self.error: OSError | None = None
+        self.size = self._at = 0
+        self._number = number
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._number
+
+    def write(self, data: Any) -> int:
+        done = memoryview(data).nbytes
+        if self.error is None:
+            try:
+                done = os.write(self._number, data)
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                self.error = error
+                # What is there is of no use, and others may need the room.
+                os.ftruncate(self._number, 0)
+        self._at += done
+        self.size = max(self.size, self._at)
+        return done
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        if self.error is None:
+            os.lseek(self._number, self._at, os.SEEK_SET)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
 
 def is_abandoned(part: Path) -> bool:
@@ -107,7 +161,7 @@ def locked(path: Path) -> Iterator[BinaryIO]:
             return
 
 
-def _lock(file: BinaryIO) -> bool:
+def _lock(file: Any) -> bool:
     if fcntl is None:
         return True
     try:

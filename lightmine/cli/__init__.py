@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -17,11 +16,21 @@ from lightmine.cli.evaluate import evaluate
 from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, margin, paraphrase
 from lightmine.cli.model import export, info
-from lightmine.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated, terminable
+from lightmine.cli.process import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    TERMINATED,
+    Group,
+    PipeClosed,
+    Terminated,
+    open_standard_streams,
+    stop_writing,
+    terminable,
+)
 from lightmine.errors import LightmineError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lightmine")
 @click.option("--debug", is_flag=True, help="Show a traceback where an error stops the command.")
 def cli(debug: bool) -> None:
@@ -37,6 +46,7 @@ for _command in (
 def main() -> None:
     """Run the command line: one line to stderr and exit status 2 for whatever the user can mend."""
     debug = "--debug" in sys.argv
+    open_standard_streams()
     try:
         with terminable():
             status = cli.main(standalone_mode=False)
@@ -49,9 +59,8 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Nothing more may be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (PipeClosed, BrokenPipeError):
+        stop_writing()
         sys.exit(PIPE_CLOSED)
     except Exception as error:
         if debug:
@@ -63,7 +72,8 @@ def main() -> None:
 def _message(error: Exception) -> str:
     if isinstance(error, LightmineError):
         return str(error)
-    if isinstance(error, MemoryError):
+    # ONNX Runtime has no exception of its own for it.
+    if isinstance(error, MemoryError) or "std::bad_alloc" in str(error):
         return "out of memory; lower --memory-budget or mine fewer sentences at a time"
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows"
 

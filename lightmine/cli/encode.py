@@ -23,7 +23,7 @@ from lightmine.cli.options import (
     read,
     threads_option,
 )
-from lightmine.cli.signals import Terminated
+from lightmine.cli.process import Terminated
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.quantised import PRECISIONS
 from lightmine.errors import ArgumentError

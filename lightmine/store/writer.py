@@ -116,7 +116,7 @@ def write_embeddings(
     job = None
     try:
         with locked(journal_path(target)) as journal, tidied(target, journal):
-            job = _Job(target, journal, head)
+            job = _Job(target, journal, head, str(path))
             with contextlib.closing(job):
                 job.open(restart=restart)
                 job.check(reader)
@@ -172,8 +172,8 @@ class _Reader:
 class _Job:
     """One file on its way: what of it is on the disk, and how the next block gets there."""
 
-    def __init__(self, target: Path, journal: BinaryIO, head: Head) -> None:
-        self.target, self.head = target, head
+    def __init__(self, target: Path, journal: BinaryIO, head: Head, called: str) -> None:
+        self.target, self.head, self.called = target, head, called
         self.blocks: list[Block] = []
         self.finished = False
         self._journal = journal
@@ -184,7 +184,7 @@ class _Job:
         """Find what is there, and refuse what is of another model or other options."""
         old, blocks = (None, []) if restart else journalled(self._journal)
         if old is not None and blocks:
-            _check_same(self.target, old, self.head, "an unfinished file is")
+            _check_same(self.called, old, self.head, "an unfinished file is")
             self._continue(blocks)
         elif not restart and self.target.exists():
             self._finished()
@@ -221,9 +221,9 @@ class _Job:
             old = read_manifest(self.target)
         except StoreError as error:
             raise StoreError(f"{error}; --restart replaces it") from None
-        _check_same(self.target, old.head, self.head, "it is")
+        _check_same(self.called, old.head, self.head, "it is")
         if self.target.stat().st_size != self._start + old.rows * old.head.row_bytes:
-            raise StoreError(f"{self.target}: is not as long as its manifest says; --restart makes it again")
+            raise StoreError(f"{self.called}: is not as long as its manifest says; --restart makes it again")
         self.blocks, self.finished = list(old.blocks), True
 
     def _continue(self, blocks: list[tuple[Block, int]]) -> None:
@@ -279,13 +279,13 @@ class _Job:
                 gaps, reader.blank = [reader.blank], 0
             if reader.rows != start + block.rows - 1 or text_hash(texts, gaps) != block.texts:
                 raise StoreError(
-                    f"{self.target}: {reader.name} is not what it was: lines {start:,} to "
+                    f"{self.called}: {reader.name} is not what it was: lines {start:,} to "
                     f"{start + block.rows - 1:,} were others when they were encoded; --restart begins anew"
                 )
             start += block.rows
         if self.finished and (rows := reader.rest()) >= start:
             raise StoreError(
-                f"{self.target}: {reader.name} is not what it was: it had {start - 1:,} lines when they were "
+                f"{self.called}: {reader.name} is not what it was: it had {start - 1:,} lines when they were "
                 f"encoded, now {rows:,}; --restart begins anew"
             )
 
@@ -373,9 +373,9 @@ def _with_blanks(gaps: list[int], vectors: NDArray[Any]) -> Iterator[NDArray[Any
         yield piece
 
 
-def _check_same(target: Path, old: Head, new: Head, what: str) -> None:
+def _check_same(called: str, old: Head, new: Head, what: str) -> None:
     if found := old.differences(new):
-        raise StoreError(f"{target}: {what} of another {', '.join(found)}; --restart begins anew")
+        raise StoreError(f"{called}: {what} of another {', '.join(found)}; --restart begins anew")
 
 
 def _no_room(error: OSError, path: str | Path, job: _Job | None, reader: _Reader, *, endless: bool) -> str:
