@@ -1,7 +1,5 @@
-import contextlib
 import json
 import os
-import signal
 import time
 
 import numpy as np
@@ -84,7 +82,9 @@ def test_every_precision_is_kept_and_continued(encoder, path, tmp_path, precisio
     assert path.read_bytes() == whole.read_bytes()
     assert manifest_path(path).read_bytes() == manifest_path(whole).read_bytes()
     sentences = [line for line in lines if line.strip()]
-    assert (np.load(path)[[bool(line.strip()) for line in lines]] == encoder.encode(sentences, **options)).all()
+    assert (
+        np.load(path)[[bool(line.strip()) for line in lines]] == encoder.encode(sentences, **options)
+    ).all()
 
 
 @settings(max_examples=25)
@@ -110,7 +110,7 @@ def test_what_is_unfinished_is_no_numpy_file(encoder, path):
     assert part_path(path).exists()
     with pytest.raises(ValueError, match="pickle"):
         np.load(part_path(path), allow_pickle=False)
-    with pytest.raises(StoreError, match="no such file, nor a manifest x.npy.json"):
+    with pytest.raises(StoreError, match=r"no such file, nor a manifest x\.npy\.json"):
         open_embeddings(path)
 
 
@@ -169,7 +169,9 @@ def test_another_model_is_refused(encoder, path, tmp_path, finished):
 def test_a_copy_of_the_model_under_another_name_is_the_same_model(encoder, path, tmp_path):
     copy = Encoder.load(write_bundle(tmp_path / "copy"))
     assert copy.fingerprint == encoder.fingerprint
-    assert Encoder.load(write_bundle(tmp_path / "left", padding_side="left")).fingerprint != encoder.fingerprint
+    assert (
+        Encoder.load(write_bundle(tmp_path / "left", padding_side="left")).fingerprint != encoder.fingerprint
+    )
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -273,7 +275,9 @@ def test_two_writers_on_one_output_are_one_too_many(encoder, path):
     assert len(open_embeddings(path, verify=True).vectors) == 2
 
 
-@pytest.mark.parametrize(("lines", "message"), [([], "is empty"), (["", " "], "has 2 lines, all of them blank")])
+@pytest.mark.parametrize(
+    ("lines", "message"), [([], "is empty"), (["", " "], "has 2 lines, all of them blank")]
+)
 def test_nothing_to_encode_leaves_nothing(encoder, path, lines, message):
     with pytest.raises(TextError, match=f"the input: {message}; one sentence a line is needed"):
         write_embeddings(path, encoder, lines)
@@ -370,7 +374,9 @@ def test_fields_from_the_future_are_kept(encoder, path):
 def test_a_manifest_beside_another_matrix_is_refused(encoder, path):
     write_embeddings(path, encoder, many(9))
     np.save(path, np.zeros((9, 9), np.float32))
-    with pytest.raises(StoreError, match=r"is not the file that x\.npy\.json describes \(9 rows of 8 columns\)"):
+    with pytest.raises(
+        StoreError, match=r"is not the file that x\.npy\.json describes \(9 rows of 8 columns\)"
+    ):
         open_embeddings(path)
 
 
@@ -382,14 +388,3 @@ def test_damage_is_found_when_it_is_looked_for(encoder, path):
     open_embeddings(path)
     with pytest.raises(StoreError, match=r"x\.npy: rows \d+ to 59 are damaged"):
         open_embeddings(path, verify=True)
-
-
-def test_sigterm_is_raised_and_put_back():
-    from lightmine.cli.process import Terminated, terminable
-
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), terminable():
-        os.kill(os.getpid(), signal.SIGTERM)
-        with contextlib.suppress(InterruptedError):
-            time.sleep(5)
-    assert signal.getsignal(signal.SIGTERM) is before

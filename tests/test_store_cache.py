@@ -45,7 +45,7 @@ def test_the_cache_gives_what_encoding_gives(encoder, cache):
     [
         lambda old: old + texts(30, seed=1),
         lambda old: texts(5, seed=1) + old,
-        lambda old: old[:70] + ["the cat"] + old[70:],
+        lambda old: [*old[:70], "the cat", *old[70:]],
         lambda old: old[:70] + old[71:],
     ],
 )
@@ -90,7 +90,9 @@ def test_damage_is_noticed_and_made_good(encoder, cache, damage):
     if damage == "bit":
         data[200] ^= 4
     first.write_bytes(
-        {"bit": data, "short": data[:-1], "long": data + b"x", "empty": b"", "other": second.read_bytes()}[damage]
+        {"bit": data, "short": data[:-1], "long": data + b"x", "empty": b"", "other": second.read_bytes()}[
+            damage
+        ]
     )
     again = cache.encode(encoder, texts(100))
     # Another entry of as many rows is whole in itself; its name is what tells.
@@ -179,7 +181,9 @@ def _job(folder, bundle, seed, results):
 def test_jobs_and_prunes_at_once_give_right_answers(tiny_bundle, tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
-    jobs = [context.Process(target=_job, args=(tmp_path / "c", tiny_bundle, seed, results)) for seed in range(3)]
+    jobs = [
+        context.Process(target=_job, args=(tmp_path / "c", tiny_bundle, seed, results)) for seed in range(3)
+    ]
     for job in jobs:
         job.start()
     said = [results.get(timeout=120) for _ in jobs]

@@ -310,12 +310,12 @@ class _Job:
                 gaps, texts = reader.take(len(vectors))
                 self._append(gaps, vectors, text_hash(texts, gaps), encoder.truncated - cut)
                 cut = encoder.truncated
-        if reader.blank:
-            none = np.empty((0, self.head.columns), self.head.dtype)
-            self._append([reader.blank], none, text_hash([], [reader.blank]), 0)
         if not self.manifest.sentences:
             rows = f"has {reader.rows:,} lines, all of them blank" if reader.rows else "is empty"
             raise TextError(f"{reader.name}: {rows}; one sentence a line is needed")
+        if reader.blank:
+            none = np.empty((0, self.head.columns), self.head.dtype)
+            self._append([reader.blank], none, text_hash([], [reader.blank]), 0)
 
     def _append(self, gaps: list[int], vectors: NDArray[Any], texts: str, cut: int) -> None:
         """A block: its rows, and then the journal's line, each on the disk before the next step."""
