@@ -292,9 +292,7 @@ def full_disk(bench: Bench, times: int, rng: random.Random) -> Outcome:
 def full_disk_of_pairs(bench: Bench) -> Outcome:
     """The same of pairs, plain and compressed, and of neighbours."""
     failed = []
-    lines = bench.source.read_bytes().split(b"\n")[:3000]
-    few = bench.folder / "few.txt"
-    few.write_bytes(b"\n".join(lines) + b"\n")
+    few = few_lines(bench)
     names = ("pairs.tsv", "pairs.jsonl", "pairs.tsv.gz")
     for name in names:
         out = bench.folder / name
@@ -311,6 +309,13 @@ def full_disk_of_pairs(bench: Bench) -> Outcome:
         failed += [f"{path.name} was left" for path in bench.folder.glob(".*.part")]
     seen = "exit 2, previous output whole, needed size exact, nothing left beside"
     return Outcome("disk full, paraphrase", "RLIMIT_FSIZE at half the size", len(names), seen, failed)
+
+
+def few_lines(bench: Bench) -> Path:
+    """The start of the source, where pairs are mined."""
+    few = bench.folder / "few.txt"
+    few.write_bytes(b"\n".join(bench.source.read_bytes().split(b"\n")[:3000]) + b"\n")
+    return few
 
 
 def full_tmpfs(bench: Bench) -> Outcome | None:
@@ -568,7 +573,7 @@ def main() -> None:
         folder = Path(scratch)
         source = folder / "source.txt"
         source.write_text(arguments.lines.read_text() if arguments.lines else made_up(40_000, arguments.seed))
-        wide = write_bundle(folder / "wide", dimension=1 << 17)
+        wide = write_bundle(folder / "wide", dimension=1 << 19)
         bench = Bench(folder, source, window=4096)
         outcomes = []
         for fault in faults(bench, wide, arguments.times, arguments.seed):

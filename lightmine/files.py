@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,8 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     >>> target.read_bytes()
     b'all of it'
     """
+    if durable:
+        tidy(target)
     part = beside(target)
     try:
         with part.open("wb", buffering=0) as raw, io.BufferedWriter(_Measured(raw.fileno())) as file:
@@ -131,11 +134,20 @@ class _Measured(io.RawIOBase):
         return self._at
 
 
+def tidy(target: Path) -> None:
+    """Remove what killed writers of this file have left beside it."""
+    known = re.compile(rf"\.{re.escape(target.name)}\.[0-9]+-[0-9a-f]{{8}}\.part")
+    with contextlib.suppress(OSError):
+        for part in [path for path in target.parent.iterdir() if known.fullmatch(path.name)]:
+            if is_abandoned(part):
+                part.unlink()
+
+
 def is_abandoned(part: Path) -> bool:
-    """Whether whoever wrote this part is gone, by a kill."""
+    """Whether whoever wrote this part is gone, by a kill; False where nobody can tell."""
     try:
         with part.open("rb") as file:
-            return _lock(file)
+            return _lock(file, unknown=False)
     except OSError:
         return False
 
@@ -161,15 +173,16 @@ def locked(path: Path) -> Iterator[BinaryIO]:
             return
 
 
-def _lock(file: Any) -> bool:
+def _lock(file: Any, *, unknown: bool = True) -> bool:
+    """Whether the file is ours now; `unknown` where the system or the file system has no locks."""
     if fcntl is None:
-        return True
+        return unknown
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True  # a file system without locks
+        return unknown
     return True
 
 

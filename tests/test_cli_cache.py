@@ -42,7 +42,7 @@ def test_measuring_takes_the_cache_too(run, cache, tmp_path):
     gold = tmp_path / "gold.tsv"
     gold.write_text("1\t2\n")
     for _ in range(2):
-        status, out, err = run("evaluate", "paraphrase", QUESTIONS, gold, "--cache", cache)
+        status, _, err = run("evaluate", "paraphrase", QUESTIONS, gold, "--cache", cache)
         assert status == 0, err
     assert " embeddings from the cache " in err
     assert f"{QUESTIONS}: 0 of" not in err
@@ -64,7 +64,7 @@ def test_the_environment_names_a_cache_only_where_the_user_says_so(run, cache, m
 
 def test_list_shows_and_prune_removes(run, cache):
     run("paraphrase", QUESTIONS, "-q", "--cache", cache)
-    status, out, err = run("cache", "list", "--cache", cache)
+    _, out, err = run("cache", "list", "--cache", cache)
     header, row = out.splitlines()
     assert header.split() == ["model", "options", "sentences", "entries", "size", "last", "used"]
     assert row.split()[:4] == ["static-multilingual", "cpu", "50", "1"]

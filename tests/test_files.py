@@ -41,12 +41,23 @@ def small_files():
 def test_a_full_disk_leaves_the_old_and_says_how_much_room_the_new_needs(tmp_path, small_files, sizes, seek):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(
-        OutputError, match=r"x: cannot be written: File too large; the whole needs 300 kB: make"
-    ):
+    with pytest.raises(OutputError, match=r"x: cannot be written: File too large; the whole needs 300 kB"):
         write(path, (b"a" * size for size in sizes), seek)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_live_parts_stay(tmp_path):
+    path = tmp_path / "x"
+    (tmp_path / ".x.1-0123abcd.part").touch()
+    (tmp_path / ".y.1-0123abcd.part").touch()
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert sorted(os.listdir(tmp_path)) == [".y.1-0123abcd.part", "x"]
 
 
 def test_seeking_and_writing_again_is_as_in_any_file(tmp_path):
@@ -56,7 +67,7 @@ def test_seeking_and_writing_again_is_as_in_any_file(tmp_path):
 
 def test_a_lock_is_one_processes_at_a_time(tmp_path):
     path = tmp_path / "lock"
-    code = "import sys; from pathlib import Path; from lightmine.files import locked; locked(Path(sys.argv[1])).__enter__()"
+    code = "import sys, pathlib, lightmine.files as f; f.locked(pathlib.Path(sys.argv[1])).__enter__()"
     with locked(path) as file:
         file.write(b"mine")
         with pytest.raises(StoreError, match="lock: in use: another process writes there"):
