@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import fcntl
 import gzip
 import hashlib
 import json
@@ -82,7 +83,8 @@ class Bench:
     def start(
         self, *arguments: object, settings: dict[str, object] | None = None, **options: Any
     ) -> subprocess.Popen:
-        command = [sys.executable, "-c", DRIVER, *map(str, arguments), *self.options]
+        model = [] if "--model" in arguments else self.options
+        command = [sys.executable, "-c", DRIVER, *map(str, arguments), *model]
         options = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
@@ -164,7 +166,7 @@ def killed(bench: Bench, times: int, rng: random.Random) -> Outcome:
     out = bench.folder / "killed.npy"
     for _ in range(times):
         process = bench.start("encode", bench.source, "-o", out)
-        bench.at_work(process, out, seconds=rng.uniform(0, bench.seconds / 3))
+        bench.at_work(process, out, seconds=rng.uniform(0, bench.seconds))
         process.kill()
         finished += process.wait() == 0
         process.communicate()
@@ -184,7 +186,7 @@ def killed_at_each_step(bench: Bench) -> Outcome:
     code = "from benchmarks.faults import step_by_step; step_by_step()"
     command = [sys.executable, "-c", code, str(bench.source), str(bench.folder / "step.npy"), *bench.options]
     done = subprocess.run(
-        command, cwd=ROOT, env=bench.environment(), capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=bench.environment(slow=0), capture_output=True, text=True, check=False
     )
     failed = [f"exit status {done.returncode}: {done.stderr}"] * bool(done.returncode)
     steps = json.loads(done.stdout or "[]")
@@ -251,7 +253,7 @@ def stopped(bench: Bench, times: int, rng: random.Random) -> Outcome:
     for turn in range(times):
         number, expected = ((signal.SIGTERM, 143), (signal.SIGINT, 130))[turn % 2]
         process = bench.start("encode", bench.source, "-o", out)
-        bench.at_work(process, out, seconds=rng.uniform(0, bench.seconds / 3))
+        bench.at_work(process, out, seconds=rng.uniform(0, bench.seconds))
         process.send_signal(number)
         _, err = process.communicate()
         codes.append(process.returncode)
@@ -314,7 +316,7 @@ def full_disk_of_pairs(bench: Bench) -> Outcome:
 def few_lines(bench: Bench) -> Path:
     """The start of the source, where pairs are mined."""
     few = bench.folder / "few.txt"
-    few.write_bytes(b"\n".join(bench.source.read_bytes().split(b"\n")[:3000]) + b"\n")
+    few.write_bytes(b"\n".join(bench.source.read_bytes().split(b"\n")[:1500]) + b"\n")
     return few
 
 
@@ -391,6 +393,8 @@ def closed_pipe(bench: Bench) -> Outcome:
         ["encode", str(bench.source), "-o", "-"],
     ):
         process = bench.start(*command)
+        # A pipe that holds less than there is to say.
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
         process.stdout.read(9)
         process.stdout.close()
         err = process.stderr.read().decode()

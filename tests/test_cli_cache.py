@@ -68,12 +68,12 @@ def test_list_shows_and_prune_removes(run, cache):
     header, row = out.splitlines()
     assert header.split() == ["model", "options", "sentences", "entries", "size", "last", "used"]
     assert row.split()[:4] == ["static-multilingual", "cpu", "50", "1"]
-    assert "1 entries of " in err
+    assert "1 entry of " in err
     (fact,) = map(json.loads, run("cache", "list", "--cache", cache, "--json")[1].splitlines())
     assert (fact["sentences"], fact["identity"]["prompt"]) == (50, "")
     assert "0 entries of 0 bytes removed" in run("cache", "prune", "--cache", cache, "--older-than", "1d")[2]
     assert "0 entries of 0 bytes removed" in run("cache", "prune", "--cache", cache, "--max-size", "1GB")[2]
-    assert "1 entries of " in run("cache", "prune", "--cache", cache, "--all")[2]
+    assert "1 entry of " in run("cache", "prune", "--cache", cache, "--all")[2]
     assert os.listdir(cache) == []
 
 

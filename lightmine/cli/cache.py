@@ -60,7 +60,7 @@ def list_(cache: str | None, as_json: bool) -> None:
         )
         click.echo("  ".join(cells).rstrip())
     total = sum(each.size for each in kept)
-    note(f"{sum(each.entries for each in kept):,} entries of {size_in_words(total)}", quiet=False)
+    note(f"{_entries(sum(each.entries for each in kept))} of {size_in_words(total)}", quiet=False)
 
 
 @cache.command()
@@ -80,7 +80,7 @@ def prune(cache: str | None, older_than: str | None, max_size: str | None, every
     age = None if older_than is None else parse_age(older_than)
     size = None if max_size is None else parse_bytes(max_size)
     removed, freed = _opened(cache).prune(older_than=age, max_size=size)
-    note(f"{removed:,} entries of {size_in_words(freed)} removed", quiet=False)
+    note(f"{_entries(removed)} of {size_in_words(freed)} removed", quiet=False)
 
 
 def parse_age(text: str) -> float:
@@ -109,6 +109,10 @@ def age_in_words(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / SECONDS[unit]:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"
 
 
 def _opened(folder: str | None) -> Cache:
