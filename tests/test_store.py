@@ -262,6 +262,9 @@ def test_a_kill_between_the_two_names_is_made_good(encoder, path, monkeypatch):
         write_embeddings(path, encoder, lines)
     assert path.exists()
     assert not manifest_path(path).exists()
+    assert write_embeddings(path, encoder, lines).found == 60
+    open_embeddings(path, verify=True)
+    assert sorted(os.listdir(path.parent)) == ["x.npy", "x.npy.json"]
 
 
 def test_two_writers_on_one_output_are_one_too_many(encoder, path):

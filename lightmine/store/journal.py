@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lightmine.store.manifest import Block, Head
+from lightmine.store.manifest import Block, Head, manifest_path
 
 
 def journal_path(target: Path) -> Path:
@@ -60,7 +60,8 @@ def tidied(target: Path, journal: BinaryIO) -> Iterator[None]:
     try:
         yield
     finally:
-        if not journalled(journal)[1] or not part_path(target).exists():
+        named = not part_path(target).exists() and manifest_path(target).exists()
+        if named or not journalled(journal)[1]:
             for path in (part_path(target), journal_path(target)):
                 with contextlib.suppress(OSError):
                     path.unlink()
