@@ -204,7 +204,7 @@ class Cache:
         """
         everything = older_than is None and max_size is None
         folders = list(self._folders())
-        for part in (part for folder in folders for part in folder.iterdir() if PART.fullmatch(part.name)):
+        for part in (part for folder in folders for part in _paths(folder) if PART.fullmatch(part.name)):
             if is_abandoned(part):
                 _remove(part)
         entries = sorted((entry for folder in folders for entry in _entries(folder)), key=lambda e: e.used)
@@ -220,7 +220,7 @@ class Cache:
         return removed, size
 
     def _folders(self) -> Iterator[Path]:
-        for folder in sorted(self.folder.iterdir()):
+        for folder in _paths(self.folder):
             if FOLDER.fullmatch(folder.name) and folder.is_dir():
                 yield folder
 
@@ -298,9 +298,17 @@ def _texts_of(texts: Sequence[str], spans: Iterable[tuple[int, int, str]]) -> It
     return (texts[at] for begin, end, _ in spans for at in range(begin, end))
 
 
+def _paths(folder: Path) -> list[Path]:
+    """What is in a folder that another prune may take away at any time."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
 def _entries(folder: Path) -> list[_Entry]:
     found = []
-    for path in folder.iterdir():
+    for path in _paths(folder):
         if ENTRY.fullmatch(path.name):
             with contextlib.suppress(OSError):
                 about = path.stat()
