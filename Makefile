@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench encoding size quality optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test check bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
 
 help:
 	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -44,6 +44,9 @@ quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/resul
 		--json benchmarks/results/quality.json
 	$(BIN)/python -m benchmarks.bitext --data $(DATA)
 	$(BIN)/python -m benchmarks.tables
+
+faults: $(VENV)/.test  ## kill, fill the disk, close the pipe, turn the clock: what is left, and what comes of going on
+	$(BIN)/python -m benchmarks.faults
 
 # optimum-onnx needs transformers 4, so it has an environment of its own.
 OPTIMUM = build/optimum

@@ -9,6 +9,7 @@
     ├── BundleError        a model is missing, altered, or cannot be honoured exactly
     ├── BudgetError        the job cannot be done within ``memory_budget``
     ├── OutputError        results cannot be written; nothing was left half done
+    ├── StoreError         embeddings on disk are of other texts or options, in use, or damaged
     └── MissingExtraError  an optional dependency is absent: carries the install line
 
 A message says what was wrong, where, and what to do about it, on one line.
@@ -41,6 +42,10 @@ class BudgetError(LightmineError, MemoryError):
 
 class OutputError(LightmineError, OSError):
     """Results cannot be written; nothing was left half done."""
+
+
+class StoreError(LightmineError, ValueError):
+    """Embeddings on disk are of other texts, of another model or option, in use, or damaged."""
 
 
 class MissingExtraError(LightmineError, ImportError):

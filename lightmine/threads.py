@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lightmine.errors import ArgumentError
@@ -55,7 +55,7 @@ def thread_limits(root: Path | None = None) -> list[Limit]:
         found.append(Limit(len(os.sched_getaffinity(0)), "affinity"))
     else:
         found.append(Limit(os.cpu_count() or 1, "processors"))
-    for folder in _groups(root):
+    for folder in groups(root):
         name = f"/{folder.relative_to(root)}"
         if share := quota(folder):
             # Half a processor is one thread; two and a half keep three busy, most of the time.
@@ -103,17 +103,20 @@ def _asked() -> Iterator[Limit]:
     yield Limit(int(value), VARIABLE)
 
 
-def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the cgroups that this process is in, and of those that they are in: all limits count."""
+def groups(root: Path, folders: Mapping[str, tuple[str, ...]] = FOLDERS) -> Iterator[Path]:
+    """Folders of the cgroups that this process is in, and of those that they are in: all limits count.
+
+    `folders` tells where each controller that matters is found.
+    """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
-        lines = ["0::/", "1:cpu:/", "2:cpuset:/"]
+        lines = [f"{number}:{name}:/" for number, name in enumerate(folders)]
     seen = set()
     for line in lines:
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         for controller in controllers.split(","):
-            for name in FOLDERS.get(controller, ()):
+            for name in folders.get(controller, ()):
                 base = root / "sys/fs/cgroup" / name
                 # Inside a container the path can be the host's, of which only the end is mounted: then
                 # nothing lies there, and the base itself is the container's own group.

@@ -24,7 +24,7 @@ def encoded(run, tmp_path, tiny_bundle):
 
     def encoded(*options, model=tiny_bundle):
         out = tmp_path / "x.npy"
-        status, _, err = run("encode", "-", "-o", out, "--model", model, *options, stdin=LINES)
+        status, _, err = run("encode", "-", "-o", out, "--restart", "--model", model, *options, stdin=LINES)
         assert status == 0, err
         return np.load(out, allow_pickle=False), err
 

@@ -18,7 +18,7 @@ def test_examples_in_docstrings_run(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/encoding.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/encoding.md", "docs/store.md"])
 def test_the_documents_python_runs_and_prints_what_it_says(name):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert blocks

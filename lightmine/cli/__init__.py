@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from lightmine import __version__
+from lightmine.cli.cache import cache
 from lightmine.cli.calibrate import calibrate
 from lightmine.cli.catalogue import models
 from lightmine.cli.doctor import doctor
+from lightmine.cli.encode import encode
 from lightmine.cli.evaluate import evaluate
 from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, margin, paraphrase
-from lightmine.cli.model import encode, export, info
+from lightmine.cli.model import export, info
+from lightmine.cli.process import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    TERMINATED,
+    Group,
+    PipeClosed,
+    Terminated,
+    open_standard_streams,
+    stop_writing,
+    terminable,
+)
 from lightmine.errors import LightmineError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="lightmine")
 @click.option("--debug", is_flag=True, help="Show a traceback where an error stops the command.")
 def cli(debug: bool) -> None:
@@ -26,7 +38,7 @@ def cli(debug: bool) -> None:
 
 
 for _command in (
-    paraphrase, bitext, margin, evaluate, calibrate, encode, info, models, pull, doctor, export,
+    paraphrase, bitext, margin, evaluate, calibrate, encode, cache, info, models, pull, doctor, export,
 ):  # fmt: skip
     cli.add_command(_command)
 
@@ -34,19 +46,22 @@ for _command in (
 def main() -> None:
     """Run the command line: one line to stderr and exit status 2 for whatever the user can mend."""
     debug = "--debug" in sys.argv
+    open_standard_streams()
     try:
-        status = cli.main(standalone_mode=False)
+        with terminable():
+            status = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+    except Terminated:
+        sys.exit(TERMINATED)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Nothing more may be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(INTERRUPTED)
+    except (PipeClosed, BrokenPipeError):
+        stop_writing()
+        sys.exit(PIPE_CLOSED)
     except Exception as error:
         if debug:
             raise
@@ -57,7 +72,8 @@ def main() -> None:
 def _message(error: Exception) -> str:
     if isinstance(error, LightmineError):
         return str(error)
-    if isinstance(error, MemoryError):
+    # ONNX Runtime has no exception of its own for it.
+    if isinstance(error, MemoryError) or "std::bad_alloc" in str(error):
         return "out of memory; lower --memory-budget or mine fewer sentences at a time"
     return f"unexpected {type(error).__name__}: {error}; run again with --debug and report what it shows"
 

@@ -12,6 +12,7 @@ import numpy as np
 from lightmine import evaluate as measures
 from lightmine.bitext import mine_bitext
 from lightmine.cli.options import (
+    cache_option,
     fast_option,
     max_pairs_option,
     memory_option,
@@ -67,6 +68,7 @@ measuring_options = folded(
     fast_option,
     memory_option,
     threads_option,
+    cache_option,
     click.option("--json", "as_json", is_flag=True, help="One JSON object."),
     quiet_option,
 )  # fmt: skip

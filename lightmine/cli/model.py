@@ -1,4 +1,4 @@
-"""``lightmine encode``, ``lightmine info`` and ``lightmine export``."""
+"""``lightmine info`` and ``lightmine export``."""
 
 from __future__ import annotations
 
@@ -6,40 +6,17 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from lightmine.arrays import read_array
-from lightmine.cli.options import (
-    Bar,
-    fast_option,
-    model_option,
-    note,
-    note_truncated,
-    provider_option,
-    quiet_option,
-    read,
-    threads_option,
-    verify_option,
-)
+from lightmine.cli.options import provider_option, verify_option
 from lightmine.encoding.bundle import manifest_json
-from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.locate import open_source
-from lightmine.encoding.quantised import PRECISIONS
 from lightmine.encoding.runtime import Runtime
 from lightmine.encoding.source import Source
-from lightmine.errors import ArgumentError, MissingExtraError
-from lightmine.texts.lines import Sentences
-from lightmine.texts.output import open_binary
+from lightmine.errors import MissingExtraError
 from lightmine.threads import thread_limit
 
-# Sentences that int8 ranges are made from, at most.
-CALIBRATION = 10_000
 # What a manifest's `batch` means to whoever encodes.
 BATCH_MATES = {
     "any": "do not change a vector",
@@ -50,102 +27,6 @@ BATCH_MATES = {
 
 # What the exporter imports; a folder that carries ONNX needs less.
 NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
-
-
-@click.command()
-@click.argument("file")
-@click.option("--output", "-o", required=True, metavar="OUT.npy", help="Where the vectors go.")
-@model_option
-@click.option("--prompt", metavar="TEXT", help="Goes before every sentence; by default the model's own.")
-@click.option("--prompt-name", metavar="NAME", help="The same, by its name in the model's manifest.")
-@click.option("--truncate-dim", type=click.IntRange(1), help="Only the first so many dimensions.")
-@click.option("--max-tokens", type=click.IntRange(1), help="Cut sentences earlier than the model would.")
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="float32",
-    show_default=True,
-    help="Of the vectors written; int8 needs --ranges, binary is a bit a dimension.",
-)
-@click.option(
-    "--ranges",
-    metavar="FILE.npy",
-    help="For int8: each dimension's least and largest value; made from FILE's sentences where not there.",
-)
-@provider_option
-@verify_option
-@fast_option
-@click.option("--batch-tokens", type=click.IntRange(1), help="Tokens of a batch; changes time, not vectors.")
-@threads_option
-@quiet_option
-def encode(
-    file: str,
-    output: str,
-    model: str | None,
-    provider: str,
-    verify: str,
-    threads: int | None,
-    ranges: str | None,
-    quiet: bool,
-    **options: Any,
-) -> None:
-    """Encode FILE, one sentence a line (- is standard input), to a NumPy matrix.
-
-    Row i of the matrix is the vector of line i + 1. A blank line has a row of zeros, which mining refuses:
-    leave blank lines out of a file whose vectors are to be mined.
-
-    \b
-    Example:
-      lightmine encode examples/english.txt -o english.npy
-    """
-    if (ranges is not None) != (options["precision"] == "int8"):
-        raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
-    with open_binary(output) as stream:
-        sentences = read(file, quiet=quiet)
-        encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
-        if ranges is not None:
-            options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet=quiet)
-        bar = Bar("encoding", "sentence", quiet=quiet)
-        blocks = encoder.stream(sentences.texts, progress=bar, **options)
-        width = 0
-        for rows in _by_line(blocks, sentences):
-            if not width:
-                width = rows.shape[1]
-                header = {"descr": rows.dtype.str, "fortran_order": False, "shape": (sentences.total, width)}
-                np.lib.format.write_array_header_1_0(stream, header)
-            stream.write(rows.tobytes())
-        note_truncated(encoder, sentences.name, max_tokens=options["max_tokens"], quiet=quiet)
-    kind = "" if options["precision"] == "float32" else f", {options['precision']}"
-    dimension = options["truncate_dim"] or encoder.manifest.dimension
-    note(f"{sentences.total:,} vectors of {dimension} dimensions{kind} to {output}", quiet=quiet)
-
-
-def _by_line(blocks: Iterator[NDArray[Any]], sentences: Sentences) -> Iterator[NDArray[Any]]:
-    """Blocks with a row for every line of the file: zeros for blank ones."""
-    encoded = written = 0
-    for block in blocks:
-        lines = np.array(sentences.lines[encoded : encoded + len(block)])
-        encoded += len(block)
-        until = int(lines[-1]) if encoded < len(sentences) else sentences.total
-        rows = np.zeros((until - written, block.shape[1]), block.dtype)
-        rows[lines - 1 - written] = block
-        written = until
-        yield rows
-
-
-def _ranges(
-    path: str, encoder: Encoder, texts: Sequence[str], options: dict[str, Any], *, quiet: bool
-) -> NDArray[Any]:
-    """Ranges from a file, or from some of the sentences and to that file."""
-    if Path(path).exists():
-        return read_array(path)
-    # Evenly spread: files are often sorted.
-    sample = texts[:: -(-len(texts) // CALIBRATION)]
-    found: NDArray[Any] = encoder.calibrate(sample, **options | {"precision": "float32"})
-    with open_binary(path) as stream:
-        np.lib.format.write_array(stream, found, allow_pickle=False)
-    note(f"ranges of {len(sample):,} sentences to {path}", quiet=quiet)
-    return found
 
 
 @click.command()

@@ -15,6 +15,8 @@ from lightmine.encoding.bundle import VERIFY
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
+from lightmine.memory import check_room
+from lightmine.store import Cache
 from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.lines import Sentences, read_sentences
 from lightmine.texts.output import STDOUT
@@ -84,6 +86,13 @@ memory_option = click.option(
     metavar="SIZE",
     help="What mining may allocate beyond the embeddings and the result.",
 )
+cache_option = click.option(
+    "--cache",
+    metavar="DIR",
+    envvar="LIGHTMINE_CACHE",
+    show_envvar=True,
+    help="Keep embeddings here, and use those that are: only new texts are encoded.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."
 )
@@ -100,6 +109,7 @@ mining_options = options(
     threads_option,
     click.option("--resume", metavar="DIR",
                  help="Keep there how far mining has come, and go on from there when interrupted."),
+    cache_option,
     quiet_option,
 )  # fmt: skip
 
@@ -114,7 +124,7 @@ class Bar:
     """A progress bar on stderr, on a terminal only; called with how much is done and how much there is."""
 
     def __init__(self, label: str, unit: str, *, quiet: bool) -> None:
-        self.label, self.unit = label, unit
+        self.label, self.unit, self.quiet = label, unit, quiet
         self.disable = quiet or not sys.stderr.isatty()
         self._bar: Any = None
 
@@ -135,6 +145,11 @@ class Bar:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
         if total is not None and done >= total:
+            self.close()
+
+    def close(self) -> None:
+        """Take the bar away, if it is there."""
+        if self._bar is not None:
             self._bar.close()
             self._bar = None
 
@@ -165,22 +180,31 @@ def read_distinct(path: str, *, quiet: bool) -> Distinct:
 
 
 def encode_texts(
-    encoder: Encoder, texts: Sequence[str], name: str, *, quiet: bool, **options: Any
+    encoder: Encoder, texts: Sequence[str], name: str, *, cache: str | None, quiet: bool, **options: Any
 ) -> NDArray[Any]:
-    """Encode with a progress bar; cut sentences are said once."""
-    vectors = encoder.encode(texts, progress=Bar("encoding", "sentence", quiet=quiet), **options)
-    note_truncated(encoder, name, max_tokens=options.get("max_tokens"), quiet=quiet)
-    return vectors
+    """Encode with a progress bar, from a cache what it has; cut sentences are said once."""
+    check_room(len(texts) * encoder.manifest.dimension * 4, f"{name}: {len(texts):,} embeddings")
+    bar = Bar("encoding", "sentence", quiet=quiet)
+    if not cache:
+        vectors = encoder.encode(texts, progress=bar, **options)
+        note_truncated(encoder, name, encoder.truncated, max_tokens=options.get("max_tokens"), quiet=quiet)
+        return vectors
+    encoded = Cache(cache).encode(encoder, texts, progress=bar, **options)
+    note_truncated(encoder, name, encoded.cut, max_tokens=options.get("max_tokens"), quiet=quiet)
+    note(f"{name}: {encoded.found:,} of {len(texts):,} embeddings from the cache {cache}", quiet=quiet)
+    if encoded.damaged:
+        what = "entries of the cache were" if encoded.damaged > 1 else "entry of the cache was"
+        note(f"{name}: {encoded.damaged:,} {what} damaged, and made again", quiet=quiet)
+    if encoded.unwritten:
+        note(f"{encoded.unwritten}; new embeddings are not kept", quiet=quiet)
+    return encoded.vectors
 
 
-def note_truncated(encoder: Encoder, name: str, *, max_tokens: int | None, quiet: bool) -> None:
-    """Say how many sentences of the last encoding were cut."""
-    if encoder.truncated:
+def note_truncated(encoder: Encoder, name: str, cut: int, *, max_tokens: int | None, quiet: bool) -> None:
+    """Say how many sentences were cut."""
+    if cut:
         whose = f"{max_tokens} tokens" if max_tokens else f"the model's {encoder.manifest.max_tokens} tokens"
-        note(
-            f"{name}: {encoder.truncated:,} sentences are longer than {whose} and were cut there",
-            quiet=quiet,
-        )
+        note(f"{name}: {cut:,} sentences are longer than {whose} and were cut there", quiet=quiet)
 
 
 def output_format(path: str, format_: str | None) -> str:

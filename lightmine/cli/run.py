@@ -70,6 +70,7 @@ class Run:
     memory_budget: str
     threads: int | None
     resume: str | None
+    cache: str | None
     quiet: bool
 
     def __post_init__(self) -> None:
@@ -105,7 +106,7 @@ class Run:
 
     def encode(self, encoder: Encoder, texts: Sequence[str], name: str) -> NDArray[np.float32]:
         """Unit rows of texts; cut sentences are said."""
-        return encode_texts(encoder, texts, name, fast=self.fast, quiet=self.quiet)
+        return encode_texts(encoder, texts, name, cache=self.cache, fast=self.fast, quiet=self.quiet)
 
     def write(self, stream: TextIO, columns: dict[str, Any]) -> str:
         """Write pairs; returns the note to make once they are there."""

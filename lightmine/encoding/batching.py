@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
@@ -16,6 +17,9 @@ Ids = NDArray[np.int64]
 # without padding, few enough that a window and its vectors stay in some tens of megabytes.
 WINDOW = 16_384
 WINDOW_CHARACTERS = 4_000_000
+# A window past a quarter of its size ends at one sentence in so many, picked by its own bytes. So windows
+# meet again after a sentence is put in or taken out, and what is kept of all others can be used again.
+ENDS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Tokens:
 def windows(sentences: Iterable[str], *, size: int, characters: int) -> Iterator[list[str]]:
     """Sentences in their order, at most `size` at a time and about `characters` of them.
 
+    Where a window ends depends on the sentences in it alone.
+
     Examples
     --------
     >>> list(windows(["one", "two", "three", "four"], size=3, characters=6))
@@ -71,11 +77,15 @@ def windows(sentences: Iterable[str], *, size: int, characters: int) -> Iterator
         window.append(sentence)
         # What is no string is refused later, by its place.
         held += len(sentence) if isinstance(sentence, str) else 0
-        if len(window) >= size or held >= characters:
+        if len(window) >= size or held >= characters or (len(window) >= size // 4 and _ends(sentence)):
             yield window
             window, held = [], 0
     if window:
         yield window
+
+
+def _ends(sentence: str) -> bool:
+    return isinstance(sentence, str) and zlib.crc32(sentence.encode("utf-8", "surrogatepass")) % ENDS == 0
 
 
 def batches(lengths: Sequence[int] | Ids, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -13,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
-from lightmine.encoding.bundle import Manifest
 from lightmine.encoding.locate import open_source
 from lightmine.encoding.options import Options, Work, settle
-from lightmine.encoding.pooling import SENTENCE, Head
+from lightmine.encoding.pooling import SENTENCE
 from lightmine.encoding.quantised import quantise, ranges_of
 from lightmine.encoding.runtime import Runtime
+from lightmine.encoding.source import Source
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
 from lightmine.errors import ArgumentError, TextError
 
@@ -38,7 +40,7 @@ class Encoder:
     reason : str
         Why that, and why not another.
     truncated : int
-        How many of the sentences of this thread's last `encode` or `stream` were cut at the longest input.
+        How many of the sentences that this thread's last `encode` or `stream` gave back were cut.
 
     Examples
     --------
@@ -50,12 +52,13 @@ class Encoder:
     True
     """
 
-    def __init__(self, manifest: Manifest, tokenizer: Tokenizer, runtime: Runtime, head: Head) -> None:
-        self.manifest = manifest
+    def __init__(self, source: Source, tokenizer: Tokenizer, runtime: Runtime) -> None:
+        self.manifest = source.manifest
         self.provider, self.reason = runtime.provider, runtime.reason
+        self._source = source
         self._tokenizer = tokenizer
         self._runtime = runtime
-        self._head = head
+        self._head = source.head
         self._last = threading.local()  # threads that share an encoder do not see each other's counts
 
     @property
@@ -122,7 +125,7 @@ class Encoder:
         source = source.measured(runtime.run)
         longest, lower = source.manifest.max_tokens, source.lower_case
         tokenizer = Tokenizer(source.tokenizer, max_tokens=longest, lower_case=lower)
-        return cls(source.manifest, tokenizer, runtime, source.head)
+        return cls(source, tokenizer, runtime)
 
     def encode(
         self,
@@ -219,11 +222,25 @@ class Encoder:
         --------
         >>> lines = (f"line {number}" for number in range(40_000))
         >>> [len(block) for block in Encoder.load().stream(lines)]
-        [16384, 16384, 7232]
+        [9886, 16384, 11023, 2707]
         """
         blocks = self._blocks(sentences, Options(**options), progress)
         next(blocks)
         return blocks
+
+    @staticmethod
+    def windows(sentences: Iterable[str]) -> Iterator[list[str]]:
+        """Sentences in the pieces that `stream` gives back, which depend on the sentences alone.
+
+        A stream that starts where a piece starts has the same pieces from there on, and the same vectors to
+        the byte.
+
+        Examples
+        --------
+        >>> [len(window) for window in Encoder.windows(f"line {number}" for number in range(40_000))]
+        [9886, 16384, 11023, 2707]
+        """
+        return windows(sentences, size=WINDOW, characters=WINDOW_CHARACTERS)
 
     def calibrate(self, sentences: Iterable[str], **options: Any) -> NDArray[np.float32]:
         """Ranges for ``precision="int8"`` from a sample like what is to be encoded, some thousand sentences.
@@ -239,43 +256,86 @@ class Encoder:
         """
         return ranges_of(self.encode(sentences, **options))
 
+    def identity(self, **options: Any) -> dict[str, Any]:
+        """Everything but the text that a vector depends on: what kept embeddings are recognised by.
+
+        Parameters
+        ----------
+        **options
+            As for `encode`.
+
+        Returns
+        -------
+        dict of str to what JSON can hold
+            The model's fingerprint, the provider, and every option as it was settled.
+
+        Examples
+        --------
+        >>> identity = Encoder.load().identity(prompt="query: ")
+        >>> identity["prompt"], identity["dimension"], len(identity["model"])
+        ('query: ', 256, 64)
+        """
+        work = self._settled(Options(**options))
+        batches = "any"
+        if self.manifest.batch != "any":
+            batches = "alone" if work.alone else f"{work.batch_tokens} tokens"
+        ranges = None if work.ranges is None else np.ascontiguousarray(work.ranges, np.float32).tobytes()
+        return {
+            "model": self.fingerprint,
+            "provider": self.provider,
+            "prompt": work.prompt,
+            "dimension": work.dimension,
+            "max_tokens": options.get("max_tokens") or self.manifest.max_tokens,
+            "normalize": work.normalize,
+            "precision": work.precision,
+            "ranges": None if ranges is None else hashlib.sha256(ranges).hexdigest(),
+            "batches": batches,
+        }
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A SHA-256 over the model's files and settings; see `Source.fingerprint`."""
+        return self._source.fingerprint()
+
+    def _settled(self, options: Options) -> Work:
+        pooled = self._head.feature == SENTENCE
+        return settle(options, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
+
     def _blocks(
         self, sentences: Iterable[str], options: Options, progress: Progress | None
     ) -> Iterator[NDArray[Any]]:
         """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
-        work = settle(
-            options, self.manifest, self._runtime, self._tokenizer, pooled=self._head.feature == SENTENCE
-        )
+        work = self._settled(options)
         total = len(sentences) if isinstance(sentences, Sized) else None
         self._last.truncated = truncated = started = done = 0
         empty = np.empty((0, work.dimension), np.float32)
         yield quantise(empty, work.precision, work.ranges)
         pool = ThreadPoolExecutor(work.workers)
-        waiting: deque[tuple[NDArray[np.float32], list[Future[int]]]] = deque()
+        waiting: deque[tuple[NDArray[np.float32], list[Future[int]], int]] = deque()
 
         def finish() -> NDArray[Any]:
-            nonlocal done
-            vectors, futures = waiting.popleft()
+            nonlocal done, truncated
+            vectors, futures, cut = waiting.popleft()
             for future in as_completed(futures):
                 done += future.result()
                 if progress:
                     progress(done, total)
+            truncated += cut
+            self._last.truncated = truncated
             return quantise(vectors, work.precision, work.ranges)
 
         try:
-            for window in windows(sentences, size=WINDOW, characters=WINDOW_CHARACTERS):
+            for window in self.windows(sentences):
                 check_sentences(window, start=started)
                 tokens, cut = work.tokenizer.ids([work.prompt + sentence for sentence in window])
                 _check_tokens(tokens, started)
-                truncated += cut
-                self._last.truncated = truncated
                 started += len(window)
                 vectors = np.empty((len(window), work.dimension), np.float32)
                 futures = [
                     pool.submit(self._encode_batch, tokens, places, vectors, work)
                     for places in batches(tokens.lengths, batch_tokens=work.batch_tokens)
                 ]
-                waiting.append((vectors, futures))
+                waiting.append((vectors, futures, cut))
                 # While this window is run the next is read and tokenised; no more than that is ahead.
                 if len(waiting) > 1:
                     yield finish()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import Ids
-from lightmine.encoding.bundle import Manifest
+from lightmine.encoding.bundle import Manifest, sha256
 from lightmine.encoding.graph import read_graph
 from lightmine.encoding.pooling import Head
+
+# Of a manifest, what vectors depend on. A name, a licence or a measurement changes no vector.
+SETTINGS = (
+    "max_tokens", "pad_token_id", "padding_side", "pooling", "normalize", "include_prompt", "inputs",
+    "output", "batch",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +42,32 @@ class Source:
     @property
     def size(self) -> int:
         """Bytes of the graph, of the weights beside it, and of the tokenizer."""
-        beside = [self.graph.parent / name for name in read_graph(self.graph).weight_files]
-        return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *beside))
+        return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *self.weights))
+
+    @property
+    def weights(self) -> list[Path]:
+        """The files that the graph keeps its weights in, where not in itself."""
+        return [self.graph.parent / name for name in sorted(read_graph(self.graph).weight_files)]
+
+    def fingerprint(self) -> str:
+        """A SHA-256 over whatever vectors depend on: files, settings, and what is done after the graph.
+
+        It is the same for copies of a model, wherever they lie and whatever they are called.
+        """
+        known = self.manifest.files if self.verified else {}
+        files = [known.get(path.name) or sha256(path) for path in (self.graph, self.tokenizer, *self.weights)]
+        settings = {name: getattr(self.manifest, name) for name in SETTINGS}
+        made = hashlib.sha256(json.dumps([files, settings, self.lower_case], sort_keys=True).encode())
+        for part in (self.head.output, self.head.feature, *self.head.modules):
+            if not dataclasses.is_dataclass(part):
+                made.update(repr(part).encode())
+                continue
+            made.update(type(part).__name__.encode())
+            for field in dataclasses.fields(part):
+                value = getattr(part, field.name)
+                made.update(field.name.encode())
+                made.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+        return made.hexdigest()
 
     def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> Source:
         """The source with its dimension, for which the graph is run on one token where no file says it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from lightmine.errors import OutputError
+from lightmine.files import replacing
 
 STDOUT = "-"
 
@@ -39,26 +40,13 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
             with target.open("wb") as device, _compressed(device, path) as stream:
                 yield stream
         else:
-            with _beside(target) as file, _compressed(file, path) as stream:
+            with replacing(target) as file, _compressed(file, path) as stream:
                 yield stream
     except (OutputError, BrokenPipeError):
         raise
     except OSError as error:
         name = "standard output" if path == STDOUT else path
         raise OutputError(f"{name}: cannot be written: {error.strerror or error}") from None
-
-
-@contextlib.contextmanager
-def _beside(target: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the target's place at the end."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            yield file
-        beside.replace(target)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
 
 
 @contextlib.contextmanager

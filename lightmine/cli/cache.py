@@ -1,0 +1,150 @@
+"""``lightmine cache``: what is kept, and what may go."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lightmine.cli.options import cache_option, note
+from lightmine.engine.tiles import parse_bytes
+from lightmine.errors import ArgumentError
+from lightmine.files import size_in_words
+from lightmine.store import Cache
+from lightmine.store.cache import Kept
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+
+
+@click.group()
+def cache() -> None:
+    """Show, or remove, the embeddings that --cache keeps.
+
+    \b
+    Example:
+      lightmine cache list --cache embeddings
+    """  # fmt: skip
+
+
+@cache.command("list")
+@cache_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+def list_(cache: str | None, as_json: bool) -> None:
+    """Models and options whose embeddings are kept, how many, their size, and when they were last used.
+
+    \b
+    Example:
+      lightmine cache list --cache embeddings
+    """
+    kept = _opened(cache).kept()
+    now = time.time()
+    if as_json:
+        for each in kept:
+            click.echo(json.dumps(_facts(each), ensure_ascii=False))
+        return
+    rows = [("model", "options", "sentences", "entries", "size", "last used")]
+    for each in kept:
+        model = each.head.model if each.head else "unknown"
+        age = f"{age_in_words(now - each.used)} ago"
+        counts = (f"{each.sentences:,}", f"{each.entries:,}", size_in_words(each.size), age)
+        rows.append((model, _options(each), *counts))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if place < 2 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        click.echo("  ".join(cells).rstrip())
+    total = sum(each.size for each in kept)
+    note(f"{_entries(sum(each.entries for each in kept))} of {size_in_words(total)}", quiet=False)
+
+
+@cache.command()
+@cache_option
+@click.option("--older-than", metavar="AGE", help="What was not used for so long: 90m, 12h, 30d, 8w.")
+@click.option("--max-size", metavar="SIZE", help="What was used last stays, up to this: 500MB, 2GiB.")
+@click.option("--all", "everything", is_flag=True, help="All of it.")
+def prune(cache: str | None, older_than: str | None, max_size: str | None, everything: bool) -> None:
+    """Remove embeddings; what a job at work misses it makes again.
+
+    \b
+    Example:
+      lightmine cache prune --cache embeddings --older-than 30d --max-size 10GB
+    """
+    if everything == bool(older_than or max_size):
+        raise ArgumentError("say what may go: --older-than AGE, --max-size SIZE, or --all of it")
+    age = None if older_than is None else parse_age(older_than)
+    size = None if max_size is None else parse_bytes(max_size)
+    removed, freed = _opened(cache).prune(older_than=age, max_size=size)
+    note(f"{_entries(removed)} of {size_in_words(freed)} removed", quiet=False)
+
+
+def parse_age(text: str) -> float:
+    """Seconds of an age like ``30d``.
+
+    Examples
+    --------
+    >>> parse_age("90m"), parse_age("1.5d")
+    (5400.0, 129600.0)
+    """
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])", text.strip().lower())
+    if not found:
+        raise ArgumentError(f"--older-than: {text!r} is not an age; say it like 90m, 12h, 30d or 8w")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+def age_in_words(seconds: float) -> str:
+    """An age for people; the clock may have been set back since.
+
+    Examples
+    --------
+    >>> age_in_words(59), age_in_words(7300), age_in_words(20 * 86400), age_in_words(-99)
+    ('59 s', '2 h', '20 d', '0 s')
+    """
+    for unit, size in (("d", 2 * SECONDS["d"]), ("h", 2 * SECONDS["h"]), ("m", 2 * SECONDS["m"])):
+        if seconds >= size:
+            return f"{seconds / SECONDS[unit]:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count:,} entries"
+
+
+def _opened(folder: str | None) -> Cache:
+    if not folder:
+        raise ArgumentError("which cache? give --cache DIR, or set LIGHTMINE_CACHE")
+    if not Path(folder).is_dir():
+        raise ArgumentError(f"{folder}: no such folder; name the one that --cache was given")
+    return Cache(folder)
+
+
+def _options(kept: Kept) -> str:
+    """Whatever is not as usual, in few words."""
+    if kept.head is None:
+        return ""
+    identity = kept.head.identity
+    prompt = identity.get("prompt")
+    said = [str(identity.get("provider"))]
+    said += [repr(prompt)] if prompt else []
+    said += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
+    said += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
+    return ", ".join(said)
+
+
+def _facts(kept: Kept) -> dict[str, Any]:
+    """The same for programs."""
+    head = kept.head
+    return {
+        "folder": str(kept.folder),
+        "model": head.model if head else None,
+        "identity": head.identity if head else None,
+        "sentences": kept.sentences,
+        "entries": kept.entries,
+        "bytes": kept.size,
+        "last_used": kept.used,
+    }

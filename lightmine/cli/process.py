@@ -1,0 +1,74 @@
+"""What a process owes to those around it: to stop when asked, and to be quiet when nobody reads any more."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+# What a shell reports of a process that ended by signal 2, 13 or 15.
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came: what is half done is tidied away on the way out."""
+
+
+class PipeClosed(BaseException):
+    """Whoever read our output has had enough."""
+
+
+class Group(click.Group):
+    """A click group that leaves a closed pipe to `main`; click itself would end with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise PipeClosed from None
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Raise `Terminated` in the main thread when SIGTERM comes, and put back what was there before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _raise)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _raise(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def open_standard_streams() -> None:
+    """Put something in the place of standard streams that were closed.
+
+    Else a file of ours would get the number 1 or 2, and what a library prints would land in it; and what
+    Python prints to a missing standard error goes to standard output, among the data.
+    """
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # gets the lowest number that is free; writing to 1 is an error then
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def stop_writing() -> None:
+    """Nothing more goes to standard output, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,86 @@
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from lightmine.errors import OutputError, StoreError
+from lightmine.files import locked, replacing, size_in_words
+
+
+def test_what_is_replaced_stays_until_the_new_is_whole(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def write(path, parts, seek=None):
+    with replacing(path) as file:
+        for part in parts:
+            file.write(part)
+        if seek is not None:
+            file.seek(seek)
+            file.write(b"!")
+
+
+@pytest.fixture
+def small_files():
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("sizes", [[300_000], [50_000] * 6, [1] * 300_000])
+@pytest.mark.parametrize("seek", [None, 5, 299_999])
+def test_a_full_disk_leaves_the_old_and_says_how_much_room_the_new_needs(tmp_path, small_files, sizes, seek):
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with pytest.raises(OutputError, match=r"x: cannot be written: File too large; the whole needs 300 kB"):
+        write(path, (b"a" * size for size in sizes), seek)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_live_parts_stay(tmp_path):
+    path = tmp_path / "x"
+    (tmp_path / ".x.1-0123abcd.part").touch()
+    (tmp_path / ".y.1-0123abcd.part").touch()
+    with replacing(path) as first:
+        first.write(b"first")
+        with replacing(path) as second:
+            second.write(b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first"
+    assert sorted(os.listdir(tmp_path)) == [".y.1-0123abcd.part", "x"]
+
+
+def test_seeking_and_writing_again_is_as_in_any_file(tmp_path):
+    write(tmp_path / "x", [b"abc", b"def"], seek=1)
+    assert (tmp_path / "x").read_bytes() == b"a!cdef"
+
+
+def test_a_lock_is_one_processes_at_a_time(tmp_path):
+    path = tmp_path / "lock"
+    code = "import sys, pathlib, lightmine.files as f; f.locked(pathlib.Path(sys.argv[1])).__enter__()"
+    with locked(path) as file:
+        file.write(b"mine")
+        with pytest.raises(StoreError, match="lock: in use: another process writes there"):
+            locked(path).__enter__()
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+        )
+        assert "StoreError" in done.stderr
+    with locked(path) as file:
+        assert file.read() == b"mine"
+
+
+def test_sizes_are_in_few_digits():
+    assert [size_in_words(size) for size in (0, 999, 1000, 999_499_999, 5e18)] == [
+        "0 bytes", "999 bytes", "1 kB", "999 MB", "5e+03 PB",
+    ]  # fmt: skip

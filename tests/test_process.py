@@ -1,0 +1,68 @@
+"""Signals, pipes, and standard streams that are not there."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lightmine.cli.process import Terminated, terminable
+from tests.test_cli import QUESTIONS, ROOT
+
+
+def shell(command):
+    command = command.replace("lightmine", f"{sys.executable} -m lightmine")
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_sigterm_is_raised_and_what_was_there_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), terminable():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
+    done = shell(f"lightmine paraphrase {QUESTIONS} | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
+    assert (done.stdout, done.stderr) == ("score\tlef", "141\n")
+
+
+def test_closed_standard_streams_put_nothing_where_it_does_not_belong(tmp_path):
+    done = shell(f"lightmine paraphrase {QUESTIONS} -o - 2>&-")
+    assert done.returncode == 0
+    assert "lightmine:" not in done.stdout
+    done = shell(f"lightmine paraphrase {QUESTIONS} -o - >&-")
+    assert done.returncode == 2
+    assert done.stderr == "lightmine: standard output: cannot be written: Bad file descriptor\n"
+    out = tmp_path / "pairs.tsv"
+    assert shell(f"lightmine paraphrase {QUESTIONS} -o {out} <&- >&- 2>&-").returncode == 0
+    assert out.read_text().startswith("score\t")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp_path, number, status):
+    # A pipe that gives nothing more keeps it waiting in the midst of its input.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightmine", "encode", "-", "-o", str(tmp_path / "x.npy")],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    process.stdin.write(b"one\ntwo\n")
+    process.stdin.flush()
+    while not (tmp_path / "x.npy.part").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert b"Traceback" not in err
+    assert os.listdir(tmp_path) == []
