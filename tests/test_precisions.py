@@ -79,7 +79,7 @@ def test_int8_vectors_do_not_depend_on_batch_mates_and_fast_ones_do(made, real):
 
 
 def test_openvino_runs_the_static_form_in_int8_and_gives_the_vectors_of_the_cpu(made):
-    out, manifest = made("int8-static", "vnni")
+    out, _ = made("int8-static", "vnni")
     in_openvino = Encoder.load(
         out, provider="openvino", provider_options={"INFERENCE_PRECISION_HINT": "f32"}
     ).encode(TEXTS)
