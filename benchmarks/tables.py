@@ -130,17 +130,18 @@ def precisions() -> dict[str, str]:
     times = {row["row"]: row["seconds"] for row in found.get("speed", [])}
     for row in found["accuracy"]:
         seconds = times.get(row["row"])
+        sts = f"{row['spearman']:.2f}" if "spearman" in row else ""
         speed = f"**{next(iter(times.values())) / seconds:.2f}**" if seconds else ""
         lines.append(
             f"| {row['row']} | {row['megabytes']:.1f} | {down(row['cosine_mean'], 5)} "
-            f"| {down(row['cosine_min'], 5)} | {100 * row['neighbours']:.1f} % | {row.get('spearman', math.nan):.2f} "
+            f"| {down(row['cosine_min'], 5)} | {100 * row['neighbours']:.1f} % | {sts} "
             f"| {row['batch_change']:.0e} | {speed} |"
         )
-    source = found["accuracy"][0].get("source_spearman", math.nan)
+    source = found["accuracy"][0].get("source_spearman", "")
     first = next(iter(times), "sentence-transformers torch, fp32")
-    lines.append(f"| {first} | | | | | {source:.2f} | | {'**1.00**' if times else ''} |")
+    lines.append(f"| {first} | | | | | {source and round(source, 2)} | | {'**1.00**' if times else ''} |")
     where = {"precisions_machine": "Speeds: " + machine(found["machine"])} if "machine" in found else {}
-    return {"precisions": "\n".join(lines).replace(" nan ", " ")} | where
+    return {"precisions": "\n".join(lines)} | where
 
 
 def one_thread(rows: list[dict[str, Any]]) -> str:
