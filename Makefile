@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test check bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test large check bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
 
 help:
 	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -23,6 +23,9 @@ demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 
 test: $(VENV)/.test  ## install what the tests need (torch too) and run them all
 	$(BIN)/python -m pytest
+
+large: $(VENV)/.test  ## the tests that take gigabytes of memory and disk
+	$(BIN)/python -m pytest -m large
 
 check: $(VENV)/.test  ## ruff and mypy --strict
 	$(BIN)/ruff check .

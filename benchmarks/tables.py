@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
 ENCODING = ROOT / "benchmarks/results/encode.json"
 SIZES = ROOT / "benchmarks/results/installed_size.json"
+PRECISIONS = ROOT / "benchmarks/results/precisions.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
 NAMES = {
     "lightmine": "lightmine",
@@ -35,7 +36,7 @@ def write() -> None:
         made["machine"] = machine(jobs[-1]["machine"])
     if PROFILE.exists():
         made["profile"] = profile(json.loads(PROFILE.read_text()))
-    made |= quality_tables.made()
+    made |= quality_tables.made() | precisions()
     if ENCODING.exists():
         found = json.loads(ENCODING.read_text())
         made["encoding_machine"] = machine(found["machine"])
@@ -116,6 +117,31 @@ def encoding(rows: list[dict[str, Any]]) -> str:
             f"| {row['peak'] / 2**20:,.0f} MiB |"
         )
     return "\n".join(lines)
+
+
+def precisions() -> dict[str, str]:
+    """Size, likeness and speed of every bundle that the exporter makes; the first speed is the measure."""
+    if not PRECISIONS.exists():
+        return {}
+    found = json.loads(PRECISIONS.read_text())
+    lines = ["| bundle; provider | MB | cosine, mean | cosine, min | 10 nearest that agree | STS-b | "
+             "batch-mates change | speed |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    times = {row["row"]: row["seconds"] for row in found.get("speed", [])}
+    for row in found["accuracy"]:
+        seconds = times.get(row["row"])
+        sts = f"{row['spearman']:.2f}" if "spearman" in row else ""
+        speed = f"**{next(iter(times.values())) / seconds:.2f}**" if seconds else ""
+        lines.append(
+            f"| {row['row']} | {row['megabytes']:.1f} | {down(row['cosine_mean'], 5)} "
+            f"| {down(row['cosine_min'], 5)} | {100 * row['neighbours']:.1f} % | {sts} "
+            f"| {row['batch_change']:.0e} | {speed} |"
+        )
+    source = found["accuracy"][0].get("source_spearman", "")
+    first = next(iter(times), "sentence-transformers torch, fp32")
+    lines.append(f"| {first} | | | | | {source and round(source, 2)} | | {'**1.00**' if times else ''} |")
+    where = {"precisions_machine": "Speeds: " + machine(found["machine"])} if "machine" in found else {}
+    return {"precisions": "\n".join(lines)} | where
 
 
 def one_thread(rows: list[dict[str, Any]]) -> str:

@@ -9,6 +9,7 @@ multiplied by it, and the product stays what it was.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,25 +23,44 @@ from lightmine.encoding.providers import runtime, session_options
 
 SENTENCES = Path(__file__).with_name("calibration.txt")
 Feed = Mapping[str, np.ndarray]
+# Channels of the widest activation whose rows are multiplied with themselves: 4 bytes for each pair of them.
+LARGEST_GRAM = 4096
+SENTENCES_AT_ONCE = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Range:
-    """The lowest and highest value of each channel, float32 arrays of shape (channels,)."""
+class Seen:
+    """What calibration saw of an activation.
+
+    ``low`` and ``high`` are the lowest and highest value of each channel, float32 arrays of shape
+    (channels,); ``gram`` is the sum of its rows multiplied with themselves, (channels, channels), None
+    where that would be too large.
+    """
 
     low: np.ndarray
     high: np.ndarray
+    gram: np.ndarray | None
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Seen:
+        gram = rows.T @ rows if rows.shape[1] <= LARGEST_GRAM else None
+        return cls(rows.min(axis=0), rows.max(axis=0), gram)
+
+    def and_also(self, other: Seen) -> Seen:
+        gram = None if self.gram is None or other.gram is None else self.gram + other.gram
+        return Seen(np.minimum(self.low, other.low), np.maximum(self.high, other.high), gram)
 
     @property
     def largest(self) -> np.ndarray:
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
-    def divided(self, factors: np.ndarray) -> Range:
-        return Range(self.low / factors, self.high / factors)
+    def divided(self, factors: np.ndarray) -> Seen:
+        gram = None if self.gram is None else self.gram / np.outer(factors, factors)
+        return Seen(self.low / factors, self.high / factors, gram)
 
 
-def measure_ranges(graph: onnx.ModelProto, feeds: Iterable[Feed], *, scratch: Path) -> dict[str, Range]:
-    """Run the graph on each feed; the range of every activation that meets a weight matrix."""
+def observe(graph: onnx.ModelProto, feeds: Iterable[Feed], *, scratch: Path) -> dict[str, Seen]:
+    """Run the graph on each feed; what is seen of every activation that meets a weight matrix."""
     names = list(dict.fromkeys(node.input[0] for node in products(graph)))
     if not names:
         return {}
@@ -58,49 +78,48 @@ def measure_ranges(graph: onnx.ModelProto, feeds: Iterable[Feed], *, scratch: Pa
     session = onnxruntime.InferenceSession(
         str(save_graph(probed, scratch / "probed.onnx")), options, providers=["CPUExecutionProvider"]
     )
-    found: dict[str, Range] = {}
-    for feed in feeds:
-        for name, values in zip(names, session.run(names, dict(feed)), strict=True):
-            rows = values.reshape(-1, values.shape[-1])
-            low, high = rows.min(axis=0), rows.max(axis=0)
-            if name in found:
-                low, high = np.minimum(low, found[name].low), np.maximum(high, found[name].high)
-            found[name] = Range(low, high)
+    found: dict[str, Seen] = {}
+    feeds = iter(feeds)
+    # Many sentences at once: adding up the large matrices costs more than multiplying a sentence's few rows.
+    while some := list(itertools.islice(feeds, SENTENCES_AT_ONCE)):
+        runs = [session.run(names, dict(feed)) for feed in some]
+        for name, values in zip(names, zip(*runs, strict=True), strict=True):
+            seen = Seen.of(np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in values]))
+            found[name] = found[name].and_also(seen) if name in found else seen
     return found
 
 
 def smooth(
-    graph: onnx.ModelProto, ranges: Mapping[str, Range], *, strength: float, everywhere: bool
-) -> tuple[onnx.ModelProto, dict[str, Range]]:
+    graph: onnx.ModelProto, seen: Mapping[str, Seen], *, strength: float
+) -> tuple[onnx.ModelProto, dict[str, Seen]]:
     """Divide the channels of activations before the products, and multiply the weights.
 
     Parameters
     ----------
     strength
         How much of the channels' differences goes to the weights, 0 to 1.
-    everywhere
-        All activations, or only what a LayerNormalization gives, which is where the large channels are.
 
     Returns
     -------
-    graph, ranges
-        The graph, which computes the same, and the ranges as they are now.
+    graph, seen
+        The graph, which computes the same, and what calibration would see now.
     """
     weights = weights_of(graph)
-    producer = {name: node.op_type for node in graph.graph.node for name in node.output}
     readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in products(graph):
-        readers.setdefault(node.input[0], []).append(node)
-    edit = Edit(graph)
-    changed = dict(ranges)
-    factors_of: dict[str, np.ndarray] = {}
-    for name, nodes in readers.items():
-        if everywhere or producer.get(name) == "LayerNormalization":
-            largest = np.max([np.abs(weights[node.input[1]]).max(axis=1) for node in nodes], axis=0)
-            factors_of[name] = _factors(ranges[name].largest, largest, strength)
     uses: dict[str, int] = {}
     for node in products(graph):
+        readers.setdefault(node.input[0], []).append(node)
         uses[node.input[1]] = uses.get(node.input[1], 0) + 1
+    factors_of = {
+        name: _factors(
+            seen[name].largest,
+            np.max([np.abs(weights[node.input[1]]).max(axis=1) for node in nodes], axis=0),
+            strength,
+        )
+        for name, nodes in readers.items()
+    }
+    edit = Edit(graph)
+    changed = dict(seen)
     for node in edit.nodes():
         name = node.input[0] if node.input else ""
         # A matrix that two activations share cannot take the factors of both.
@@ -109,7 +128,7 @@ def smooth(
             smoothed = name + "/smooth"
             if smoothed not in changed:
                 edit.add("Mul", [name, edit.constant(smoothed + "/factors", 1 / factors)], smoothed)
-                changed[smoothed] = ranges[name].divided(factors)
+                changed[smoothed] = seen[name].divided(factors)
             weight = edit.constant(node.input[1] + "/smooth", weights[node.input[1]] * factors[:, None])
             node.input[:] = [smoothed, weight]
         edit.keep(node)

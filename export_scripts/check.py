@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from export_scripts import gate
 from export_scripts.files import keep_rejected
-from export_scripts.sentences import EVALUATION, read_scored_pairs, read_sentences
+from export_scripts.sentences import evaluation_sentences, read_scored_pairs, read_sentences
 from lightmine.encoding.bundle import Manifest, write_manifest
 from lightmine.encoding.encoder import Encoder
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, LightmineError
 
 VERIFY = "verify.md"
 
@@ -21,16 +22,26 @@ VERIFY = "verify.md"
 class Check:
     """What a bundle is measured on, and thresholds that differ from the precision's own."""
 
-    evaluation: Path = EVALUATION
+    evaluation: Path | None = None
     sts: Path | None = None
     require: Mapping[str, float] = dataclasses.field(default_factory=dict)
     speed: bool = False
 
-    def sentences(self) -> list[str]:
-        """The sentences; a file that cannot be read is found out here, before the work."""
+    def look(self) -> None:
+        """Find out what cannot be read before the work, not after it."""
         if self.sts is not None:
             read_scored_pairs(self.sts)
-        return read_sentences(self.evaluation)
+        if self.evaluation is not None:
+            read_sentences(self.evaluation)
+
+    def sentences(self, languages: Sequence[str]) -> tuple[list[str], str]:
+        """The sentences for a model of these languages, and what they are."""
+        if self.evaluation is not None:
+            found = read_sentences(self.evaluation)
+            return found, f"{len(found)} sentences of {self.evaluation.name}"
+        found, chosen = evaluation_sentences(languages)
+        what = chosen[0] if len(chosen) == 1 else f"{len(chosen)} languages"
+        return found, f"{len(found)} sentences of ours, in {what}"
 
 
 def pass_gate(
@@ -39,16 +50,19 @@ def pass_gate(
     source: gate.Encode,
     *,
     out: Path,
-    sentences: list[str],
     against: str,
     check: Check,
+    report: Callable[[str], None],
 ) -> Manifest:
     """Measure the bundle, write what was found into it, and let it pass or keep it aside."""
+    sentences, what = check.sentences(manifest.languages)
+    report(f"checking   {what}, against {against}")
     encoder = Encoder.load(folder)
     figures = gate.measure(
         gate.runner(encoder),
         source,
         sentences=sentences,
+        what=what,
         against=against,
         many=encoder.encode,
         sts=check.sts,
@@ -101,22 +115,40 @@ def check_of(options: argparse.Namespace) -> Check:
         except ValueError:
             raise ArgumentError(f"--require {entry}: give a name and a number, as cosine_min=0.98") from None
     return Check(
-        evaluation=Path(options.eval) if options.eval else EVALUATION,
+        evaluation=Path(options.eval) if options.eval else None,
         sts=Path(options.sts) if options.sts else None,
         require=require,
         speed=options.speed,
     )
 
 
-def add_check_options(parser: argparse.ArgumentParser) -> None:
-    """The options that `check_of` reads."""
-    parser.add_argument("--eval", metavar="FILE", help="sentences to measure on, one a line (default: ours)")
-    parser.add_argument("--sts", metavar="FILE", help="CSV or TSV of two sentences and a score, for Spearman")
-    parser.add_argument(
+def command(name: str, *, purpose: str, example: str) -> argparse.ArgumentParser:
+    """The parser of a command of the exporter, with what all have: a hub model's revision, and the gate."""
+    program = f"python -m export_scripts.{name}"
+    parser = argparse.ArgumentParser(
+        prog=program, description=purpose, epilog=f"example: {program} {example}"
+    )
+    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
+    group = parser.add_argument_group("the gate")
+    group.add_argument(
+        "--eval", metavar="FILE", help="sentences to measure on (default: ours, in the model's languages)"
+    )
+    group.add_argument("--sts", metavar="FILE", help="CSV or TSV of two sentences and a score, for Spearman")
+    group.add_argument(
         "--require",
         metavar="NAME=X",
         action="append",
         default=[],
         help="another threshold, as cosine_min=0.98",
     )
-    parser.add_argument("--speed", action="store_true", help="measure speed beside the source, too")
+    group.add_argument("--speed", action="store_true", help="measure speed beside the source, too")
+    return parser
+
+
+def exit_status(work: Callable[[], int]) -> int:
+    """What a command ends with: its own status, 2 for an error that has a message, 3 for one of the gate."""
+    try:
+        return work()
+    except LightmineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3 if isinstance(error, gate.ParityError) else 2

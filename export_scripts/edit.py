@@ -89,7 +89,9 @@ class Edit:
         constants = [tensor for tensor in inner.initializer if tensor.name in read]
         constants += [tensor for name, tensor in self._constants.items() if name in read]
         del inner.initializer[:]
-        inner.initializer.extend(constants)
+        for tensor in constants:
+            # One by one: extend() passes through the serialised form, which ends at 2 GB.
+            inner.initializer.add().CopyFrom(tensor)
         # Shapes that were noted for the old nodes say nothing of the new ones.
         del inner.value_info[:]
         domains = {opset.domain for opset in self._graph.opset_import}

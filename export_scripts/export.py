@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export_scripts import calibrate, gate
-from export_scripts.check import VERIFY, Check, add_check_options, check_of, pass_gate, table_of
+from export_scripts import calibrate
+from export_scripts.check import VERIFY, Check, check_of, command, exit_status, pass_gate, table_of
 from export_scripts.files import appearing_whole, save_graph
 from export_scripts.optimize import LEVELS, Shape
 from export_scripts.quantize import TARGETS
 from export_scripts.recipe import PRECISIONS, Recipe
 from lightmine.encoding.bundle import MODEL, Manifest, write_manifest
-from lightmine.errors import ArgumentError, LightmineError
+from lightmine.errors import ArgumentError
 
 if TYPE_CHECKING:
     import onnx
@@ -104,7 +104,7 @@ def export_bundle(
     from export_scripts.graph import is_normalized, trace
     from export_scripts.tokenizer import write_tokenizer
 
-    sentences = check.sentences()
+    check.look()
     with appearing_whole(Path(out).absolute(), force=force) as folder:
         source = find_source(model, revision=revision)
         report(f"source     {source.name}" + (f" at {source.revision}" if source.revision else ""))
@@ -136,15 +136,14 @@ def export_bundle(
             shape=shape_of(source_model),
             remaining=remaining,
         )
-        report(f"checking   {len(sentences)} sentences against the source model")
         return pass_gate(
             folder,
             manifest,
             lambda some: encode_source(source_model, some),
             out=Path(out).absolute(),
-            sentences=sentences,
             against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
             check=check,
+            report=report,
         )
 
 
@@ -226,7 +225,6 @@ def _describe(
     from export_scripts.source import DISTRIBUTIONS, token_limit
 
     modes = [module.pooling_mode for module in model if hasattr(module, "pooling_mode")]
-    default = model.default_prompt_name
     return Manifest(
         name=name or source.name.split("/")[-1],
         source=source.name,
@@ -239,8 +237,8 @@ def _describe(
         pooling="+".join(mode if isinstance(mode, str) else "+".join(mode) for mode in modes) or "mean",
         include_prompt=not leaves_out_prompt(model),
         similarity=model.similarity_fn_name,
-        prompts={key: prompt for key, prompt in model.prompts.items() if prompt or key == default},
-        default_prompt=default,
+        prompts=dict(model.prompts),
+        default_prompt=model.default_prompt_name,
         inputs=inputs_of(model),
         output=OUTPUT,
         languages=source.languages,
@@ -251,18 +249,12 @@ def _describe(
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0, 2 for an error that has a message, 3 for a bundle that fails."""
     options = parser().parse_args(argv)
+    return exit_status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     start = time.monotonic()
-    try:
-        recipe = Recipe(
-            optimize=options.optimize,
-            precision=options.precision,
-            target=options.target,
-            calibration=Path(options.calibrate) if options.calibrate else calibrate.SENTENCES,
-        )
-        _run(options, recipe)
-    except LightmineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 3 if isinstance(error, gate.ParityError) else 2
+    _export(options)
     out = Path(options.out)
     text = (out / VERIFY).read_text(encoding="utf-8")
     rows = {"bundle": str(out)} | table_of(text) | {"took": f"{time.monotonic() - start:.0f} s"}
@@ -270,9 +262,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace, recipe: Recipe) -> None:
+def _export(options: argparse.Namespace) -> None:
     common = {
-        "recipe": recipe,
+        "recipe": Recipe(
+            optimize=options.optimize,
+            precision=options.precision,
+            target=options.target,
+            calibration=Path(options.calibrate) if options.calibrate else calibrate.SENTENCES,
+        ),
         "check": check_of(options),
         "name": options.name,
         "licence": options.licence,
@@ -303,10 +300,10 @@ def _run(options: argparse.Namespace, recipe: Recipe) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m export_scripts.export",
-        description="Export a sentence-transformers model to a lightmine bundle and measure its vectors.",
-        epilog="example: python -m export_scripts.export sentence-transformers/LaBSE labse --precision int8",
+    parser = command(
+        "export",
+        purpose="Export a sentence-transformers model to a lightmine bundle and measure its vectors.",
+        example="sentence-transformers/LaBSE labse --precision int8",
     )
     parser.add_argument("model", metavar="MODEL", help="a model's folder, or its id on the hub")
     parser.add_argument("out", metavar="OUT", help="the bundle's folder")
@@ -326,13 +323,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--calibrate", metavar="FILE", help="sentences that int8 is calibrated on (default: ours)"
     )
-    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
     parser.add_argument("--name", help="the bundle's name (default: the last part of the source's)")
     parser.add_argument("--licence", help="recorded where the model's card states none")
     parser.add_argument("--truncate-dim", type=int, metavar="N", help="keep N dimensions (Matryoshka models)")
     parser.add_argument("--opset", type=int, default=OPSET, help="ONNX operator set (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace a bundle at OUT")
-    add_check_options(parser)
     return parser
 
 

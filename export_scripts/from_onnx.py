@@ -60,7 +60,7 @@ def bundle_directory(
     from export_scripts.head import with_head
 
     recipe, check = recipe or Recipe(), check or Check()
-    sentences = check.sentences()
+    check.look()
     if not directory.is_dir():
         raise BundleError(f"{directory}: no such folder; --from-onnx takes one that holds an ONNX graph")
     opened = open_directory(
@@ -100,15 +100,14 @@ def bundle_directory(
             written = dataclasses.replace(
                 written, precision=given.precision, batch=given.batch, cpus=given.cpus
             )
-        report(f"checking   {len(sentences)} sentences against the graph as it came")
         return pass_gate(
             folder,
             written,
             lambda some: reference.encode(list(some)),
             out=out.absolute(),
-            sentences=sentences,
             against=f"{opened.graph.name} with its modules in NumPy",
             check=check,
+            report=report,
         )
 
 

@@ -19,9 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from threadpoolctl import threadpool_limits
 
-from export_scripts.calibrate import Feed, Range, measure_ranges, smooth
+from export_scripts.calibrate import Feed, Seen, observe, smooth
 from export_scripts.edit import MICROSOFT, Edit, products, weights_of
+from export_scripts.rounding import Rounding
 
 PRECISIONS = ("int8", "int8-fast", "int8-static")
 TARGETS = ("any", "avx2", "avx512", "vnni", "amx", "arm64")
@@ -62,21 +64,21 @@ def quantize(
     graph: onnx.ModelProto, precision: str, *, target: Target, feeds: Iterable[Feed], scratch: Path
 ) -> onnx.ModelProto:
     """The graph in one of `PRECISIONS`, for a target, smoothed by what the calibration feeds show."""
-    everywhere = precision == "int8-static"
-    ranges = measure_ranges(graph, feeds, scratch=scratch)
-    graph, ranges = smooth(graph, ranges, strength=STRENGTH[precision], everywhere=everywhere)
-    wanted = {node.name or node.output[0] for node in products(graph)}
-    weights = weights_of(graph)
-    edit = Edit(graph)
-    writer = _Writer(edit, weights, target.levels, ranges)
-    multiply = {"int8": writer.by_rows, "int8-fast": writer.by_batch, "int8-static": writer.by_calibration}
-    for node in edit.nodes():
-        if node.op_type == "MatMul" and (node.name or node.output[0]) in wanted:
-            multiply[precision](node.input[0], node.input[1], node.output[0])
-        elif _is_table(node, weights):
-            writer.look_up(node.input[0], node.input[1], node.output[0])
-        else:
-            edit.keep(node)
+    multiply = {"int8": _Writer.by_rows, "int8-fast": _Writer.by_batch, "int8-static": _Writer.by_calibration}
+    # One thread: the same bytes however many there are, and many small products do not wait for each other.
+    with threadpool_limits(1, "blas"):
+        graph, seen = smooth(graph, observe(graph, feeds, scratch=scratch), strength=STRENGTH[precision])
+        wanted = {node.name or node.output[0] for node in products(graph)}
+        weights = weights_of(graph)
+        edit = Edit(graph)
+        writer = _Writer(edit, weights, target.levels, seen)
+        for node in edit.nodes():
+            if node.op_type == "MatMul" and (node.name or node.output[0]) in wanted:
+                multiply[precision](writer, node.input[0], node.input[1], node.output[0])
+            elif _is_table(node, weights):
+                writer.look_up(node.input[0], node.input[1], node.output[0])
+            else:
+                edit.keep(node)
     return edit.done()
 
 
@@ -90,10 +92,11 @@ class _Writer:
     """Writes the nodes that take the place of a product or of a table."""
 
     def __init__(
-        self, edit: Edit, weights: Mapping[str, np.ndarray], levels: int, ranges: Mapping[str, Range]
+        self, edit: Edit, weights: Mapping[str, np.ndarray], levels: int, seen: Mapping[str, Seen]
     ) -> None:
-        self._edit, self._weights, self._levels, self._ranges = edit, weights, levels, ranges
+        self._edit, self._weights, self._levels, self._seen = edit, weights, levels, seen
         self._written: set[str] = set()
+        self._rounding: tuple[str, Rounding] | None = None
 
     def by_rows(self, x: str, weight: str, output: str) -> None:
         """Each row of x divided by its largest number; the product's rows multiplied by it again."""
@@ -107,7 +110,7 @@ class _Writer:
             edit.add("Div", [edit.constant("/levels", np.float32(127)), x + "/largest"], x + "/inverse")
             edit.add("Mul", [x, x + "/inverse"], x + "/scaled")
             edit.add("QuantizeLinear", [x + "/scaled", self._one(), self._zero()], x + "/quantized")
-        quantized, scale = self._matrix(weight)
+        quantized, scale = self._matrix(weight, x)
         no_shift = edit.constant("/no_shift", np.int8(0))
         edit.add(
             "MatMulIntegerToFloat",
@@ -122,7 +125,7 @@ class _Writer:
         edit = self._edit
         if self._first(x):
             edit.add("DynamicQuantizeLinear", [x], [x + "/quantized", x + "/scale", x + "/zero"])
-        quantized, scale = self._matrix(weight)
+        quantized, scale = self._matrix(weight, x)
         no_shift = edit.constant("/no_shift", np.int8(0))
         edit.add("MatMulInteger", [x + "/quantized", quantized, x + "/zero", no_shift], output + "/int32")
         edit.add("Cast", [output + "/int32"], output + "/float", to=onnx.TensorProto.FLOAT)
@@ -133,14 +136,14 @@ class _Writer:
         """Quantised and dequantised again (QDQ), which a runtime that knows the form does in int8."""
         edit = self._edit
         if self._first(x):
-            low = min(0.0, float(self._ranges[x].low.min()))
-            high = max(0.0, float(self._ranges[x].high.max()))
+            low = min(0.0, float(self._seen[x].low.min()))
+            high = max(0.0, float(self._seen[x].high.max()))
             step = np.float32((high - low) / 255 or 1)
             scale = edit.constant(x + "/scale", step)
             zero = edit.constant(x + "/zero", np.uint8(np.clip(round(-low / float(step)), 0, 255)))
             edit.add("QuantizeLinear", [x, scale, zero], x + "/quantized")
             edit.add("DequantizeLinear", [x + "/quantized", scale, zero], x + "/dequantized")
-        quantized, scale = self._matrix(weight)
+        quantized, scale = self._matrix(weight, x)
         shifts = edit.constant(
             f"/no_shifts/{self._weights[weight].shape[1]}", np.zeros(self._weights[weight].shape[1], np.int8)
         )
@@ -160,14 +163,23 @@ class _Writer:
         edit.add("Gather", [edit.constant(table + "/scales", scales), ids], output + "/scale")
         edit.add("Mul", [output + "/float", output + "/scale"], output)
 
-    def _matrix(self, weight: str) -> tuple[str, str]:
-        """The names of a weight's int8 matrix and of its scales, one a column."""
-        values = self._weights[weight]
-        scales = _scales(values, axis=0, levels=self._levels)
-        quantized = np.rint(values / scales).astype(np.int8)
-        return self._edit.constant(weight + "/int8", quantized), self._edit.constant(
-            weight + "/scales", scales.reshape(-1)
-        )
+    def _matrix(self, weight: str, x: str) -> tuple[str, str]:
+        """The names of a weight's int8 matrix, rounded for what x is, and of its scales, one a column."""
+        name, scale_name = weight + "/int8", weight + "/scales"
+        if self._first(name):
+            values = self._weights[weight]
+            scales = _scales(values, axis=0, levels=self._levels).reshape(-1)
+            gram = self._seen[x].gram
+            if gram is None:
+                quantized = np.rint(values / scales).astype(np.int8)
+            else:
+                # Queries, keys and values meet the same x, one after another.
+                if self._rounding is None or self._rounding[0] != x:
+                    self._rounding = x, Rounding(gram)
+                quantized = self._rounding[1].round(values, scales, levels=self._levels)
+            self._edit.constant(name, quantized)
+            self._edit.constant(scale_name, scales)
+        return name, scale_name
 
     def _first(self, name: str) -> bool:
         if name in self._written:

@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightmine.errors import TextError
 
-EVALUATION = Path(__file__).with_name("sentences.txt")
+# A file a language, named by its code, and `any` for what belongs to none: numbers, code, symbols.
+EVALUATION = Path(__file__).with_name("evaluation")
+NO_LANGUAGE = "any"
+# With fewer than these, a model's own languages do not tell enough.
+ENOUGH = 50
 
 
-def read_sentences(path: Path = EVALUATION) -> list[str]:
+def evaluation_sentences(languages: Iterable[str] = ()) -> tuple[list[str], tuple[str, ...]]:
+    """Our sentences for a model of these languages, and the languages that they are in.
+
+    All of them where the model states no language, or where too few are in those that it states.
+
+    Examples
+    --------
+    >>> sentences, found = evaluation_sentences(["en"])
+    >>> len(sentences), found
+    (118, ('en',))
+    >>> evaluation_sentences()[1] == evaluation_sentences(["sw"])[1] == evaluation_sentences(["xx"])[1]
+    True
+    """
+    ours = {path.stem: read_sentences(path) for path in sorted(EVALUATION.glob("*.txt"))}
+    shared = ours.pop(NO_LANGUAGE)
+    # en, en-GB and en_US are one.
+    wanted = {code.lower().replace("_", "-").split("-")[0] for code in languages}
+    own = {code: some for code, some in ours.items() if code in wanted}
+    chosen = own if sum(map(len, own.values())) >= ENOUGH else ours
+    return [*(sentence for some in chosen.values() for sentence in some), *shared], tuple(chosen)
+
+
+def read_sentences(path: Path) -> list[str]:
     """The lines of a UTF-8 file, empty ones left out."""
     sentences = [line.removesuffix("\r") for line in _text(path).split("\n") if line.strip()]
     if not sentences:

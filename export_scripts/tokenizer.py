@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from export_scripts.sentences import read_sentences
+from export_scripts.sentences import evaluation_sentences
 from export_scripts.source import first_line
 from lightmine.encoding.bundle import TOKENIZER
 from lightmine.errors import BundleError, MissingExtraError
@@ -38,10 +38,12 @@ def write_tokenizer(model: SentenceTransformer, folder: Path, *, source_folder: 
         fast, made = Tokenizer.from_str(source.backend_tokenizer.to_str()), "the model's own"
         if pieces := _sentencepiece(source_folder):
             compare_pieces(fast, pieces)
-            made = f"made of {pieces.name}, compared on {len(read_sentences())} sentences"
+            made = f"made of {pieces.name}, compared on {len(evaluation_sentences()[0])} sentences"
     else:
         fast = convert(source)
-        made = f"{type(source).__name__} converted, ids compared on {len(read_sentences())} sentences"
+        made = (
+            f"{type(source).__name__} converted, ids compared on {len(evaluation_sentences()[0])} sentences"
+        )
     fast.no_truncation()
     fast.no_padding()
     fast.save(str(folder / TOKENIZER))
@@ -72,7 +74,7 @@ def compare_pieces(fast: Tokenizer, path: Path) -> None:
             f"{path.name} has to be compared with what is made of it: pip install sentencepiece"
         ) from error
     own = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    for sentence in read_sentences():
+    for sentence in evaluation_sentences()[0]:
         wanted, found = own.encode(sentence, out_type=str), fast.encode(sentence, add_special_tokens=False)
         # Where sentencepiece shows an unknown piece's text, tokenizers shows the unknown token.
         if [own.piece_to_id(piece) == own.unk_id() or piece for piece in wanted] != [
@@ -102,7 +104,7 @@ def convert(slow: Any) -> Tokenizer:
             f"{kind} has no fast form that transformers knows ({first_line(error)}); save the model with a "
             "tokenizer.json first"
         ) from error
-    for sentence in read_sentences():
+    for sentence in evaluation_sentences()[0]:
         wanted, found = slow(sentence)["input_ids"], fast.encode(sentence).ids
         if list(wanted) != list(found):
             at = next((i for i, pair in enumerate(zip(wanted, found, strict=False)) if len({*pair}) > 1), -1)

@@ -9,21 +9,20 @@ import sys
 from pathlib import Path
 
 from export_scripts import gate
-from export_scripts.check import add_check_options, check_of, size_of, summary
+from export_scripts.check import check_of, command, exit_status, size_of, summary
 from export_scripts.export import encode_source
 from lightmine.encoding.bundle import read_manifest
 from lightmine.encoding.encoder import Encoder
-from lightmine.errors import LightmineError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0, 2 for an error that has a message, 3 for a bundle that fails."""
     options = _parser().parse_args(argv)
-    try:
-        rows, missed = verify(options)
-    except LightmineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 3 if isinstance(error, gate.ParityError) else 2
+    return exit_status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    rows, missed = verify(options)
     print("\n".join(f"{what:<11}{value}" for what, value in rows.items()))
     for what in missed:
         print(f"error: {what}", file=sys.stderr)
@@ -37,7 +36,8 @@ def verify(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
     check = check_of(options)
     folder = Path(options.bundle)
     manifest = read_manifest(folder)
-    sentences = check.sentences()
+    check.look()
+    sentences, what = check.sentences(manifest.languages)
     encoder = Encoder.load(folder, provider=options.provider)
     require_stack()
     source = find_source(options.against, revision=options.revision)
@@ -48,6 +48,7 @@ def verify(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
         gate.runner(encoder),
         lambda some: encode_source(model, some),
         sentences=sentences,
+        what=what,
         against=f"{source.name}, sentence-transformers {importlib.metadata.version('sentence-transformers')}",
         many=encoder.encode,
         sts=check.sts,
@@ -59,16 +60,14 @@ def verify(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m export_scripts.verify",
-        description="Measure a bundle's vectors against its source model's.",
-        epilog="example: python -m export_scripts.verify labse --against sentence-transformers/LaBSE",
+    parser = command(
+        "verify",
+        purpose="Measure a bundle's vectors against its source model's.",
+        example="labse --against sentence-transformers/LaBSE",
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's folder")
     parser.add_argument("--against", metavar="MODEL", required=True, help="the source: a folder, or a hub id")
-    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
     parser.add_argument("--provider", default="cpu", help="cpu, openvino or cuda (default: %(default)s)")
-    add_check_options(parser)
     return parser
 
 

@@ -81,3 +81,34 @@ def few(tmp_path):
     path = tmp_path / "few.txt"
     path.write_text("\n".join(SHORT), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def bodies(tmp_path_factory):
+    """One model an architecture, its graph beside it; every test model of a kind has the same body."""
+    from tests import small_models
+    from tests.onnx_directories import write_graph
+
+    base = tmp_path_factory.mktemp("bodies")
+    found = {}
+    for kind, side in (("bert", "right"), ("xlm-roberta", "right"), ("qwen3", "left")):
+        model = small_models.build(base / kind, architecture=kind, padding_side=side)
+        write_graph(model, base / kind / "onnx/model.onnx")
+        found[kind] = model
+    return base, found
+
+
+@pytest.fixture
+def directory(bodies, tmp_path):
+    """A model of these modules after a body, saved with its ONNX graph."""
+    from sentence_transformers import SentenceTransformer
+
+    def make(*modules, kind="bert", **options):
+        base, found = bodies
+        model = SentenceTransformer(modules=[found[kind][0], *modules], device="cpu", **options)
+        folder = tmp_path / "model"
+        model.save(str(folder), create_model_card=False)
+        shutil.copytree(base / kind / "onnx", folder / "onnx")
+        return folder, model
+
+    return make

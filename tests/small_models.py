@@ -22,7 +22,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from export_scripts.sentences import read_sentences
+from export_scripts.sentences import evaluation_sentences
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = 1000
@@ -89,7 +89,7 @@ def tokenizer() -> Tokenizer:
     made.normalizer = normalizers.BertNormalizer()
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL, show_progress=False)
-    made.train_from_iterator(read_sentences(), trainer)
+    made.train_from_iterator(evaluation_sentences()[0], trainer)
     made.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(name, SPECIAL.index(name)) for name in ("[CLS]", "[SEP]")]
     )

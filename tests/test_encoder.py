@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from benchmarks.encode import int8_bundle
-from export_scripts.sentences import read_sentences
+from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.encoding.batching import Tokens, batches, pad
 from lightmine.encoding.bundle import default_model
@@ -342,7 +342,7 @@ def transformer(tmp_path_factory):
 
 def vary(encoder, **options):
     """The largest change of any number: alone, shuffled, and in batches of other sizes."""
-    texts = read_sentences()[:60]
+    texts = evaluation_sentences()[0][:60]
     order = np.random.default_rng(0).permutation(len(texts))
     expected = np.concatenate([encoder.encode([text], **options) for text in texts])
     others = [encoder.encode(texts, batch_tokens=size, **options) for size in (1, 40, 200, 5000)]
@@ -359,6 +359,6 @@ def test_an_int8_transformers_vectors_do_not_either_unless_asked_to_be_fast(tran
     plain, int8 = (Encoder.load(bundle, provider="cpu") for bundle in transformer)
     assert vary(int8) == 0
     assert vary(int8, fast=True) > 1e-4
-    texts = read_sentences()[:60]
+    texts = evaluation_sentences()[0][:60]
     assert (plain.encode(texts) * int8.encode(texts)).sum(axis=1).min() > 0.9
     assert not (plain.encode(texts) == int8.encode(texts)).all()

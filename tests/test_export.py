@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 
 from export_scripts.check import Check
 from export_scripts.export import export_bundle, main
-from export_scripts.sentences import read_sentences
+from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from tests import minilm
 from tests.exporting import left_in
@@ -16,7 +16,8 @@ from tests.exporting import left_in
 
 def test_real_minilm_passes_parity_and_its_manifest_says_what_it_is(real):
     _, out, manifest = real
-    assert manifest.parity["sentences"] == len(read_sentences()) >= 100
+    assert manifest.parity["sentences"] == len(evaluation_sentences(["en"])[0]) >= 100
+    assert manifest.parity["evaluation"] == "118 sentences of ours, in en"
     assert manifest.parity["cosine_min"] >= 0.99999
     assert manifest.parity["batch_change"] < 1e-6
     assert (manifest.dimension, manifest.max_tokens, manifest.pooling) == (384, 256, "mean")

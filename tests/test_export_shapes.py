@@ -96,11 +96,16 @@ def test_prompts_default_prompt_and_similarity_are_carried_over(tmp_path, few, c
     assert main([str(tmp_path / "model"), str(tmp_path / "bundle"), "--eval", str(few)]) == 0
     assert "similarity dot of vectors of any length; lightmine mines by cosine" in capsys.readouterr().err
     encoder = Encoder.load(tmp_path / "bundle")
-    assert encoder.manifest.prompts == {"query": "query: ", "passage": "passage: "}
+    # "document" is sentence-transformers' own, and empty.
+    assert encoder.manifest.prompts == {"query": "query: ", "document": "", "passage": "passage: "}
     assert (encoder.manifest.default_prompt, encoder.manifest.similarity) == ("query", "dot")
     wanted = source.encode(SHORT, normalize_embeddings=True)
     assert np.abs(encoder.encode(SHORT) - wanted).max() < 1e-5
-    assert np.abs(source.encode(SHORT, prompt="", normalize_embeddings=True) - wanted).max() > 1e-2
+    for name, prompt in encoder.manifest.prompts.items():
+        named = source.encode(SHORT, prompt_name=name, normalize_embeddings=True)
+        assert np.abs(encoder.encode(SHORT, prompt_name=name) - named).max() < 1e-5
+        # The empty prompt is not the default one.
+        assert (np.abs(named - wanted).max() > 1e-2) == (prompt != "query: ")
 
 
 def test_old_layout_of_pooling_is_read(changed, tmp_path, few):

@@ -20,7 +20,7 @@ def pieces(tmp_path_factory):
     """A small sentencepiece model of our sentences."""
     folder = tmp_path_factory.mktemp("pieces")
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences.read_sentences()), model_prefix=str(folder / "pieces"),
+        sentence_iterator=iter(sentences.evaluation_sentences()[0]), model_prefix=str(folder / "pieces"),
         vocab_size=900, character_coverage=1.0, hard_vocab_limit=False, minloglevel=2,
     )  # fmt: skip
     return folder / "pieces.model"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from export_scripts import gate, verify
+from export_scripts.check import Check
 from export_scripts.sentences import read_scored_pairs
 from lightmine.encoding.bundle import Manifest
 from lightmine.errors import ArgumentError, TextError
@@ -55,6 +56,27 @@ def test_lost_and_gained_pairs_are_counted():
 
     figures = measure(encode, source)
     assert (figures.pairs, figures.pairs_lost, figures.pairs_gained) == (1, 1, 1)
+
+
+def test_weights_of_7_bits_have_floors_of_their_own():
+    figures = dataclasses.replace(measure(rows_of), cosine_mean=0.995, cosine_min=0.975)
+    fast = dataclasses.replace(MANIFEST, precision="int8-fast", batch="mates")
+    assert gate.shortfalls(figures, fast, {}) == []
+    missed = gate.shortfalls(figures, dataclasses.replace(fast, cpus=("vnni", "amx")), {})
+    assert missed == ["cosine_min is 0.975000, 0.98 is required"]
+
+
+def test_sentences_are_in_the_languages_that_the_model_states(tmp_path):
+    english, what = Check().sentences(("en-GB",))
+    assert what == f"{len(english)} sentences of ours, in en"
+    both, what = Check().sentences(("de", "EN"))
+    assert set(english) < set(both)
+    assert what == f"{len(both)} sentences of ours, in 2 languages"
+    # None stated, none of ours, and too few of ours: all.
+    assert Check().sentences(()) == Check().sentences(("xx",)) == Check().sentences(("sw",))
+    assert "25 languages" in Check().sentences(())[1]
+    (tmp_path / "mine.txt").write_text("One.\nTwo.\n")
+    assert Check(evaluation=tmp_path / "mine.txt").sentences(("en",))[1] == "2 sentences of mine.txt"
 
 
 def test_thresholds_are_overridden_by_name_and_no_other_name():
