@@ -1,0 +1,152 @@
+"""Parquet, read and written by pyarrow where the extra is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from lightmine.errors import LightmineError, MissingExtraError, TextError
+from lightmine.texts.formats import Column, Reading
+from lightmine.texts.limits import Limits
+from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
+
+# Rows at a time; a row group can be of any size.
+ROWS = 4096
+
+
+def _pyarrow(name: str) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+class ParquetBlocks:
+    """Sentences, and ids, from columns of Parquet.
+
+    Attributes
+    ----------
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD, so far.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
+        self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
+        self._file = file
+
+    def __iter__(self) -> Iterator[Block]:
+        pyarrow, parquet = _pyarrow(self.name)
+        try:
+            table = parquet.ParquetFile(self._file, buffer_size=1 << 20)
+            names = table.schema_arrow.names
+            text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
+            id_ = None
+            if self.reading.id_column is not None:
+                id_ = self._column(names, self.reading.id_column, "--id-column")
+            self._check(pyarrow, table.schema_arrow, text, id_)
+            wanted = [text] if id_ is None else [text, id_]
+            self._check_size(table.metadata, wanted)
+            # A text that is repeated is kept once, as the file has it, so that it cannot blow up.
+            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, read_dictionary=wanted)
+            made = Gathered(0)
+            for batch in table.iter_batches(ROWS, columns=wanted, use_threads=False):
+                made = Gathered(made.total)
+                texts = self._texts(pyarrow, batch.column(text), made.total)
+                ids = (
+                    [""] * len(texts) if id_ is None else self._texts(pyarrow, batch.column(id_), made.total)
+                )
+                for one, other in zip(texts, ids, strict=True):
+                    made.add(one, made.total + 1, other)
+                yield made.block(ids=id_ is not None)
+        except (LightmineError, GeneratorExit):
+            raise
+        except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
+
+    def _only(self, names: list[str]) -> str:
+        if TEXT_FIELD in names or len(names) != 1:
+            return TEXT_FIELD
+        return names[0]
+
+    def _column(self, names: list[str], column: Column, option: str) -> str:
+        if isinstance(column, int):
+            if column > len(names):
+                raise TextError(f"{self.name}: has {len(names)} columns, and no column {column}")
+            column = names[column - 1]
+        if names.count(column) != 1:
+            many = "no column" if column not in names else "more than one column"
+            raise TextError(
+                f"{self.name}: has {many} {column!r}; it has {shown(names)}: name one with {option}"
+            )
+        return column
+
+    def _check(self, pyarrow: Any, schema: Any, text: str, id_: str | None) -> None:
+        """Refuse columns of other types than text, and ids that are no whole numbers either."""
+        kinds = pyarrow.types
+        for column in (text, id_):
+            if column is None:
+                continue
+            kind = schema.field(column).type
+            kind = kind.value_type if kinds.is_dictionary(kind) else kind
+            texts = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary,
+                     kinds.is_large_binary, kinds.is_binary_view, kinds.is_null)  # fmt: skip
+            if not any(test(kind) for test in texts) and (column == text or not kinds.is_integer(kind)):
+                needed = "text is needed" if column == text else "an id is text or a whole number"
+                raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
+
+    def _check_size(self, metadata: Any, wanted: list[str]) -> None:
+        packed = unpacked = 0
+        for group in range(metadata.num_row_groups):
+            for at in range(metadata.num_columns):
+                column = metadata.row_group(group).column(at)
+                if column.path_in_schema in wanted:
+                    packed += column.total_compressed_size
+                    unpacked += column.total_uncompressed_size
+                    self.limits.check_unpacked(self.name, max(packed, 1), unpacked)
+
+    def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
+        """A column's texts; nulls are blank."""
+        if not pyarrow.types.is_dictionary(column.type):
+            return [self._text(value, before + at) for at, value in enumerate(self._plain(pyarrow, column))]
+        distinct = self._plain(pyarrow, column.dictionary)
+        places = column.indices.to_pylist()
+        texts = {
+            at: self._text(distinct[at], before + row) for row, at in enumerate(places) if at is not None
+        }
+        return ["" if at is None else texts[at] for at in places]
+
+    def _plain(self, pyarrow: Any, column: Any) -> list[Any]:
+        """Values in Python: of texts their bytes, which need not be what the file claims."""
+        kinds = pyarrow.types
+        if kinds.is_string(column.type) or kinds.is_large_string(column.type):
+            column = column.cast(pyarrow.binary() if kinds.is_string(column.type) else pyarrow.large_binary())
+        elif kinds.is_string_view(column.type):
+            column = column.cast(pyarrow.binary_view())
+        return column.to_pylist()  # type: ignore[no-any-return]
+
+    def _text(self, value: Any, row: int) -> str:
+        if value is None or isinstance(value, int):
+            return "" if value is None else str(value)
+        self.limits.check_line(self.name, row + 1, len(value))
+        try:
+            return str(value, "utf-8")
+        except UnicodeDecodeError as error:
+            if self.reading.errors == "strict":
+                raise TextError(
+                    f"{self.name}: row {row + 1}, byte {error.start + 1}: 0x{value[error.start]:02x} is not "
+                    "UTF-8; take it with --errors replace"
+                ) from None
+            text = str(value, "utf-8", "replace")
+            self.replaced += text.count("\ufffd") - value.count("\ufffd".encode())
+            return text
+
+
+def write_parquet(stream: BinaryIO, columns: dict[str, Any], name: str) -> None:
+    """Write columns as Parquet, compressed by Zstandard."""
+    pyarrow, parquet = _pyarrow(name)
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
+    stream.write(sink.getvalue())
