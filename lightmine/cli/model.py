@@ -14,6 +14,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import (
     Bar,
     fast_option,
@@ -53,6 +54,7 @@ NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
 @click.argument("file")
 @click.option("--output", "-o", required=True, metavar="OUT.npy", help="Where the vectors go.")
 @model_option
+@reading_options
 @click.option("--prompt", metavar="TEXT", help="Goes before every sentence; by default the model's own.")
 @click.option("--prompt-name", metavar="NAME", help="The same, by its name in the model's manifest.")
 @click.option("--truncate-dim", type=click.IntRange(1), help="Only the first so many dimensions.")
@@ -82,6 +84,7 @@ def encode(
     threads: int | None,
     ranges: str | None,
     quiet: bool,
+    inputs: Inputs,
     **options: Any,
 ) -> None:
     """Encode FILE, one sentence a line (- is standard input), to a NumPy matrix.
@@ -96,7 +99,7 @@ def encode(
     if (ranges is not None) != (options["precision"] == "int8"):
         raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
     with open_binary(output) as stream:
-        sentences = read(file, quiet=quiet)
+        sentences = read(file, inputs.readings(1)[0], quiet=quiet)
         encoder = Encoder.load(model, provider=provider, threads=threads)
         if ranges is not None:
             options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet=quiet)
@@ -118,12 +121,13 @@ def encode(
 def _by_line(blocks: Iterator[NDArray[Any]], sentences: Sentences) -> Iterator[NDArray[Any]]:
     """Blocks with a row for every line of the file: zeros for blank ones."""
     encoded = written = 0
+    places = sentences.places()
     for block in blocks:
-        lines = np.array(sentences.lines[encoded : encoded + len(block)])
+        at = np.array(places[encoded : encoded + len(block)])
         encoded += len(block)
-        until = int(lines[-1]) if encoded < len(sentences) else sentences.total
+        until = int(at[-1]) + 1 if encoded < len(sentences) else sentences.total
         rows = np.zeros((until - written, block.shape[1]), block.dtype)
-        rows[lines - 1 - written] = block
+        rows[at - written] = block
         written = until
         yield rows
 

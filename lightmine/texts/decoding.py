@@ -3,6 +3,7 @@ r"""Bytes to lines: decoded as they come, split on ``\n`` alone."""
 from __future__ import annotations
 
 import codecs
+import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -97,7 +98,8 @@ class Lines:
         except UnicodeDecodeError as error:
             raise TextError(self._where(error, state, chunk) + self._hint(first)) from None
         except (UnicodeError, ValueError) as error:
-            raise TextError(f"{self.name}: is not {self._codec.upper()}: {error}") from None
+            byte_order = f"; say --encoding {self._codec}-le or -be" if "BOM" in str(error) else ""
+            raise TextError(f"{self.name}: is not {self._codec.upper()}: {error}{byte_order}") from None
         self.replaced += _replaced.count
         self._newlines += text.count("\n")
         if not self._wide and (end := chunk.rfind(b"\n")) >= 0:
@@ -108,8 +110,10 @@ class Lines:
         """File, line and byte of what is no text."""
         # The decoder kept some bytes of the chunk before, if a character spans both.
         place = error.start - (len(error.object) - len(chunk))
-        self._decoder.setstate(state)
-        before = self._decoder.decode(chunk[: max(place, 0)])
+        before = ""
+        with contextlib.suppress(UnicodeError):  # cut where it was right, UTF-16 misses its mark
+            self._decoder.setstate(state)
+            before = self._decoder.decode(chunk[: max(place, 0)])
         line = self._newlines + before.count("\n") + 1
         absolute = self._offset + place
         where = f"byte {absolute + 1:,} of the file"

@@ -14,6 +14,7 @@ from lightmine.texts.limits import Limits
 from lightmine.texts.parquet import ParquetBlocks
 from lightmine.texts.records import (
     Block,
+    Row,
     column_blocks,
     csv_rows,
     id_blocks,
@@ -23,7 +24,15 @@ from lightmine.texts.records import (
 )
 from lightmine.texts.sources import chunks, name_of, seekable
 
-__all__ = ["STDIN", "Block", "SentenceStream", "Sentences", "read_sentences", "stream_sentences"]
+__all__ = [
+    "STDIN",
+    "Block",
+    "SentenceStream",
+    "Sentences",
+    "read_sentences",
+    "stream_rows",
+    "stream_sentences",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,6 +187,14 @@ def stream_sentences(
     3
     """
     return SentenceStream(str(path), reading or Reading(), limits or Limits.of_environment())
+
+
+def stream_rows(path: str, reading: Reading) -> tuple[str, Iterator[list[Row]]]:
+    """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
+    limits, kind, name = Limits.of_environment(), reading.kind(path), name_of(path)
+    data = chunks(path, kind.compression, limits)
+    lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
+    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
 
 
 def read_sentences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from lightmine.errors import LightmineError, MissingExtraError, TextError
@@ -14,7 +14,8 @@ from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
 ROWS = 4096
 
 
-def _pyarrow(name: str) -> tuple[Any, Any]:
+def pyarrow_or_error(name: str) -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet, or an error that names the install line."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -37,7 +38,7 @@ class ParquetBlocks:
         self._file = file
 
     def __iter__(self) -> Iterator[Block]:
-        pyarrow, parquet = _pyarrow(self.name)
+        pyarrow, parquet = pyarrow_or_error(self.name)
         try:
             table = parquet.ParquetFile(self._file, buffer_size=1 << 20)
             names = table.schema_arrow.names
@@ -144,9 +145,9 @@ class ParquetBlocks:
             return text
 
 
-def write_parquet(stream: BinaryIO, columns: dict[str, Any], name: str) -> None:
-    """Write columns as Parquet, compressed by Zstandard."""
-    pyarrow, parquet = _pyarrow(name)
+def parquet_bytes(columns: Mapping[str, Any], name: str) -> bytes:
+    """Columns as a Parquet file."""
+    pyarrow, parquet = pyarrow_or_error(name)
     sink = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
-    stream.write(sink.getvalue())
+    parquet.write_table(pyarrow.table(dict(columns)), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
