@@ -44,7 +44,7 @@ def fuzz(name, seconds):
         "covered": int(covered[-1]) if covered else 0,
         "found": new,
         "failed": done.returncode != 0,
-        "said": done.stderr,
+        "said": done.stdout or done.stderr,
     }
 
 
@@ -58,7 +58,10 @@ def main():
     for name in arguments.targets or NAMES:
         result = fuzz(name, arguments.seconds)
         found = ", ".join(path.name for path in result["found"]) or "-"
-        print(f"{name:12} {result['executions']:12,} {result['cpu']:8.0f} {result['covered']:8,}  {found}", flush=True)
+        print(
+            f"{name:12} {result['executions']:12,} {result['cpu']:8.0f} {result['covered']:8,}  {found}",
+            flush=True,
+        )
         if result["failed"]:
             failed = True
             lines = result["said"].splitlines()

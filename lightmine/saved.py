@@ -8,8 +8,9 @@ ends; the line numbers of each text, and the ids where there are ids.
 from __future__ import annotations
 
 import dataclasses
+import io
+import math
 import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from lightmine.texts.output import open_binary
 
 VERSION = 1
 SIDES = ("source", "target")
+
+PARTS = ("index", "score", "text", "text_ends", "lines", "line_counts", "id", "id_ends")
+MEMBERS = {"version.npy", *(f"{side}_{part}.npy" for side in SIDES for part in PARTS)}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -89,8 +93,9 @@ def load_neighbors(path: str) -> Saved:
             if raw.read(4) != b"PK\3\4":
                 raise ValueError("it is no .npz file")
             raw.seek(0)
-            with np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with zipfile.ZipFile(raw) as archive:
+                members = [member for member in archive.infolist() if member.filename in MEMBERS]
+                arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
         return _unpacked(arrays)
     except FileNotFoundError:
         raise TextError(f"{path}: no such file") from None
@@ -103,14 +108,36 @@ def load_neighbors(path: str) -> Saved:
         IndexError,
         TypeError,
         EOFError,
+        OverflowError,
+        NotImplementedError,
+        RuntimeError,
         zipfile.BadZipFile,
-        zlib.error,
-        UnicodeDecodeError,
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TextError(f"{path}: not a whole file of saved neighbours: {reason}") from None
     except OSError as error:
         raise TextError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
+    """A member of the archive, no larger than its bytes: NumPy would allocate what its header claims."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{member.filename} is compressed, as lightmine does not write it")
+    data = archive.read(member)
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in header:
+        raise ValueError(f"{member.filename} is of version {version}")
+    try:
+        shape, columns_first, dtype = header[version](stream)
+    except Exception as error:  # NumPy parses it as Python, with that parser's errors
+        raise ValueError(f"the header of {member.filename} is broken ({type(error).__name__})") from None
+    size, start = math.prod(shape), stream.tell()
+    whole = min(shape, default=1) >= 0 and size * dtype.itemsize == len(data) - start
+    if columns_first or dtype.hasobject or not whole:
+        raise ValueError(f"{member.filename} is not {shape} of {dtype}")
+    return np.frombuffer(data, dtype, size, start).reshape(shape)
 
 
 def _unpacked(arrays: Arrays) -> Saved:
@@ -139,7 +166,10 @@ def _unpacked(arrays: Arrays) -> Saved:
 
 def _unpacked_side(arrays: Arrays, name: str, n: int) -> Distinct:
     texts = _unpacked_texts(arrays, f"{name}_text")
-    lines, counts = arrays[f"{name}_lines"].tolist(), arrays[f"{name}_line_counts"]
+    lines, counts = arrays[f"{name}_lines"], arrays[f"{name}_line_counts"]
+    if any(part.ndim != 1 or part.dtype.kind not in "iu" for part in (lines, counts)):
+        raise ValueError(f"{name} lines are not lists of numbers")
+    lines = lines.tolist()
     if len(texts) != n or len(counts) != n or (counts < 1).any() or counts.sum() != len(lines):
         raise ValueError(f"{n} {name} rows have {len(texts)} texts and {len(counts)} lists of lines")
     ends = np.cumsum(counts).tolist()
@@ -164,7 +194,9 @@ def _packed_texts(name: str, texts: list[str]) -> Arrays:
 
 def _unpacked_texts(arrays: Arrays, name: str) -> list[str]:
     data, ends = arrays[name].tobytes(), arrays[f"{name}_ends"]
-    if ends.ndim != 1 or (len(ends) and (int(ends[-1]) != len(data) or (np.diff(ends, prepend=0) < 0).any())):
+    if ends.ndim != 1 or ends.dtype.kind not in "iu":
+        raise ValueError(f"{name} has no list of ends")
+    if len(ends) and (int(ends[-1]) != len(data) or (np.diff(ends, prepend=0) < 0).any()):
         raise ValueError(f"{name} does not end where it should")
     stops = ends.tolist()
     return [

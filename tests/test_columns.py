@@ -82,7 +82,7 @@ def test_fields_of_json_and_fields_of_fields(read):
         ('a\n"b\nc\n', "x.csv", {}, "x.csv: line 2: a quoted field is never closed; close it"),
         ('a\n"b"c\n', "x.csv", {}, "line 2: 'c' follows a closing quote; quotes within a quoted field are"),
         ('{"text": 1}', "x.jsonl", {}, "x.jsonl: line 1: 'text' is a number, and text is needed"),
-        ('\n{"body": "a"}', "x.jsonl", {}, "line 2: has no field 'text'; it has 'body': name one with --text"),
+        ('\n{"body": "a"}', "x.jsonl", {}, "line 2: has no field 'text'; it has 'body': name one with"),
         ('{"text": "a"', "x.jsonl", {}, "line 1, character 13: not JSON: .*; one object a line is needed"),
         ("[" * 100_000, "x.jsonl", {}, "line 1: not a record: it is nested too deep"),
         ('["a"]', "x.jsonl", {}, "line 1: is a list, and an object is needed"),
@@ -90,7 +90,7 @@ def test_fields_of_json_and_fields_of_fields(read):
         ('{"text": NaN}', "x.jsonl", {}, "line 1: not JSON that is read here: NaN is no JSON"),
         ('{"text": "a\\ud83d"}', "x.jsonl", {}, r"line 1: \\ud83d is half a character; mend it, or take it"),
         ('{"text": "a", "i": 1.5}', "x.jsonl", {"id_column": "i"}, "'i' is a number; an id is text or a who"),
-        ('{"text": "a"}', "x.jsonl", {"id_column": "i"}, "no field 'i'; it has 'text': name one with --id-fi"),
+        ('{"text": "a"}', "x.jsonl", {"id_column": "i"}, "no field 'i'; it has 'text': name one with --id"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_sentence_is_named_by_line(read, text, name, reading, message):

@@ -1,4 +1,4 @@
-"""What fuzzing started from and what it found, run again without it: only our own errors may escape a reader."""
+"""What fuzzing started from and what it found: only our own errors may escape a reader."""
 
 import importlib
 from pathlib import Path
@@ -8,9 +8,7 @@ import pytest
 from fuzz import targets
 
 ROOT = Path(__file__).parents[1]
-CASES = [
-    path for folder in ("fuzz/corpus", "tests/fuzzed") for path in sorted((ROOT / folder).glob("*/*"))
-]
+CASES = [path for folder in ("fuzz/corpus", "tests/fuzzed") for path in sorted((ROOT / folder).glob("*/*"))]
 
 
 @pytest.fixture(scope="module", autouse=True)

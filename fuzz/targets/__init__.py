@@ -21,7 +21,9 @@ def folder():
     global _folder
     if _folder is None:
         shm = Path("/dev/shm")
-        _folder = Path(tempfile.mkdtemp(prefix="lightmine-fuzz-", dir=shm if os.access(shm, os.W_OK) else None))
+        _folder = Path(
+            tempfile.mkdtemp(prefix="lightmine-fuzz-", dir=shm if os.access(shm, os.W_OK) else None)
+        )
     return _folder
 
 

@@ -4,7 +4,17 @@ from fuzz.targets import file, refusing
 from lightmine.texts.formats import Reading
 from lightmine.texts.lines import read_sentences
 
-ENCODINGS = ("utf-8", "utf-16", "utf-32", "utf-16-le", "latin-1", "cp1252", "gb18030", "shift_jis", "iso2022_jp")
+ENCODINGS = (
+    "utf-8",
+    "utf-16",
+    "utf-32",
+    "utf-16-le",
+    "latin-1",
+    "cp1252",
+    "gb18030",
+    "shift_jis",
+    "iso2022_jp",
+)
 
 
 def one_input(data):

@@ -61,7 +61,8 @@ def read_graph(path: Path) -> Graph:
             return _model(data)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, IndexError):  # an empty file cannot be mapped, a cut one ends in mid-field
+    # An empty file cannot be mapped, a cut one ends in mid-field, a hostile one has numbers for messages.
+    except (ValueError, IndexError, TypeError):
         raise BundleError(f"{path}: not an ONNX graph, or cut short; fetch or export it again") from None
 
 
@@ -94,7 +95,7 @@ def _initializer(data: mmap.mmap, span: Span) -> tuple[str, list[str], bool]:
         if number == 1:
             axes += 1 if isinstance(field, int) else 2  # or packed, all in one field
         elif number == 2:
-            element = field
+            element = _number(field)
         elif number == 8:
             name = _text(data, field)
         elif number == 9:
@@ -118,10 +119,10 @@ def _value(data: mmap.mmap, span: Span) -> Value:
         for _, tensor in _fields(data, field, (1,)):
             for key, content in _fields(data, tensor, (1, 2)):
                 if key == 1:
-                    element = content
+                    element = _number(content)
                 else:
                     axes = [dict(_fields(data, axis, (1,))) for _, axis in _fields(data, content, (1,))]
-                    shape = [axis.get(1) or None for axis in axes]
+                    shape = [_number(axis.get(1, 0)) or None for axis in axes]
     return Value(name, element, None if shape is None else tuple(shape))
 
 
@@ -159,6 +160,14 @@ def _varint(data: mmap.mmap, place: int) -> tuple[int, int]:
         if byte < 128:
             return value, place
         shift += 7
+        if shift > 63:
+            raise ValueError("not a protobuf message")
+
+
+def _number(content: Any) -> int:
+    if not isinstance(content, int):
+        raise ValueError("a message where a number should be")
+    return content
 
 
 def _text(data: mmap.mmap, span: Span) -> str:

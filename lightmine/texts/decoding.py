@@ -45,9 +45,10 @@ class Lines:
     ) -> None:
         self.name, self.limits, self.bom, self.replaced = name, limits, False, 0
         codecs.register_error(REPLACE, _count_and_replace)
-        self._codec = codecs.lookup(encoding).name
-        self._wide = "\n".encode(encoding) != b"\n"
-        self._decoder = codecs.getincrementaldecoder(encoding)(REPLACE if errors == "replace" else "strict")
+        # The mark that utf-8-sig takes away is taken away here, and said.
+        self._codec = codec = codecs.lookup(encoding).name.removesuffix("-sig")
+        self._wide = "\n".encode(codec) != b"\n"
+        self._decoder = codecs.getincrementaldecoder(codec)(REPLACE if errors == "replace" else "strict")
         self._chunks = chunks
         # Of the bytes before the chunk at hand: how many, how many newlines, where the last line starts.
         self._offset = self._newlines = self._line_start = 0

@@ -72,7 +72,7 @@ class Reading:
             codec = codecs.lookup(self.encoding).name.replace("_", "-")
             b"".decode(self.encoding)
             if codec in NO_LINES or (
-                "\n".encode(codec) != b"\n" and not codec.startswith(("utf-16", "utf-32"))
+                "\n".encode(codec) != b"\n" and not codec.startswith(("utf-8", "utf-16", "utf-32"))
             ):
                 raise LookupError
         except (LookupError, UnicodeError, ValueError):

@@ -41,7 +41,7 @@ def format_of(path: str) -> str:
         return "table" if sys.stdout.isatty() else "tsv"
     with contextlib.suppress(ArgumentError):
         kind = kind_of(path)
-        if kind.format in FILES and not (kind.format == "parquet" and kind.compression):
+        if kind.format in FILES:
             return kind.format
     raise ArgumentError(
         f"{path}: name it .tsv or .jsonl (or .csv, .parquet, .tsv.gz, .jsonl.zst...), or choose with --format"

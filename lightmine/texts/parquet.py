@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -48,12 +49,13 @@ class ParquetBlocks:
                 id_ = self._column(names, self.reading.id_column, "--id-column")
             self._check(pyarrow, table.schema_arrow, text, id_)
             wanted = [text] if id_ is None else [text, id_]
-            self._check_size(table.metadata, wanted)
             # A text that is repeated is kept once, as the file has it, so that it cannot blow up.
             table = parquet.ParquetFile(self._file, buffer_size=1 << 20, read_dictionary=wanted)
-            made = Gathered(0)
+            made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
             for batch in table.iter_batches(ROWS, columns=wanted, use_threads=False):
                 made = Gathered(made.total)
+                unpacked += sum(map(self._size, batch.columns))
+                self.limits.check_unpacked(self.name, size, unpacked)
                 texts = self._texts(pyarrow, batch.column(text), made.total)
                 ids = (
                     [""] * len(texts) if id_ is None else self._texts(pyarrow, batch.column(id_), made.total)
@@ -98,15 +100,11 @@ class ParquetBlocks:
                 needed = "text is needed" if column == text else "an id is text or a whole number"
                 raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
 
-    def _check_size(self, metadata: Any, wanted: list[str]) -> None:
-        packed = unpacked = 0
-        for group in range(metadata.num_row_groups):
-            for at in range(metadata.num_columns):
-                column = metadata.row_group(group).column(at)
-                if column.path_in_schema in wanted:
-                    packed += column.total_compressed_size
-                    unpacked += column.total_uncompressed_size
-                    self.limits.check_unpacked(self.name, max(packed, 1), unpacked)
+    def _size(self, column: Any) -> int:
+        """Bytes of a column that its batch does not share with the next: what the metadata claims counts
+        for nothing, and asking pyarrow 26 for it can end the process where the file is hostile."""
+        column = getattr(column, "indices", column)
+        return int(column.nbytes)
 
     def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
         """A column's texts; nulls are blank."""
