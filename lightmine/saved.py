@@ -167,7 +167,7 @@ def _unpacked(arrays: Arrays) -> Saved:
 def _unpacked_side(arrays: Arrays, name: str, n: int) -> Distinct:
     texts = _unpacked_texts(arrays, f"{name}_text")
     lines, counts = arrays[f"{name}_lines"], arrays[f"{name}_line_counts"]
-    if any(part.ndim != 1 or part.dtype.kind not in "iu" for part in (lines, counts)):
+    if any(part.ndim != 1 or part.dtype != np.int64 for part in (lines, counts)):
         raise ValueError(f"{name} lines are not lists of numbers")
     lines = lines.tolist()
     if len(texts) != n or len(counts) != n or (counts < 1).any() or counts.sum() != len(lines):
@@ -194,7 +194,7 @@ def _packed_texts(name: str, texts: list[str]) -> Arrays:
 
 def _unpacked_texts(arrays: Arrays, name: str) -> list[str]:
     data, ends = arrays[name].tobytes(), arrays[f"{name}_ends"]
-    if ends.ndim != 1 or ends.dtype.kind not in "iu":
+    if ends.ndim != 1 or ends.dtype != np.int64:
         raise ValueError(f"{name} has no list of ends")
     if len(ends) and (int(ends[-1]) != len(data) or (np.diff(ends, prepend=0) < 0).any()):
         raise ValueError(f"{name} does not end where it should")

@@ -174,5 +174,5 @@ def _packer(file: BinaryIO, kind: str, name: str) -> Any:
         return lzma.LZMAFile(file, "wb")
     module, standard = _zstandard(name)
     if standard:
-        return module.ZstdFile(file, "wb")
-    return module.ZstdCompressor().stream_writer(file, closefd=False)
+        return module.ZstdFile(file, "wb", options={module.CompressionParameter.checksum_flag: 1})
+    return module.ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False)

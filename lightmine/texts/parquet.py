@@ -37,6 +37,7 @@ class ParquetBlocks:
     def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
         self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
         self._file = file
+        self._dictionaries: list[tuple[int, ...]] = []  # of the two columns, as they were last
 
     def __iter__(self) -> Iterator[Block]:
         pyarrow, parquet = pyarrow_or_error(self.name)
@@ -101,10 +102,17 @@ class ParquetBlocks:
                 raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
 
     def _size(self, column: Any) -> int:
-        """Bytes of a column that its batch does not share with the next: what the metadata claims counts
-        for nothing, and asking pyarrow 26 for it can end the process where the file is hostile."""
-        column = getattr(column, "indices", column)
-        return int(column.nbytes)
+        """Bytes of a column that earlier batches do not have too.
+
+        What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a row group can
+        end the process where the file is hostile.
+        """
+        dictionary = getattr(column, "dictionary", None)
+        if dictionary is None:
+            return int(column.nbytes)
+        buffers = tuple(buffer.address for buffer in dictionary.buffers() if buffer is not None)
+        known, self._dictionaries = buffers in self._dictionaries, [*self._dictionaries[-1:], buffers]
+        return int(column.indices.nbytes) + (0 if known else int(dictionary.nbytes))
 
     def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
         """A column's texts; nulls are blank."""
