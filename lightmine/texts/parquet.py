@@ -11,8 +11,8 @@ from lightmine.texts.formats import Column, Reading
 from lightmine.texts.limits import Limits
 from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
 
-# Rows at a time; a row group can be of any size.
-ROWS = 4096
+# Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
+ROWS = 1024
 
 
 def pyarrow_or_error(name: str) -> tuple[Any, Any]:
@@ -37,12 +37,11 @@ class ParquetBlocks:
     def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
         self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
         self._file = file
-        self._dictionaries: list[tuple[int, ...]] = []  # of the two columns, as they were last
 
     def __iter__(self) -> Iterator[Block]:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
-            table = parquet.ParquetFile(self._file, buffer_size=1 << 20)
+            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, pre_buffer=False)
             names = table.schema_arrow.names
             text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
             id_ = None
@@ -50,17 +49,16 @@ class ParquetBlocks:
                 id_ = self._column(names, self.reading.id_column, "--id-column")
             self._check(pyarrow, table.schema_arrow, text, id_)
             wanted = [text] if id_ is None else [text, id_]
-            # A text that is repeated is kept once, as the file has it, so that it cannot blow up.
-            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, read_dictionary=wanted)
             made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
-            for batch in table.iter_batches(ROWS, columns=wanted, use_threads=False):
+            for batch in _batches(table, wanted):
                 made = Gathered(made.total)
-                unpacked += sum(map(self._size, batch.columns))
+                columns = [_decoded(pyarrow, batch.column(name)) for name in wanted]
+                # What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a
+                # row group can end the process where the file is hostile.
+                unpacked += sum(column.nbytes for column in columns)
                 self.limits.check_unpacked(self.name, size, unpacked)
-                texts = self._texts(pyarrow, batch.column(text), made.total)
-                ids = (
-                    [""] * len(texts) if id_ is None else self._texts(pyarrow, batch.column(id_), made.total)
-                )
+                texts, *others = (self._texts(pyarrow, column, made.total) for column in columns)
+                ids = others[0] if others else [""] * len(texts)
                 for one, other in zip(texts, ids, strict=True):
                     made.add(one, made.total + 1, other)
                 yield made.block(ids=id_ is not None)
@@ -101,29 +99,9 @@ class ParquetBlocks:
                 needed = "text is needed" if column == text else "an id is text or a whole number"
                 raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
 
-    def _size(self, column: Any) -> int:
-        """Bytes of a column that earlier batches do not have too.
-
-        What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a row group can
-        end the process where the file is hostile.
-        """
-        dictionary = getattr(column, "dictionary", None)
-        if dictionary is None:
-            return int(column.nbytes)
-        buffers = tuple(buffer.address for buffer in dictionary.buffers() if buffer is not None)
-        known, self._dictionaries = buffers in self._dictionaries, [*self._dictionaries[-1:], buffers]
-        return int(column.indices.nbytes) + (0 if known else int(dictionary.nbytes))
-
     def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
         """A column's texts; nulls are blank."""
-        if not pyarrow.types.is_dictionary(column.type):
-            return [self._text(value, before + at) for at, value in enumerate(self._plain(pyarrow, column))]
-        distinct = self._plain(pyarrow, column.dictionary)
-        places = column.indices.to_pylist()
-        texts = {
-            at: self._text(distinct[at], before + row) for row, at in enumerate(places) if at is not None
-        }
-        return ["" if at is None else texts[at] for at in places]
+        return [self._text(value, before + at) for at, value in enumerate(self._plain(pyarrow, column))]
 
     def _plain(self, pyarrow: Any, column: Any) -> list[Any]:
         """Values in Python: of texts their bytes, which need not be what the file claims."""
@@ -149,6 +127,17 @@ class ParquetBlocks:
             text = str(value, "utf-8", "replace")
             self.replaced += text.count("\ufffd") - value.count("\ufffd".encode())
             return text
+
+
+def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
+    """Rows of one group after the other: a reader of them all keeps what it has read of each."""
+    for group in range(table.num_row_groups):
+        yield from table.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+
+
+def _decoded(pyarrow: Any, column: Any) -> Any:
+    """A column without its dictionary, which may be that of a whole row group."""
+    return column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
 
 
 def parquet_bytes(columns: Mapping[str, Any], name: str) -> bytes:
