@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test large check bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test large check fuzz bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
 
 help:
 	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -31,6 +31,12 @@ check: $(VENV)/.test  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# SECONDS are of each reader; what is found goes to tests/fuzzed.
+SECONDS = 60
+fuzz: $(VENV)/.test  ## fuzz every reader for a minute each (make fuzz SECONDS=600 for ten)
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
 
 bench: $(VENV)/.test  ## time and memory beside the peers, and the README's table
 	$(BIN)/python -m pip install --quiet --group benchmark

@@ -118,7 +118,10 @@ def _array(stream: IO[bytes], held: int) -> NDArray[Any]:
     if version not in readers:
         raise ValueError(f"its format is version {version}")
     # NumPy bounds the header's length itself: what it says is Python, and long Python is slow to parse.
-    shape, fortran, dtype = readers[version](counted)
+    try:
+        shape, fortran, dtype = readers[version](counted)
+    except Exception as error:  # NumPy parses it as Python, with that parser's errors
+        raise ValueError(f"its header is broken ({type(error).__name__})") from None
     if dtype.kind not in KINDS:
         raise ValueError(f"it is of {dtype}, and arrays of numbers are read")
     if any(type(size) is not int or size < 0 for size in shape) or len(shape) > 32:

@@ -55,6 +55,9 @@ ONLY_IN = {
     "tqdm": {"lightmine.cli"},
     "scipy": {"lightmine.matching"},
     "matplotlib": {"lightmine.cli.plot"},
+    "pyarrow": {"lightmine.texts.parquet"},
+    "zstandard": {"lightmine.texts.compression"},
+    "fsspec": {"lightmine.texts.sources"},
 }
 
 

@@ -240,7 +240,7 @@ def test_paraphrase_thresholds_with_gold_and_without(run, corpus):
         ),
         (["evaluate", "retrieval", ENGLISH, "two"], "line i of one must translate line i of the other"),
         (["evaluate", "retrieval", "blank", "two"], "blank: line 2 is blank"),
-        (["evaluate", "sts", "x.gold"], "x.gold: row 1: two sentences and a score are needed"),
+        (["evaluate", "sts", "x.gold"], "x.gold: line 1: two sentences and a score are needed"),
         (["calibrate", "bitext", ENGLISH, GERMAN], "26 sentences are too few to tell true from false"),
         (["calibrate", "paraphrase", QUESTIONS], "50 sentences are too few"),
         (

@@ -62,7 +62,7 @@ def test_gzip_is_read_and_a_broken_one_named(write):
     assert read_sentences(write(data, "a.txt.gz")).texts == ["één"]
     with pytest.raises(TextError, match=r"a\.txt\.gz: not a whole gzip file"):
         read_sentences(write(data[:-9], "a.txt.gz"))
-    with pytest.raises(TextError, match="not a whole gzip file: Not a gzipped file"):
+    with pytest.raises(TextError, match="not a whole gzip file: it does not start as one does"):
         read_sentences(write(b"plain text", "a.txt.gz"))
 
 
@@ -76,7 +76,7 @@ def test_gzip_is_read_and_a_broken_one_named(write):
     ],
 )
 def test_bytes_that_are_not_utf8_are_named_by_file_line_and_byte(write, data, place):
-    with pytest.raises(TextError, match=rf"text\.txt: {place} is not UTF-8; convert the file"):
+    with pytest.raises(TextError, match=rf"text\.txt: {place} is not UTF-8; "):
         read_sentences(write(data))
 
 

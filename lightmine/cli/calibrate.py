@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lightmine.calibration import Curve, choose, curve_of
 from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
+from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import one_stdin, output_format, top_k_option
 from lightmine.cli.plot import check_plot, plot_curve
 from lightmine.cli.run import folded, margin_options
@@ -19,8 +20,8 @@ from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, enou
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.retrieval import retrieve
 from lightmine.rules import MarginOptions, margin_rule
-from lightmine.texts.columns import split_columns
 from lightmine.texts.dedup import distinct
+from lightmine.texts.formats import Reading
 from lightmine.texts.gold import read_gold
 from lightmine.texts.lines import Sentences, read_sentences
 from lightmine.texts.output import open_text
@@ -36,7 +37,6 @@ class Wanted:
     """What the threshold is to give, on which gold, and where the curve goes."""
 
     gold: str | None
-    id_column: int | None
     count_from: int
     precision: float | None
     curve: str | None
@@ -49,9 +49,9 @@ class Wanted:
             output_format(self.curve, None)
         check_plot(self.plot)
 
-    def read(self, path: str) -> Sentences:
+    def read(self, path: str, reading: Reading) -> Sentences:
         """Sentences of a file. Without gold each text counts once, as it does when it is mined."""
-        sentences = split_columns(read_sentences(path), id_column=self.id_column, text_column=None)
+        sentences = read_sentences(path, reading)
         if not len(sentences):
             raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")
         if self.gold is not None:
@@ -82,8 +82,6 @@ wanted_options = folded(
     "wanted", Wanted,
     click.option("--gold", metavar="FILE",
                  help="True pairs, line number TAB line number, or id TAB id; without it, an estimate."),
-    click.option("--id-column", type=click.IntRange(1, 2), metavar="N",
-                 help="Lines are id TAB sentence (1), or sentence TAB id (2)."),
     click.option("--count-from", type=click.IntRange(0, 1), default=1, show_default=True,
                  help="Without ids: the number that the gold gives the first line."),
     click.option("--precision", type=float, metavar="P",
@@ -108,9 +106,12 @@ def calibrate() -> None:
 @click.argument("source")
 @click.argument("target")
 @margin_options
+@reading_options
 @wanted_options
 @measuring_options
-def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run: Measuring) -> None:
+def bitext(
+    source: str, target: str, options: MarginOptions, inputs: Inputs, wanted: Wanted, run: Measuring
+) -> None:
     """A margin threshold for lightmine bitext with the same options.
 
     Without gold: each sentence's partner is struck out and the sentence mined again. What it finds then is
@@ -122,7 +123,7 @@ def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run
     """  # fmt: skip
     one_stdin(source, target)
     rule = margin_rule(**options)
-    sides = [wanted.read(path) for path in (source, target)]
+    sides = [wanted.read(*each) for each in zip((source, target), inputs.readings(2), strict=True)]
     true_pairs = _gold(wanted, sides[0], sides[1])
     if true_pairs is None:
         enough(min(len(sides[0]), len(sides[1])))
@@ -141,6 +142,7 @@ def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run
 
 @calibrate.command()
 @click.argument("file")
+@reading_options
 @wanted_options
 @top_k_option
 @click.option(
@@ -151,7 +153,7 @@ def bitext(source: str, target: str, options: MarginOptions, wanted: Wanted, run
     help="With gold: pairs that are kept at most, the best first.",
 )
 @measuring_options  # fmt: skip
-def paraphrase(file: str, wanted: Wanted, top_k: int, max_pairs: int, run: Measuring) -> None:
+def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs: int, run: Measuring) -> None:
     """A cosine threshold for lightmine paraphrase.
 
     Without gold: of the best two pairs a sentence, those that are more than an exponential tail of unrelated
@@ -161,7 +163,7 @@ def paraphrase(file: str, wanted: Wanted, top_k: int, max_pairs: int, run: Measu
     Example:
       lightmine calibrate paraphrase questions.txt --precision 0.9 --curve curve.tsv
     """  # fmt: skip
-    sentences = wanted.read(file)
+    sentences = wanted.read(file, inputs.readings(1)[0])
     true_pairs = _gold(wanted, sentences, sentences)
     if true_pairs is None:
         enough(len(sentences))
@@ -181,7 +183,7 @@ def _gold(wanted: Wanted, left: Sentences, right: Sentences) -> set[tuple[int, i
     if wanted.gold is None:
         return None
     names = gold_names(left, wanted.count_from), gold_names(right, wanted.count_from)
-    return set(read_gold(wanted.gold, *names, what="id" if wanted.id_column else "line number"))
+    return set(read_gold(wanted.gold, *names, what="line number" if left.ids is None else "id"))
 
 
 def _judged(

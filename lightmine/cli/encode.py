@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.arrays import read_array
+from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import (
     Bar,
     fast_option,
     model_option,
     note,
+    note_reading,
     note_truncated,
     provider_option,
     quiet_option,
@@ -32,19 +34,21 @@ from lightmine.errors import ArgumentError
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
-from lightmine.texts.lines import Sentences
+from lightmine.texts.compression import NAMES
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import Sentences, SentenceStream, stream_sentences
 from lightmine.texts.output import STDOUT, open_binary
-from lightmine.texts.stream import stream_sentences
 
 # Sentences that int8 ranges are made from, at most.
 CALIBRATION = 10_000
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+COMPRESSED = tuple(f".{ending}" for ending in NAMES)
 
 
 @click.command()
 @click.argument("file")
 @click.option("--output", "-o", required=True, metavar="OUT.npy", help="Where the vectors go.")
 @model_option
+@reading_options
 @click.option("--prompt", metavar="TEXT", help="Goes before every sentence; by default the model's own.")
 @click.option("--prompt-name", metavar="NAME", help="The same, by its name in the model's manifest.")
 @click.option("--truncate-dim", type=click.IntRange(1), help="Only the first so many dimensions.")
@@ -78,6 +82,7 @@ def encode(
     ranges: str | None,
     restart: bool,
     quiet: bool,
+    inputs: Inputs,
     **options: Any,
 ) -> None:
     """Encode FILE, one sentence a line (- is standard input), to a NumPy matrix.
@@ -95,17 +100,20 @@ def encode(
     """
     if (ranges is not None) != (options["precision"] == "int8"):
         raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
+    reading = inputs.readings(1)[0]
     encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
     bar = Bar("encoding", "sentence", quiet=quiet)
     if not _is_kept(output):
-        _to_stream(file, output, encoder, ranges, options, bar)
+        _to_stream(file, reading, output, encoder, ranges, options, bar)
         return
-    lines: Iterable[str] = _lines(file)
-    name = stream_sentences(file).name
+    stream = stream_sentences(file, reading)
+    lines: Iterable[str] = _lines(stream)
+    name = stream.name
     if ranges is not None:
         if not Path(ranges).exists() and file == "-":
             lines = list(lines)  # read twice, and standard input can be read once
-        options["ranges"] = _ranges(ranges, encoder, _lines(file) if file != "-" else lines, options, quiet)
+        again = _lines(stream_sentences(file, reading)) if file != "-" else lines
+        options["ranges"] = _ranges(ranges, encoder, again, options, quiet)
     try:
         written = write_embeddings(
             output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
@@ -117,6 +125,7 @@ def encode(
         raise
     finally:
         bar.close()
+    note_reading(stream, stream.total, reading, quiet=quiet)
     if written.found < written.manifest.rows:
         note_truncated(encoder, name, written.manifest.cut, max_tokens=options["max_tokens"], quiet=quiet)
     for line in _about(written, name, output):
@@ -129,10 +138,10 @@ def _is_kept(output: str) -> bool:
     return is_file and output != STDOUT and not output.endswith(COMPRESSED) and "://" not in output
 
 
-def _lines(file: str) -> Iterator[str]:
-    """A text for every line of a file, an empty one for those that are blank."""
+def _lines(stream: SentenceStream) -> Iterator[str]:
+    """A text for every record of a file, an empty one for those that are blank."""
     row = 0
-    for block in stream_sentences(file):
+    for block in stream:
         for text, place in zip(block.texts, block.rows, strict=True):
             if place > row:
                 yield from itertools.repeat("", place - row)
@@ -157,12 +166,18 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
 
 
 def _to_stream(
-    file: str, output: str, encoder: Encoder, ranges: str | None, options: dict[str, Any], bar: Bar
+    file: str,
+    reading: Reading,
+    output: str,
+    encoder: Encoder,
+    ranges: str | None,
+    options: dict[str, Any],
+    bar: Bar,
 ) -> None:
     """To a pipe, a device or a compressed file, which cannot be continued: all lines are read first."""
     quiet = bar.quiet
     with open_binary(output) as stream:
-        sentences = read(file, quiet=quiet)
+        sentences = read(file, reading, quiet=quiet)
         if ranges is not None:
             options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet)
         blocks = encoder.stream(sentences.texts, progress=bar, **options)
@@ -184,12 +199,13 @@ def _to_stream(
 def _by_line(blocks: Iterator[NDArray[Any]], sentences: Sentences) -> Iterator[NDArray[Any]]:
     """Blocks with a row for every line of the file: zeros for blank ones."""
     encoded = written = 0
+    places = sentences.places()
     for block in blocks:
-        lines = np.array(sentences.lines[encoded : encoded + len(block)])
+        at = np.array(places[encoded : encoded + len(block)])
         encoded += len(block)
-        until = int(lines[-1]) if encoded < len(sentences) else sentences.total
+        until = int(at[-1]) + 1 if encoded < len(sentences) else sentences.total
         rows = np.zeros((until - written, block.shape[1]), block.dtype)
-        rows[lines - 1 - written] = block
+        rows[at - written] = block
         written = until
         yield rows
 

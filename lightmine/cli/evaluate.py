@@ -11,6 +11,7 @@ import numpy as np
 
 from lightmine import evaluate as measures
 from lightmine.bitext import mine_bitext
+from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import (
     cache_option,
     fast_option,
@@ -28,7 +29,7 @@ from lightmine.cli.run import Run, folded, margin_options
 from lightmine.errors import ArgumentError, TextError
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.rules import MarginOptions
-from lightmine.texts.columns import split_columns
+from lightmine.texts.formats import Reading
 from lightmine.texts.gold import read_gold, read_mined, read_scored
 from lightmine.texts.lines import Sentences, read_sentences
 from lightmine.texts.output import open_text
@@ -104,7 +105,7 @@ def bucc(
       lightmine evaluate bucc de-en.training.de de-en.training.en de-en.training.gold
     """  # fmt: skip
     one_stdin(source, target, gold)
-    sides = [split_columns(_read(path), id_column=1, text_column=None) for path in (source, target)]
+    sides = [_read(path, Reading(id_column=1)) for path in (source, target)]
     rows = [_numbered(side) for side in sides]
     pairs = read_gold(gold, rows[0], rows[1])
     encoder = run.encoder()
@@ -149,7 +150,7 @@ def pairs(mined: str, gold: str, as_json: bool) -> None:
 @evaluate.command()
 @click.argument("file")
 @click.argument("gold")
-@click.option("--id-column", type=click.IntRange(1, 2), metavar="N", help="FILE has ids, in column 1 or 2.")
+@reading_options
 @click.option(
     "--count-from",
     type=click.IntRange(0, 1),
@@ -164,7 +165,7 @@ def pairs(mined: str, gold: str, as_json: bool) -> None:
 def paraphrase(
     file: str,
     gold: str,
-    id_column: int | None,
+    inputs: Inputs,
     count_from: int,
     closure: bool,
     top_k: int,
@@ -182,9 +183,9 @@ def paraphrase(
       lightmine evaluate paraphrase questions.txt duplicates.tsv
     """  # fmt: skip
     one_stdin(file, gold)
-    sentences = split_columns(_read(file), id_column=id_column, text_column=None)
+    sentences = _read(file, inputs.readings(1)[0])
     rows = gold_names(sentences, count_from)
-    true = np.array(read_gold(gold, rows, rows, what="line number" if id_column is None else "id"))
+    true = np.array(read_gold(gold, rows, rows, what="line number" if sentences.ids is None else "id"))
     vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
     true = measures.transitive_closure(true) if closure else true
@@ -195,8 +196,9 @@ def paraphrase(
 @evaluate.command()
 @click.argument("source")
 @click.argument("target")
+@reading_options
 @measuring_options
-def retrieval(source: str, target: str, run: Measuring) -> None:
+def retrieval(source: str, target: str, inputs: Inputs, run: Measuring) -> None:
     """Find each line's translation: line i of SOURCE translates line i of TARGET.
 
     Accuracy@1 both ways by cosine, as fractions. Among equal cosines the lower line wins.
@@ -206,10 +208,10 @@ def retrieval(source: str, target: str, run: Measuring) -> None:
       lightmine evaluate retrieval tatoeba.deu-eng.deu tatoeba.deu-eng.eng
     """  # fmt: skip
     one_stdin(source, target)
-    sides = [_read(path) for path in (source, target)]
+    sides = [_read(*each) for each in zip((source, target), inputs.readings(2), strict=True)]
     for side, other in (sides, sides[::-1]):
-        if blank := sorted(set(range(1, side.total + 1)) - set(side.lines)):
-            raise TextError(f"{side.name}: line {blank[0]} is blank; every line needs a sentence here")
+        if blank := sorted(set(range(side.total)) - set(side.places())):
+            raise TextError(f"{side.name}: line {blank[0] + 1} is blank; every line needs a sentence here")
         if side.total != other.total:
             raise ArgumentError(
                 f"{side.name} has {side.total:,} lines and {other.name} {other.total:,}; line i of one "
@@ -251,8 +253,8 @@ class _AnyId(dict[str, int]):
         return self[name]
 
 
-def _read(path: str) -> Sentences:
-    sentences = read_sentences(path)
+def _read(path: str, reading: Reading) -> Sentences:
+    sentences = read_sentences(path, reading)
     if not len(sentences):
         raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")
     return sentences
@@ -262,7 +264,7 @@ def gold_names(sentences: Sentences, count_from: int) -> dict[str, int]:
     """Rows by what gold calls them: ids, or line numbers where there are none."""
     if sentences.ids is not None:
         return _numbered(sentences)
-    return {str(line - 1 + count_from): row for row, line in enumerate(sentences.lines)}
+    return {str(place + count_from): row for row, place in enumerate(sentences.places())}
 
 
 def _numbered(sentences: Sentences) -> dict[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.bitext import score_bitext
+from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
 from lightmine.cli.run import (
     Run,
@@ -54,6 +55,7 @@ from lightmine.texts.pairs import FORMATS, write_pairs
     help="What counts as one text: the same characters, or the same letters and digits in any case.",
 )
 @click.option("--duplicates-output", metavar="FILE", help="Write the lines that share one text, by cluster.")
+@reading_options
 @text_options
 @pair_filters
 @run_options
@@ -67,11 +69,14 @@ def paraphrase(
     script: str | None,
     same: str,
     duplicates_output: str | None,
+    inputs: Inputs,
     texts: Texts,
     keep: PairFilter,
     run: Run,
 ) -> None:
     """Find paraphrases in FILE, one sentence a line (- is standard input), or between FILE and OTHER.
+
+    Files are text, TSV, CSV, JSONL or Parquet, compressed or not, here or at a URL.
 
     Writes score (cosine), the lines that the two sentences stand on, and their texts; best first. A text
     that stands on several lines is one sentence: copies are no paraphrases, --duplicates-output lists them.
@@ -87,7 +92,11 @@ def paraphrase(
     if duplicates_output is not None:
         output_format(duplicates_output, None)
     with open_text(run.output) as stream:
-        read = [texts.read(name, run, script=script) for name in names]
+        readings = inputs.readings(len(names))
+        read = [
+            texts.read(name, reading, run, script=script)
+            for name, reading in zip(names, readings, strict=True)
+        ]
         sides = [texts.distinct(sentences, run, same=same) for sentences in read]
         if duplicates_output is not None:
             _write_duplicates(duplicates_output, read, same, run)
@@ -113,6 +122,7 @@ def paraphrase(
 @click.option("--source-script", metavar="NAME", help="Leave out source sentences not in this script, or "
               "language's scripts.")  # fmt: skip
 @click.option("--target-script", metavar="NAME", help="The same for target sentences.")
+@reading_options
 @text_options
 @pair_filters
 @run_options
@@ -124,11 +134,14 @@ def bitext(
     save_neighbors: str | None,
     source_script: str | None,
     target_script: str | None,
+    inputs: Inputs,
     texts: Texts,
     keep: PairFilter,
     run: Run,
 ) -> None:
     """Find translations between SOURCE and TARGET, one sentence a line (- is standard input).
+
+    Files are text, TSV, CSV, JSONL or Parquet, compressed or not, here or at a URL.
 
     Writes margin, cosine, the lines that the two sentences stand on, their ids if there are ids, and their
     texts; best first.
@@ -143,8 +156,10 @@ def bitext(
     _npz(save_neighbors)
     with open_text(run.output) as stream:
         read = [
-            texts.read(path, run, script=script)
-            for path, script in ((source, source_script), (target, target_script))
+            texts.read(path, reading, run, script=script)
+            for path, reading, script in zip(
+                (source, target), inputs.readings(2), (source_script, target_script), strict=True
+            )
         ]
         if score_only:
             message = run.write(stream, _aligned(read, options, keep, run))
@@ -171,7 +186,7 @@ def bitext(
     default=STDOUT,
     metavar="FILE",
     show_default=True,
-    help="Where pairs go: .tsv or .jsonl, also .gz; - is standard output.",
+    help="Where pairs go, as lightmine bitext has it; - is standard output.",
 )
 @click.option(
     "--format",
@@ -254,13 +269,18 @@ def _aligned(read: Sequence[Sentences], options: MarginOptions, keep: PairFilter
             f"{source.name} has {source.total:,} lines and {target.name} {target.total:,}: "
             "an aligned corpus has as many on either side"
         )
-    places = [{line: at for at, line in enumerate(side.lines)} for side in read]
+    places = [{row: at for at, row in enumerate(side.places())} for side in read]
     lines = sorted(places[0].keys() & places[1].keys())
     if alone := len(places[0].keys() ^ places[1].keys()):
         run.note(f"{alone:,} lines are left out for want of the other side's line")
     # Texts are encoded, and count as neighbours, once; pairs are of lines.
     sides = [distinct(sentences) for sentences in read]
-    rows = [{line: row for row, group in enumerate(side.lines) for line in group} for side in sides]
+    rows = [
+        {by_line[line]: row for row, group in enumerate(texts.lines) for line in group}
+        for texts, by_line in zip(
+            sides, (dict(zip(side.lines, side.places(), strict=True)) for side in read), strict=True
+        )
+    ]
     encoder = run.encoder()
     vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
     pairs = np.array([(rows[0][line], rows[1][line]) for line in lines], np.int64).reshape(-1, 2)

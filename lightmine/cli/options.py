@@ -18,9 +18,11 @@ from lightmine.errors import ArgumentError, TextError
 from lightmine.memory import check_room
 from lightmine.store import Cache
 from lightmine.texts.dedup import Distinct, distinct
-from lightmine.texts.lines import Sentences, read_sentences
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import Sentences, SentenceStream, read_sentences
 from lightmine.texts.output import STDOUT
 from lightmine.texts.pairs import FORMATS, Columns, format_of, write_pairs
+from lightmine.texts.parquet import pyarrow_or_error
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -98,7 +100,8 @@ threads_option = click.option(
 )
 mining_options = options(
     click.option("--output", "-o", default=STDOUT, metavar="FILE", show_default=True,
-                 help="Where pairs go: .tsv or .jsonl, also .gz; - is standard output."),
+                 help="Where pairs go: .tsv, .csv, .jsonl (also .gz, .bz2, .xz, .zst) or .parquet; "
+                 "- is standard output."),
     click.option("--format", "format_", type=click.Choice(FORMATS),
                  help="By default what the file's ending says; on a terminal a table, in a pipe TSV."),
     model_option,
@@ -154,16 +157,26 @@ class Bar:
             self._bar = None
 
 
-def read(path: str, *, quiet: bool) -> Sentences:
-    """Sentences of a file; an empty one is an error, blank lines are said."""
-    sentences = read_sentences(path)
+def read(path: str, reading: Reading | None = None, *, quiet: bool) -> Sentences:
+    """Sentences of a file; an empty one is an error, and what was left out or replaced is said."""
+    sentences = read_sentences(path, reading)
     if not len(sentences):
         what = "is empty" if not sentences.total else f"has {sentences.total} lines, all of them blank"
         raise TextError(f"{sentences.name}: {what}; one sentence a line is needed")
-    blank = sentences.total - len(sentences)
-    if blank:
-        note(f"{sentences.name}: {blank:,} blank lines left out; the others keep their numbers", quiet=quiet)
+    note_reading(sentences, len(sentences), reading or Reading(), quiet=quiet)
     return sentences
+
+
+def note_reading(read: Sentences | SentenceStream, sentences: int, reading: Reading, *, quiet: bool) -> None:
+    """Say what of a file, read to its end, is no part of its sentences, and what was replaced."""
+    if read.bom:
+        note(f"{read.name}: a byte order mark at its start is left out", quiet=quiet)
+    if read.replaced:
+        what = f"{read.replaced:,} times bytes that are not {reading.encoding.upper()}"
+        note(f"{read.name}: {what} were replaced by U+FFFD", quiet=quiet)
+    if blank := read.total - sentences:
+        what = "blank lines" if reading.text_column is None else "records without a sentence"
+        note(f"{read.name}: {blank:,} {what} left out; the others keep their numbers", quiet=quiet)
 
 
 def read_distinct(path: str, *, quiet: bool) -> Distinct:
@@ -209,7 +222,10 @@ def note_truncated(encoder: Encoder, name: str, cut: int, *, max_tokens: int | N
 
 def output_format(path: str, format_: str | None) -> str:
     """The format asked for, or the one that the path asks for; settled before the work starts."""
-    return format_ or format_of(path)
+    chosen = format_ or format_of(path)
+    if chosen == "parquet":
+        pyarrow_or_error(path)
+    return chosen
 
 
 def write(stream: TextIO, path: str, columns: Columns, *, format_: str) -> str:

@@ -25,12 +25,12 @@ from lightmine.encoding.encoder import Encoder
 from lightmine.engine.checkpoint import forget
 from lightmine.engine.join import Progress
 from lightmine.engine.tiles import parse_bytes
-from lightmine.errors import ArgumentError, TextError
+from lightmine.errors import TextError
 from lightmine.margin import MARGINS
 from lightmine.rules import COMPAT, ONE_TO_ONE, RANKS, RETRIEVALS, MarginOptions, margin_rule
-from lightmine.texts.columns import split_columns
 from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.filters import PairFilter, SentenceFilter, normalized
+from lightmine.texts.formats import Reading
 from lightmine.texts.lines import Sentences
 
 
@@ -115,28 +115,15 @@ class Run:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Texts:
-    """How sentences are read: from which column, which of them, and what becomes of repeated ones."""
+    """Which sentences count, and what becomes of repeated ones."""
 
-    id_column: int | None
-    text_column: int | None
     min_length: int | None
     max_length: int | None
     duplicates: str
 
-    def __post_init__(self) -> None:
-        if self.id_column is not None and self.id_column == self.text_column:
-            raise ArgumentError(f"column {self.id_column} cannot be both the id and the text")
-        if self.text_column is None and (self.id_column or 0) > 2:
-            raise ArgumentError(
-                "--id-column 1 or 2 is of an id and a sentence; beyond, name --text-column too"
-            )
-
-    def read(self, path: str, run: Run, *, script: str | None = None) -> Sentences:
+    def read(self, path: str, reading: Reading, run: Run, *, script: str | None = None) -> Sentences:
         """The sentences of a file that may stay; what is left out is counted and said."""
-        found = read(path, quiet=run.quiet)
-        sentences = split_columns(found, id_column=self.id_column, text_column=self.text_column)
-        if blank := len(found) - len(sentences):
-            run.note(f"{found.name}: {blank:,} lines have an id and no sentence; left out")
+        sentences = read(path, reading, quiet=run.quiet)
         wanted = SentenceFilter(min_length=self.min_length, max_length=self.max_length, script=script)
         kept, left_out = wanted.apply(sentences)
         if not len(kept):
@@ -175,10 +162,6 @@ run_options = folded("run", Run, mining_options)
 
 text_options = folded(
     "texts", Texts,
-    click.option("--id-column", type=click.IntRange(1), metavar="N",
-                 help="Lines are tab-separated and column N is an id: 1 for BUCC's id TAB sentence."),
-    click.option("--text-column", type=click.IntRange(1), metavar="N",
-                 help="Lines are tab-separated and column N is the sentence."),
     click.option("--min-length", type=click.IntRange(0), metavar="N",
                  help="Leave out sentences of fewer characters."),
     click.option("--max-length", type=click.IntRange(1), metavar="N",

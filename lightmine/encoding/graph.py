@@ -245,7 +245,7 @@ def _tensor(data: mmap.mmap, span: Span) -> _Tensor:
         if number == 1:
             sizes += [field] if isinstance(field, int) else _packed(data, field)
         elif number == 2:
-            element = field
+            element = _number(field)
         elif number == 8:
             name = _text(data, field)
         elif number == 9:
@@ -303,10 +303,10 @@ def _value(data: mmap.mmap, span: Span) -> Value:
         for _, tensor in _fields(data, field, (1,)):
             for key, content in _fields(data, tensor, (1, 2)):
                 if key == 1:
-                    element = content
+                    element = _number(content)
                 else:
                     axes = [dict(_fields(data, axis, (1,))) for _, axis in _fields(data, content, (1,))]
-                    shape = [axis.get(1) or None for axis in axes]
+                    shape = [_number(axis.get(1, 0)) or None for axis in axes]
     return Value(name, element, None if shape is None else tuple(shape))
 
 
@@ -346,6 +346,12 @@ def _varint(data: mmap.mmap, place: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("a number of over 64 bits")
+
+
+def _number(content: Any) -> int:
+    if not isinstance(content, int):
+        raise ValueError("a message where a number should be")
+    return content
 
 
 def _text(data: mmap.mmap, span: Span) -> str:

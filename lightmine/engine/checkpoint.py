@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,11 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.arrays import read_archive
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.tiles import Plan, format_bytes
+from lightmine.engine.tiles import Plan
 from lightmine.engine.topk import Mask, Pairs, Rule, Scores
 from lightmine.engine.twins import Places
-from lightmine.errors import ArgumentError, OutputError
+from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError
+from lightmine.files import locked, replacing
 
 VERSION = 1
 NAME = "mining.checkpoint"
@@ -70,7 +70,9 @@ class Checkpoint:
     Raises
     ------
     ArgumentError
-        The folder holds the checkpoint of another job, or another process uses it.
+        The folder holds the checkpoint of another job, or one that cannot be read.
+    StoreError
+        Another process uses the folder.
     OutputError
         The folder cannot be written to.
     """
@@ -88,14 +90,7 @@ class Checkpoint:
             "tiles": [plan.rows, plan.columns, plan.twins],
         }
         self._due = monotonic() + INTERVAL
-        with self._telling():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._folder / f"{NAME}.lock").open("w")
-        if not _locked(self._lock):
-            self._lock.close()
-            raise ArgumentError(
-                f"{folder}: another process mines with this folder; wait for it, or name another"
-            )
+        self._held = contextlib.ExitStack()
 
     def due(self) -> bool:
         """Whether it is time for the next one; what the clock on the wall says does not matter."""
@@ -104,17 +99,8 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Put a state in the place of the last one: whole, or not at all."""
         begun = monotonic()
-        beside = self._folder / f"{NAME}.part"
-        with self._telling(state):
-            try:
-                with beside.open("wb") as file:
-                    _write(file, self._job, state)
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.replace(self._folder / NAME)
-            finally:
-                with contextlib.suppress(OSError):
-                    beside.unlink()
+        with self._telling(), replacing(self._folder / NAME) as file:
+            _write(file, self._job, state)
         now = monotonic()
         self._due = now + max(INTERVAL, PATIENCE * (now - begun))
 
@@ -125,7 +111,9 @@ class Checkpoint:
             return None
         try:
             job, state = _read(path)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except TextError as error:
+            raise ArgumentError(f"{error}; delete it to begin anew") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArgumentError(
                 f"{path}: no checkpoint that can be read ({error}); delete it to begin anew"
             ) from None
@@ -147,10 +135,13 @@ class Checkpoint:
         return dataclasses.replace(state, parts=[self._of_done_tiles(state)])
 
     def __enter__(self) -> Checkpoint:
+        with self._telling():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._held.enter_context(locked(self._folder / f"{NAME}.lock"))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lock.close()
+        self._held.close()
 
     def _refuse_other(self, path: Path, job: dict[str, Any]) -> None:
         reasons = {
@@ -178,13 +169,13 @@ class Checkpoint:
         return found[state.done[left // plan.rows, right // plan.columns]]
 
     @contextlib.contextmanager
-    def _telling(self, state: State | None = None) -> Iterator[None]:
+    def _telling(self) -> Iterator[None]:
         try:
             yield
+        except LightmineError:
+            raise
         except OSError as error:
-            size = 12 * sum(map(len, state.parts)) + 16 * (self._plan.n + self._plan.m) if state else 0
-            needs = f", some {format_bytes(size)} are needed; an earlier checkpoint stands" if state else ""
-            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}{needs}") from None
+            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from None
 
 
 def forget(folder: str) -> None:
@@ -220,19 +211,6 @@ def _inverse(order: Places) -> Places:
     return places
 
 
-def _locked(file: io.TextIOWrapper) -> bool:
-    """Whether the lock is ours; where the system has no such locks, it is."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def _write(file: Any, job: dict[str, Any], state: State) -> None:
     arrays: dict[str, Sequence[NDArray[Any]]] = {"done": [state.done]}
     for name, pair in (("order", state.orders), ("limits", state.limits)):
@@ -243,8 +221,8 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
     for name in ("left", "right", "score"):
         arrays[name] = [getattr(part, name) for part in state.parts]
     facts = job | {"floor": str(state.floor), "lowest": str(state.lowest)}
+    arrays["job"] = [np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)]
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("job.json", json.dumps(facts, sort_keys=True))
         for name, parts in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 shape = (sum(map(len, parts)), *parts[0].shape[1:])
@@ -256,28 +234,25 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], State]:
-    with zipfile.ZipFile(path) as archive:
-        facts = json.loads(archive.read("job.json"))
-        there = set(archive.namelist())
+    arrays = read_archive(str(path))
+    facts = json.loads(arrays["job"].tobytes())
 
-        def array(name: str, kind: str) -> Any:
-            with archive.open(f"{name}.npy") as member:
-                found = np.lib.format.read_array(member, allow_pickle=False)
-            if found.dtype.str != np.dtype(kind).str:
-                raise ValueError(f"{name} is {found.dtype}, not {kind}")
-            return found
+    def array(name: str, kind: type[np.generic]) -> Any:
+        if arrays[name].dtype != kind:
+            raise ValueError(f"{name} is {arrays[name].dtype}")
+        return arrays[name]
 
-        def sides(name: str, kind: str) -> Any:
-            left = array(f"{name}_left", kind) if f"{name}_left.npy" in there else None
-            if f"{name}_right.npy" in there:
-                return left, array(f"{name}_right", kind)
-            return left, left if facts["right"] is None else None
+    def sides(name: str, kind: type[np.generic]) -> Any:
+        left = array(f"{name}_left", kind) if f"{name}_left" in arrays else None
+        if f"{name}_right" in arrays:
+            return left, array(f"{name}_right", kind)
+        return left, left if facts["right"] is None else None
 
-        orders, limits = sides("order", "int32"), sides("limits", "float32")
-        pairs = Pairs(array("left", "int32"), array("right", "int32"), array("score", "float32"))
-        if not len(pairs.left) == len(pairs.right) == len(pairs.score):
-            raise ValueError("pairs are cut short")
-        return facts, State(
-            float(facts["floor"]), np.float32(facts["lowest"]), None if orders[0] is None else orders, limits,
-            array("done", "bool"), [pairs],
-        )  # fmt: skip
+    orders, limits = sides("order", np.int32), sides("limits", np.float32)
+    pairs = Pairs(array("left", np.int32), array("right", np.int32), array("score", np.float32))
+    if not len(pairs.left) == len(pairs.right) == len(pairs.score):
+        raise ValueError("pairs are cut short")
+    return facts, State(
+        float(facts["floor"]), np.float32(facts["lowest"]), None if orders[0] is None else orders, limits,
+        array("done", np.bool_), [pairs],
+    )  # fmt: skip

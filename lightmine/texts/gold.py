@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightmine.errors import TextError
-from lightmine.texts.lines import read_sentences
+from lightmine.texts.formats import Reading, kind_of
+from lightmine.texts.lines import read_sentences, stream_rows
+from lightmine.texts.pairs import unescaped
 
+# Whatever the name says: their columns are taken apart here.
+LINES = Reading(format="txt")
 HEADER = "margin\tcosine\t"
 
 
@@ -39,7 +42,7 @@ def read_gold(
     >>> read_gold(path, {"de-1": 0}, {"en-7": 3})
     [(0, 3)]
     """
-    lines = read_sentences(path)
+    lines = read_sentences(path, LINES)
     pairs = []
     for text, line in zip(lines.texts, lines.lines, strict=True):
         fields = text.split("\t")
@@ -68,7 +71,7 @@ def read_mined(path: str | Path) -> tuple[list[tuple[str, str]], list[float]]:
     TextError
         No such file, a line without two ids, or a score that is no number; the message names the line.
     """
-    lines = read_sentences(path)
+    lines = read_sentences(path, LINES)
     ours = bool(lines.texts) and lines.texts[0].startswith(HEADER)
     columns = lines.texts[0].split("\t") if ours else ["source_ids", "target_ids", "margin"]
     if not {"source_ids", "target_ids"} <= set(columns):
@@ -83,7 +86,7 @@ def read_mined(path: str | Path) -> tuple[list[tuple[str, str]], list[float]]:
             value = float(fields[score]) if len(fields) > score else 1.0
         except ValueError:
             raise TextError(f"{lines.name}: line {line}: {fields[score]!r} is not a score") from None
-        sides = [fields[at].split(",") if ours else [fields[at].strip()] for at in (left, right)]
+        sides = [unescaped(fields[at]).split(",") if ours else [fields[at].strip()] for at in (left, right)]
         for a in sides[0]:
             for b in sides[1]:
                 pairs.append((a, b))
@@ -107,22 +110,18 @@ def read_scored(path: str | Path) -> tuple[Sequence[str], Sequence[str], list[fl
     >>> read_scored(path)
     (['A dog, barking.'], ['A dog barks.'], [4.8])
     """
-    lines = read_sentences(path)
-    tabs = str(path).removesuffix(".gz").endswith(".tsv")
-    rows = (
-        [text.split("\t") for text in lines.texts]
-        if tabs
-        # Quoted fields may hold line breaks: the reader gets the lines with their ends.
-        else list(csv.reader(text + "\n" for text in lines.texts))
-    )
+    kind = "tsv" if kind_of(str(path)).format == "tsv" else "csv"
+    name, rows = stream_rows(str(path), Reading(format=kind))
     left, right, scores = [], [], []
-    for number, row in enumerate(rows, start=1):
+    for number, (line, row) in enumerate((row for block in rows for row in block), start=1):
+        if len(row) == 1 and not row[0].strip():
+            continue
         try:
             value = float(row[2])
         except (IndexError, ValueError):
             if number == 1 and len(row) > 2:
                 continue  # a header
-            raise TextError(f"{lines.name}: row {number}: two sentences and a score are needed") from None
+            raise TextError(f"{name}: line {line}: two sentences and a score are needed") from None
         left.append(row[0])
         right.append(row[1])
         scores.append(value)

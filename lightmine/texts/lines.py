@@ -1,22 +1,43 @@
-"""Sentences from a file, one a line, nothing altered in silence."""
+"""Sentences from a file, whatever its format, nothing altered in silence."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import gzip
-import sys
-import zlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from lightmine.errors import TextError
+from lightmine.errors import ArgumentError
+from lightmine.texts.decoding import Lines
+from lightmine.texts.formats import STDIN, Reading
+from lightmine.texts.limits import Limits
+from lightmine.texts.parquet import ParquetBlocks
+from lightmine.texts.records import (
+    Block,
+    Row,
+    column_blocks,
+    csv_rows,
+    id_blocks,
+    json_blocks,
+    plain_blocks,
+    tab_rows,
+)
+from lightmine.texts.sources import chunks, name_of, seekable
 
-STDIN = "-"
-BOM = b"\xef\xbb\xbf"
+__all__ = [
+    "STDIN",
+    "Block",
+    "SentenceStream",
+    "Sentences",
+    "read_sentences",
+    "stream_rows",
+    "stream_sentences",
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """The lines of one file that are not blank.
+    """The sentences of one file that are not blank.
 
     Attributes
     ----------
@@ -24,11 +45,17 @@ class Sentences:
         What messages call the file.
     texts : list of str
     lines : list of int
-        The line each text stands on, counted from 1.
+        The line each text stands on, or starts on, counted from 1; of Parquet, the row.
     total : int
-        Lines in the file, blank ones counted.
+        Records in the file (lines, unless one takes several), blank ones counted and a header not.
     ids : list of str, optional
         The id each text goes by, where the file has ids.
+    rows : list of int, optional
+        Which record each text is, counted from 0; None where that is the line less 1.
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD.
+    bom : bool
+        The file started with a byte order mark, which is no part of a text.
     """
 
     name: str
@@ -36,28 +63,148 @@ class Sentences:
     lines: list[int]
     total: int
     ids: list[str] | None = None
+    rows: list[int] | None = None
+    replaced: int = 0
+    bom: bool = False
 
     def __len__(self) -> int:
         return len(self.texts)
 
+    def places(self) -> list[int]:
+        """Which record each text is, counted from 0."""
+        return [line - 1 for line in self.lines] if self.rows is None else self.rows
+
     def take(self, chosen: list[int]) -> Sentences:
         """The sentences in some places, in that order."""
         ids = None if self.ids is None else [self.ids[at] for at in chosen]
+        rows = None if self.rows is None else [self.rows[at] for at in chosen]
         texts, lines = [self.texts[at] for at in chosen], [self.lines[at] for at in chosen]
-        return Sentences(self.name, texts, lines, self.total, ids)
+        return dataclasses.replace(self, texts=texts, lines=lines, ids=ids, rows=rows)
 
 
-def read_sentences(path: str | Path) -> Sentences:
-    r"""Read a UTF-8 text file, plain or ``.gz``, one sentence a line; ``-`` is standard input.
+class SentenceStream:
+    """The sentences of one file in blocks of bounded size, each once; see `stream_sentences`.
 
-    Lines are split on ``\n`` alone and lose at most one final ``\r``: every other character,
-    U+2028 and NUL among them, stays. A byte order mark at the start is not part of the first
-    sentence. Lines that are empty or hold only white space keep their numbers and are left out.
+    Attributes
+    ----------
+    name : str
+        What messages call the file.
+    total : int
+        Records read so far; at the end, all of the file's.
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD, so far.
+    bom : bool
+        The file started with a byte order mark, which is no part of a text.
+    """
+
+    def __init__(self, path: str, reading: Reading, limits: Limits) -> None:
+        self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
+        self._path, self._reading, self._limits = path, reading, limits
+        self._kind = kind = reading.kind(path)
+        if (
+            kind.format in ("txt", "tsv")
+            and reading.text_column is None
+            and reading.id_column not in (None, 1, 2)
+        ):
+            raise ArgumentError(
+                "--id-column 1 or 2 is of an id and a sentence; beyond, name --text-column too"
+            )
+
+    def __iter__(self) -> Iterator[Block]:
+        with contextlib.closing(self._blocks()) as blocks:
+            for block in blocks:
+                self.total = block.total
+                yield block
+
+    def _blocks(self) -> Generator[Block, None, None]:
+        kind, reading = self._kind, self._reading
+        if kind.format == "parquet":
+            with seekable(self._path, kind.compression, self._limits) as file:
+                table = ParquetBlocks(file, self.name, reading, self._limits)
+                for block in table:
+                    self.replaced = table.replaced
+                    yield block
+            return
+        with contextlib.closing(chunks(self._path, kind.compression, self._limits)) as data:
+            lines = Lines(
+                data, self.name, encoding=reading.encoding, errors=reading.errors, limits=self._limits
+            )
+            for block in self._of_lines(lines):
+                self.replaced, self.bom = lines.replaced, lines.bom
+                yield block
+            self.bom = lines.bom
+
+    def _of_lines(self, lines: Lines) -> Iterator[Block]:
+        kind, reading = self._kind.format, self._reading
+        columns = (reading.text_column, reading.id_column)
+        if kind == "jsonl":
+            return json_blocks(lines, reading)
+        if kind == "csv":
+            return column_blocks(csv_rows(lines, self.name, self._limits), self.name, reading)
+        if kind == "txt" and columns == (None, None) and not reading.header:
+            return plain_blocks(lines)
+        if reading.text_column is None and isinstance(reading.id_column, int):
+            return id_blocks(lines, self.name, reading)
+        return column_blocks(tab_rows(lines), self.name, reading)
+
+
+def stream_sentences(
+    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+) -> SentenceStream:
+    r"""The sentences of a file in blocks, in memory that does not grow with the file.
+
+    Blocks hold about a megabyte of text, of Parquet some thousand rows; regroup them as you like. One
+    without texts says that only blank records were left. Nothing is read before the first block.
+
+    Parameters
+    ----------
+    path : path
+        A file, a URL for fsspec, or ``-``, standard input.
+    reading : Reading, optional
+        Format, columns, encoding; by default what the name says, UTF-8, a sentence a line.
+    limits : Limits, optional
+        What a file may make of itself; by default what the environment sets.
 
     Raises
     ------
     TextError
-        The file cannot be read, or is not UTF-8; the message names the line and the byte.
+        The file cannot be read, or a line of it; raised when its block is asked for.
+    MissingExtraError
+        The package that reads this format, compression or protocol is absent.
+    ArgumentError
+        The name is that of a format which is not read, or options do not suit the format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "two.csv")
+    >>> _ = path.write_text('n,sentence\n1,"one\nline"\n2,\n3,two\n')
+    >>> stream = stream_sentences(path, Reading(text_column="sentence", id_column="n"))
+    >>> for block in stream:
+    ...     print(block)
+    Block(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
+    >>> stream.total
+    3
+    """
+    return SentenceStream(str(path), reading or Reading(), limits or Limits.of_environment())
+
+
+def stream_rows(path: str, reading: Reading) -> tuple[str, Iterator[list[Row]]]:
+    """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
+    limits, kind, name = Limits.of_environment(), reading.kind(path), name_of(path)
+    data = chunks(path, kind.compression, limits)
+    lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
+    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
+
+
+def read_sentences(
+    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+) -> Sentences:
+    r"""Read all sentences of a file; parameters and errors are those of `stream_sentences`.
+
+    Lines are split on ``\n`` alone and lose at most one final ``\r``: every other character,
+    U+2028 and NUL among them, stays. A byte order mark at the start is not part of the first
+    sentence. Sentences that are empty or hold only white space keep their numbers and are left out.
 
     Examples
     --------
@@ -68,40 +215,20 @@ def read_sentences(path: str | Path) -> Sentences:
     >>> sentences.texts, sentences.lines, sentences.total
     (['one', 'two\u2028still two'], [1, 3], 3)
     """
-    name = "standard input" if str(path) == STDIN else str(path)
-    data = _read_bytes(path, name)
-    start = len(BOM) if data.startswith(BOM) else 0
-    try:
-        text = data[start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        place = start + error.start
-        line_start = data.rfind(b"\n", 0, place) + 1
-        line = data.count(b"\n", 0, place) + 1
-        raise TextError(
-            f"{name}: line {line}, byte {place - line_start + 1} of the line: "
-            f"0x{data[place]:02x} is not UTF-8; convert the file to UTF-8 first"
-        ) from None
-    rows = text.split("\n")
-    if rows and not rows[-1]:
-        rows.pop()
-    kept = [(row.removesuffix("\r"), number) for number, row in enumerate(rows, start=1) if row.strip()]
-    return Sentences(name, [row for row, _ in kept], [number for _, number in kept], len(rows))
-
-
-def _read_bytes(path: str | Path, name: str) -> bytes:
-    try:
-        if str(path) == STDIN:
-            return sys.stdin.buffer.read()
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise TextError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise TextError(f"{name}: is a directory; name a text file in it") from None
-    except OSError as error:
-        raise TextError(f"{name}: cannot be read: {error.strerror}") from None
-    if not name.endswith(".gz"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise TextError(f"{name}: not a whole gzip file: {error}") from None
+    stream = stream_sentences(path, reading, limits=limits)
+    texts: list[str] = []
+    lines: list[int] = []
+    ids: list[str] = []
+    rows: list[int] | None = None
+    for block in stream:
+        if rows is None and any(line - 1 != row for line, row in zip(block.lines, block.rows, strict=True)):
+            rows = [line - 1 for line in lines]
+        texts += block.texts
+        lines += block.lines
+        ids += block.ids or ()
+        if rows is not None:
+            rows += block.rows
+    with_ids = reading is not None and reading.id_column is not None
+    return Sentences(
+        stream.name, texts, lines, stream.total, ids if with_ids else None, rows, stream.replaced, stream.bom
+    )

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO
 
-from lightmine.errors import OutputError
+from lightmine.errors import LightmineError, OutputError
 from lightmine.files import replacing
+from lightmine.texts.compression import compressing
+from lightmine.texts.formats import compression_of, is_url
+from lightmine.texts.sources import remote
 
 STDOUT = "-"
 
@@ -22,8 +26,9 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
     """A file that appears at `path` when the block ends well, and not at all otherwise.
 
     It is written beside its place and renamed; a link stays a link, and what is no regular file (a pipe,
-    a device) is written to directly. Opening fails at once where nothing could be written. ``.gz`` is
-    compressed, the same input giving the same bytes; ``-`` is standard output.
+    a device) is written to directly. Opening fails at once where nothing could be written. What ends in
+    ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is compressed, the same input giving the same bytes. A URL is
+    for fsspec, and gets the file when it is whole; ``-`` is standard output.
 
     Raises
     ------
@@ -34,6 +39,9 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
         if path == STDOUT:
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
+        elif is_url(path):
+            with _uploaded(path) as file, _compressed(file, path) as stream:
+                yield stream
         elif not path or target.is_dir():
             raise OutputError(f"{path or 'an empty name'}: is a directory; name a file in it")
         elif target.exists() and not target.is_file():
@@ -42,7 +50,7 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
         else:
             with replacing(target) as file, _compressed(file, path) as stream:
                 yield stream
-    except (OutputError, BrokenPipeError):
+    except (LightmineError, BrokenPipeError):
         raise
     except OSError as error:
         name = "standard output" if path == STDOUT else path
@@ -50,12 +58,22 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _compressed(file: BinaryIO, path: str) -> Iterator[BinaryIO]:
-    if not path.endswith(".gz"):
+def _uploaded(url: str) -> Iterator[BinaryIO]:
+    """A temporary file that is sent to its place at the end."""
+    filesystem, path = remote(url)
+    with tempfile.TemporaryFile() as file:
         yield file
-        return
-    with gzip.GzipFile("", "wb", 6, file, mtime=0) as stream:
-        yield cast(BinaryIO, stream)
+        file.seek(0)
+        try:
+            with filesystem.open(path, "wb") as there:
+                shutil.copyfileobj(file, there, 1 << 20)
+        except Exception as error:  # what a network has to say
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise OutputError(f"{url}: cannot be written: {reason}") from None
+
+
+def _compressed(file: BinaryIO, path: str) -> contextlib.AbstractContextManager[BinaryIO]:
+    return compressing(file, compression_of(path), path)
 
 
 @contextlib.contextmanager

@@ -1,26 +1,32 @@
-"""Writing pairs as TSV, JSONL or a table for reading."""
+"""Writing pairs as TSV, CSV, JSONL, Parquet, or a table for reading."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from lightmine.errors import ArgumentError
+from lightmine.texts.formats import kind_of
 from lightmine.texts.output import STDOUT
+from lightmine.texts.parquet import parquet_bytes
 
-FORMATS = ("tsv", "jsonl", "table")
+FILES = ("tsv", "csv", "jsonl", "parquet")
+FORMATS = (*FILES, "table")
 
 # A result: column names and their values, all of one length, in the order they are written.
 Columns = Mapping[str, Sequence[Any]]
 
-ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+ESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+ESCAPES = str.maketrans({character: escape for escape, character in ESCAPED.items()})
+UNESCAPE = re.compile(r"\\[\\tnr]")
 
 
 def format_of(path: str) -> str:
@@ -33,20 +39,22 @@ def format_of(path: str) -> str:
     """
     if path == STDOUT:
         return "table" if sys.stdout.isatty() else "tsv"
-    ending = Path(path.removesuffix(".gz")).suffix.removeprefix(".")
-    if ending not in ("tsv", "jsonl"):
-        raise ArgumentError(
-            f"{path}: name it .tsv or .jsonl (or .tsv.gz, .jsonl.gz), or choose with --format"
-        )
-    return ending
+    with contextlib.suppress(ArgumentError):
+        kind = kind_of(path)
+        if kind.format in FILES:
+            return kind.format
+    raise ArgumentError(
+        f"{path}: name it .tsv or .jsonl (or .csv, .parquet, .tsv.gz, .jsonl.zst...), or choose with --format"
+    )
 
 
 def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # noqa: A002 (the option's name)
-    r"""Write a result as ``tsv``, ``jsonl`` or ``table``.
+    r"""Write a result as ``tsv``, ``csv``, ``jsonl``, ``parquet`` or ``table``.
 
     TSV has a header; a tab, newline, carriage return or backslash within a text is written as
     ``\t``, ``\n``, ``\r`` or ``\\``. Scores are written with as many digits as tell them apart from
-    every other float32 number. A list of line numbers is joined by commas.
+    every other float32 number. A list of line numbers is joined by commas. CSV has a header too; a field
+    with a comma, a quote or a line end is quoted. Parquet goes to the bytes below the stream.
 
     Examples
     --------
@@ -60,6 +68,13 @@ def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # no
         for row in zip(*(map(_plain, values) for values in columns.values()), strict=True):
             line = json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
             stream.write(line + "\n")
+    elif format == "parquet":
+        stream.flush()
+        stream.buffer.write(parquet_bytes(columns, getattr(stream.buffer, "name", "-")))
+    elif format == "csv":
+        stream.write(",".join(columns) + "\n")
+        for row in zip(*(map(_field, values) for values in columns.values()), strict=True):
+            stream.write(",".join(row) + "\n")
     else:
         stream.write("\t".join(columns) + "\n")
         for row in zip(*(map(_cell, values) for values in columns.values()), strict=True):
@@ -68,6 +83,22 @@ def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # no
 
 def _plain(value: Any) -> Any:
     return float(str(value)) if isinstance(value, np.floating) else value
+
+
+def _field(value: Any) -> str:
+    text = value if isinstance(value, str) else _cell(value)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in '",\r\n') else text
+
+
+def unescaped(cell: str) -> str:
+    r"""The text that a cell of TSV was written from.
+
+    Examples
+    --------
+    >>> unescaped(r"a\tb\\t")
+    'a\tb\\t'
+    """
+    return UNESCAPE.sub(lambda found: ESCAPED[found[0]], cell) if "\\" in cell else cell
 
 
 def _cell(value: Any) -> str:

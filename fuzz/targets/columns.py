@@ -1,0 +1,24 @@
+"""TSV by numbers and names."""
+
+from fuzz.targets import file, refusing
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import read_sentences
+
+READINGS = (
+    Reading(),
+    Reading(text_column=1),
+    Reading(text_column=2, id_column=1),
+    Reading(text_column="b"),
+    Reading(text_column="a", id_column="b", errors="replace"),
+    Reading(id_column=1),
+    Reading(id_column=2),
+    Reading(header=True, text_column=3),
+)
+
+
+def one_input(data):
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    with refusing():
+        read = read_sentences(file("x.tsv", data), READINGS[choice % len(READINGS)])
+        assert read.total <= data.count(b"\n") + 1
+        assert read.ids is None or len(read.ids) == len(read.texts)

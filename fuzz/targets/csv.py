@@ -1,0 +1,28 @@
+"""CSV, beside Python's own reader where that takes the same files."""
+
+import csv
+import io
+
+from fuzz.targets import file, refusing
+from lightmine.errors import LightmineError
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import read_sentences, stream_rows
+
+READINGS = (Reading(), Reading(text_column=2), Reading(text_column="b", id_column="a"), Reading(header=True))
+
+
+def one_input(data):
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    path = file("x.csv", data)
+    with refusing():
+        read = read_sentences(path, READINGS[choice % len(READINGS)])
+        assert read.total <= data.count(b"\n") + 1
+    try:
+        _, blocks = stream_rows(str(path), Reading())
+        rows = [fields for block in blocks for _, fields in block]
+    except LightmineError:
+        return
+    text = data.decode("utf-8").removeprefix("\ufeff")
+    if "\r" not in text and len(text) < 100_000:
+        # An empty line is no fields there and one empty field here.
+        assert [row or [""] for row in csv.reader(io.StringIO(text, newline=""), strict=True)] == rows

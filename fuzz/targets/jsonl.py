@@ -1,0 +1,21 @@
+"""JSONL, of fields and of fields of fields."""
+
+from fuzz.targets import file, refusing
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import read_sentences
+
+READINGS = (
+    Reading(),
+    Reading(errors="replace"),
+    Reading(text_column="t.de", id_column="id"),
+    Reading(text_column="a", id_column="b", errors="replace"),
+)
+
+
+def one_input(data):
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    with refusing():
+        read = read_sentences(file("x.jsonl", data), READINGS[choice % len(READINGS)])
+        assert read.total <= data.count(b"\n") + 1
+        for text in [*read.texts, *(read.ids or ())]:
+            text.encode("utf-8")

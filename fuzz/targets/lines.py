@@ -1,0 +1,31 @@
+"""Text, a sentence a line, in many encodings; and it is what a naive reader makes of it."""
+
+from fuzz.targets import file, refusing
+from lightmine.texts.formats import Reading
+from lightmine.texts.lines import read_sentences
+
+ENCODINGS = (
+    "utf-8",
+    "utf-16",
+    "utf-32",
+    "utf-16-le",
+    "latin-1",
+    "cp1252",
+    "gb18030",
+    "shift_jis",
+    "iso2022_jp",
+)
+
+
+def one_input(data):
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    encoding, errors = ENCODINGS[choice % 9], ("strict", "replace")[choice // 9 % 2]
+    with refusing():
+        read = read_sentences(file("x.txt", data), Reading(encoding=encoding, errors=errors))
+        expected = data.decode(encoding, errors).removeprefix("\ufeff").split("\n")
+        expected = expected[:-1] if not expected[-1] else expected
+        assert read.total == len(expected)
+        for text, line in zip(read.texts, read.lines, strict=True):
+            assert text == expected[line - 1].removesuffix("\r")
+            text.encode("utf-8")
+        assert len(read) == sum(1 for line in expected if line.strip())

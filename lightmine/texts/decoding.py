@@ -1,0 +1,137 @@
+r"""Bytes to lines: decoded as they come, split on ``\n`` alone."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from lightmine.errors import TextError
+from lightmine.texts.compression import MAGIC, NAMES
+from lightmine.texts.limits import Limits
+
+BOM = "\ufeff"
+PARQUET = b"PAR1"
+WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+REPLACE = "lightmine.replace"
+_replaced = threading.local()
+
+
+def _count_and_replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    _replaced.count = getattr(_replaced, "count", 0) + 1
+    return "\ufffd", error.end
+
+
+class Lines:
+    """The lines of a text, in lists as they come; iterate over it once.
+
+    Lines have lost their ``\\n`` and nothing else, a final ``\\r`` included.
+
+    Attributes
+    ----------
+    bom : bool
+        The text started with a byte order mark, which is removed.
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD, so far.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], name: str, *, encoding: str, errors: str, limits: Limits
+    ) -> None:
+        self.name, self.limits, self.bom, self.replaced = name, limits, False, 0
+        codecs.register_error(REPLACE, _count_and_replace)
+        # The mark that utf-8-sig takes away is taken away here, and said.
+        self._codec = codec = codecs.lookup(encoding).name.removesuffix("-sig")
+        self._wide = "\n".encode(codec) != b"\n"
+        self._decoder = codecs.getincrementaldecoder(codec)(REPLACE if errors == "replace" else "strict")
+        self._chunks = chunks
+        # Of the bytes before the chunk at hand: how many, how many newlines, where the last line starts.
+        self._offset = self._newlines = self._line_start = 0
+
+    def __iter__(self) -> Iterator[list[str]]:
+        tail: list[str] = []
+        held = done = 0
+        for text in self._texts():
+            rows = text.split("\n")
+            held += len(rows[0])
+            self.limits.check_line(self.name, done + 1, held)
+            tail.append(rows[0])
+            if len(rows) == 1:
+                continue
+            rows[0] = "".join(tail)
+            tail = [rows.pop()]
+            held = len(tail[0])
+            longest = max(map(len, rows))
+            if longest > self.limits.line:
+                self.limits.check_line(self.name, done + 1 + list(map(len, rows)).index(longest), longest)
+            done += len(rows)
+            yield rows
+        self.limits.check_line(self.name, done + 1, held)
+        if held:
+            yield ["".join(tail)]
+
+    def _texts(self) -> Iterator[str]:
+        first = True
+        for chunk in self._chunks:
+            text = self._decoded(chunk, final=False, first=chunk if first and not self._offset else b"")
+            if not self._offset:
+                self._head = chunk[:8]
+            self._offset += len(chunk)
+            if first and text:
+                first = False
+                if text.startswith(BOM):
+                    self.bom, text = True, text[1:]
+                elif self._codec in ("utf-16", "utf-32"):
+                    self.bom = self._head.startswith(WIDE)
+            yield text
+        yield self._decoded(b"", final=True, first=b"")
+
+    def _decoded(self, chunk: bytes, *, final: bool, first: bytes) -> str:
+        state = self._decoder.getstate()
+        _replaced.count = 0
+        try:
+            text = self._decoder.decode(chunk, final)
+        except UnicodeDecodeError as error:
+            raise TextError(self._where(error, state, chunk) + self._hint(first)) from None
+        except (UnicodeError, ValueError) as error:
+            byte_order = f"; say --encoding {self._codec}-le or -be" if "BOM" in str(error) else ""
+            raise TextError(f"{self.name}: is not {self._codec.upper()}: {error}{byte_order}") from None
+        self.replaced += _replaced.count
+        self._newlines += text.count("\n")
+        if not self._wide and (end := chunk.rfind(b"\n")) >= 0:
+            self._line_start = self._offset + end + 1
+        return text
+
+    def _where(self, error: UnicodeDecodeError, state: Any, chunk: bytes) -> str:
+        """File, line and byte of what is no text."""
+        # The decoder kept some bytes of the chunk before, if a character spans both.
+        place = error.start - (len(error.object) - len(chunk))
+        before = ""
+        with contextlib.suppress(UnicodeError):  # cut where it was right, UTF-16 misses its mark
+            self._decoder.setstate(state)
+            before = self._decoder.decode(chunk[: max(place, 0)])
+        line = self._newlines + before.count("\n") + 1
+        absolute = self._offset + place
+        where = f"byte {absolute + 1:,} of the file"
+        if not self._wide:
+            newline = chunk.rfind(b"\n", 0, max(place, 0))
+            start = self._line_start if newline < 0 else self._offset + newline + 1
+            where = f"byte {absolute - start + 1} of the line"
+        what = f"0x{error.object[error.start]:02x} is not {self._codec.upper()}"
+        return f"{self.name}: line {line}, {where}: {what}; "
+
+    def _hint(self, first: bytes) -> str:
+        for kind, magic in MAGIC.items():
+            if first.startswith(magic):
+                return f"it starts as {NAMES[kind]} does: say --input-format txt.{kind}, or name it .{kind}"
+        if first.startswith(PARQUET):
+            return "it starts as Parquet does: say --input-format parquet"
+        if first.startswith(WIDE):
+            wide = "utf-32" if first.startswith(WIDE[:2]) else "utf-16"
+            return f"it starts as {wide} does: say --encoding {wide}"
+        return "name its encoding with --encoding, or take it with --errors replace"

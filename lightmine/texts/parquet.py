@@ -1,0 +1,148 @@
+"""Parquet, read and written by pyarrow where the extra is installed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from lightmine.errors import LightmineError, MissingExtraError, TextError
+from lightmine.texts.formats import Column, Reading
+from lightmine.texts.limits import Limits
+from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
+
+# Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
+ROWS = 1024
+
+
+def pyarrow_or_error(name: str) -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet, or an error that names the install line."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
+    return pyarrow, pyarrow.parquet
+
+
+class ParquetBlocks:
+    """Sentences, and ids, from columns of Parquet.
+
+    Attributes
+    ----------
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD, so far.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
+        self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
+        self._file = file
+
+    def __iter__(self) -> Iterator[Block]:
+        pyarrow, parquet = pyarrow_or_error(self.name)
+        try:
+            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, pre_buffer=False)
+            names = table.schema_arrow.names
+            text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
+            id_ = None
+            if self.reading.id_column is not None:
+                id_ = self._column(names, self.reading.id_column, "--id-column")
+            self._check(pyarrow, table.schema_arrow, text, id_)
+            wanted = [text] if id_ is None else [text, id_]
+            made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
+            for batch in _batches(table, wanted):
+                made = Gathered(made.total)
+                columns = [_decoded(pyarrow, batch.column(name)) for name in wanted]
+                # What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a
+                # row group can end the process where the file is hostile.
+                unpacked += sum(column.nbytes for column in columns)
+                self.limits.check_unpacked(self.name, size, unpacked)
+                texts, *others = (self._texts(pyarrow, column, made.total) for column in columns)
+                ids = others[0] if others else [""] * len(texts)
+                for one, other in zip(texts, ids, strict=True):
+                    made.add(one, made.total + 1, other)
+                yield made.block(ids=id_ is not None)
+        except (LightmineError, GeneratorExit):
+            raise
+        except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
+
+    def _only(self, names: list[str]) -> str:
+        if TEXT_FIELD in names or len(names) != 1:
+            return TEXT_FIELD
+        return names[0]
+
+    def _column(self, names: list[str], column: Column, option: str) -> str:
+        if isinstance(column, int):
+            if column > len(names):
+                raise TextError(f"{self.name}: has {len(names)} columns, and no column {column}")
+            column = names[column - 1]
+        if names.count(column) != 1:
+            many = "no column" if column not in names else "more than one column"
+            raise TextError(
+                f"{self.name}: has {many} {column!r}; it has {shown(names)}: name one with {option}"
+            )
+        return column
+
+    def _check(self, pyarrow: Any, schema: Any, text: str, id_: str | None) -> None:
+        """Refuse columns of other types than text, and ids that are no whole numbers either."""
+        kinds = pyarrow.types
+        for column in (text, id_):
+            if column is None:
+                continue
+            kind = schema.field(column).type
+            kind = kind.value_type if kinds.is_dictionary(kind) else kind
+            texts = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary,
+                     kinds.is_large_binary, kinds.is_binary_view, kinds.is_null)  # fmt: skip
+            if not any(test(kind) for test in texts) and (column == text or not kinds.is_integer(kind)):
+                needed = "text is needed" if column == text else "an id is text or a whole number"
+                raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
+
+    def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
+        """A column's texts; nulls are blank."""
+        return [self._text(value, before + at) for at, value in enumerate(self._plain(pyarrow, column))]
+
+    def _plain(self, pyarrow: Any, column: Any) -> list[Any]:
+        """Values in Python: of texts their bytes, which need not be what the file claims."""
+        kinds = pyarrow.types
+        if kinds.is_string(column.type) or kinds.is_large_string(column.type):
+            column = column.cast(pyarrow.binary() if kinds.is_string(column.type) else pyarrow.large_binary())
+        elif kinds.is_string_view(column.type):
+            column = column.cast(pyarrow.binary_view())
+        return column.to_pylist()  # type: ignore[no-any-return]
+
+    def _text(self, value: Any, row: int) -> str:
+        if value is None or isinstance(value, int):
+            return "" if value is None else str(value)
+        self.limits.check_line(self.name, row + 1, len(value))
+        try:
+            return str(value, "utf-8")
+        except UnicodeDecodeError as error:
+            if self.reading.errors == "strict":
+                raise TextError(
+                    f"{self.name}: row {row + 1}, byte {error.start + 1}: 0x{value[error.start]:02x} is not "
+                    "UTF-8; take it with --errors replace"
+                ) from None
+            text = str(value, "utf-8", "replace")
+            self.replaced += text.count("\ufffd") - value.count("\ufffd".encode())
+            return text
+
+
+def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
+    """Rows of one group after the other: a reader of them all keeps what it has read of each."""
+    for group in range(table.num_row_groups):
+        yield from table.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+
+
+def _decoded(pyarrow: Any, column: Any) -> Any:
+    """A column without its dictionary, which may be that of a whole row group."""
+    return column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+
+
+def parquet_bytes(columns: Mapping[str, Any], name: str) -> bytes:
+    """Columns as a Parquet file."""
+    pyarrow, parquet = pyarrow_or_error(name)
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table(dict(columns)), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
