@@ -69,7 +69,7 @@ class Run:
     fast: bool
     memory_budget: str
     threads: int | None
-    resume: str | None
+    resume: str | None = None
     cache: str | None
     quiet: bool
 
