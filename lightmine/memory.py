@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lightmine.errors import BudgetError
@@ -88,3 +90,26 @@ def _kept_files(folder: Path) -> int:
             if line.startswith(("file ", "cache ")):
                 return int(line.split()[1])
     return 0
+
+
+def give_back() -> None:
+    """Let the system have what was freed, where the C library keeps it for later (glibc).
+
+    It keeps large blocks too once some were freed, a set for every thread: a process that allocates and
+    frees arrays of many megabytes in turns grows to more than it ever held at a time.
+    """
+    if _trim is not None:
+        _trim(0)
+
+
+def _library_trim() -> Callable[[int], int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another C library
+        return None
+    return found
+
+
+_trim = _library_trim()

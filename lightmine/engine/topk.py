@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
+from lightmine.memory import give_back
 
 Indices = NDArray[np.signedinteger[Any]]
 Scores = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+# Candidates whose selection takes and frees so much that the rest of the process should have it back.
+LARGE = 1 << 18
 MINUS_INFINITY = np.float32(-np.inf)
 
 
@@ -158,6 +161,9 @@ class Candidates:
                     self._settled = len(self._parts[-1])
                     self._count = sum(map(len, self._parts))
                     self._changed.notify_all()
+            if sum(map(len, taken)) > LARGE:
+                taken.clear()
+                give_back()
 
     def _take(self) -> list[Pairs]:
         """The pairs to select from, if it is time and nobody else does; waits where there is no room."""
