@@ -579,7 +579,7 @@ def main() -> None:
         folder = Path(scratch)
         source = folder / "source.txt"
         source.write_text(arguments.lines.read_text() if arguments.lines else made_up(40_000, arguments.seed))
-        wide = write_bundle(folder / "wide", dimension=1 << 19)
+        wide = write_bundle(folder / "wide", dimension=1 << 16)
         bench = Bench(folder, source, window=4096)
         outcomes = []
         for fault in faults(bench, wide, arguments.times, arguments.seed):

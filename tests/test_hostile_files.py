@@ -5,18 +5,13 @@ import gzip
 import io
 import lzma
 import sys
-import zipfile
 import zlib
 
-import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 
-from lightmine import neighbors
 from lightmine.errors import ArgumentError, TextError
-from lightmine.saved import Saved, load_neighbors, save_neighbors
-from lightmine.texts.dedup import Distinct
 from lightmine.texts.formats import Reading
 from lightmine.texts.limits import Limits
 from lightmine.texts.lines import read_sentences, stream_sentences
@@ -183,54 +178,6 @@ def test_read_errors_in_mid_file_are_one_line(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": Failing()}))
     assert refused("-") == "standard input: cannot be read: Input/output error"
-
-
-@pytest.fixture
-def saved(tmp_path):
-    near = neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
-    sides = [Distinct(["a", "b"], [[1], [2]]) for _ in range(2)]
-    path = tmp_path / "near.npz"
-    save_neighbors(str(path), Saved(near, 1, 1, *sides))
-    return path
-
-
-def rewritten(path, change, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    change(members)
-    with zipfile.ZipFile(path, "w", compression) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    with pytest.raises(TextError) as error:
-        load_neighbors(str(path))
-    return str(error.value)
-
-
-def test_saved_neighbours_whose_headers_claim_too_much_are_refused(saved):
-    def claim(members):
-        header = members["source_text.npy"].replace(b"(2,)", b"(9999999999999,)")
-        members["source_text.npy"] = header
-
-    assert "not a whole file of saved neighbours: " in rewritten(saved, claim)
-
-
-def test_saved_neighbours_that_are_compressed_could_be_a_bomb(saved):
-    def grow(members):
-        stream = io.BytesIO()
-        np.save(stream, np.zeros(10_000_000, np.uint8))
-        members["source_text.npy"] = stream.getvalue()
-
-    message = rewritten(saved, grow, zipfile.ZIP_DEFLATED)
-    assert "is compressed, as lightmine does not write it" in message
-
-
-def test_nothing_in_saved_neighbours_is_unpickled(saved):
-    def pickled(members):
-        stream = io.BytesIO()
-        np.save(stream, np.array([print, {}], object), allow_pickle=True)
-        members["source_text.npy"] = stream.getvalue()
-
-    assert "source_text.npy is not (2,) of object" in rewritten(saved, pickled)
 
 
 def test_gzip_from_other_writers_is_read(tmp_path):

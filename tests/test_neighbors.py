@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from lightmine import neighbors, unit_rows
-from lightmine.engine import join as module
+from lightmine.engine import miner as module
 from lightmine.engine import tiles
 from lightmine.errors import ArgumentError, BudgetError, MatrixError
 from tests.oracle import dense, nearest

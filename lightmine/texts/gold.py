@@ -100,7 +100,7 @@ def read_scored(path: str | Path) -> tuple[Sequence[str], Sequence[str], list[fl
     Raises
     ------
     TextError
-        No such file, a row that has not two texts and a number last; the message names the row.
+        No such file, no row, or one that has not two texts and a number; the message names it.
 
     Examples
     --------
@@ -125,4 +125,6 @@ def read_scored(path: str | Path) -> tuple[Sequence[str], Sequence[str], list[fl
         left.append(row[0])
         right.append(row[1])
         scores.append(value)
+    if not scores:
+        raise TextError(f"{name}: has no scored pair; two sentences and a score a row are needed")
     return left, right, scores
