@@ -25,6 +25,7 @@ FORMATS = (*FILES, "table")
 Columns = Mapping[str, Sequence[Any]]
 
 ESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+SPECIAL = re.compile(r"[\t\n\r\\]")
 ESCAPES = str.maketrans({character: escape for escape, character in ESCAPED.items()})
 UNESCAPE = re.compile(r"\\[\\tnr]")
 
@@ -103,8 +104,11 @@ def unescaped(cell: str) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return value.translate(ESCAPES)
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        # Few texts have any of these, and looking is ten times sooner than translating.
+        return value.translate(ESCAPES) if SPECIAL.search(value) else value
+    if isinstance(value, list):
+        return str(value[0]) if len(value) == 1 else ",".join(map(str, value))
+    return str(value)
 
 
 def _write_table(stream: TextIO, columns: Columns) -> None:
