@@ -17,7 +17,6 @@ from lightmine.encoding.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
 from lightmine.memory import check_room
 from lightmine.store import Cache
-from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.formats import Reading
 from lightmine.texts.lines import Sentences, SentenceStream, read_sentences
 from lightmine.texts.output import STDOUT
@@ -177,19 +176,6 @@ def note_reading(read: Sentences | SentenceStream, sentences: int, reading: Read
     if blank := read.total - sentences:
         what = "blank lines" if reading.text_column is None else "records without a sentence"
         note(f"{read.name}: {blank:,} {what} left out; the others keep their numbers", quiet=quiet)
-
-
-def read_distinct(path: str, *, quiet: bool) -> Distinct:
-    """Distinct sentences of a file; repeated lines are said."""
-    sentences = read(path, quiet=quiet)
-    texts = distinct(sentences)
-    if repeated := len(sentences) - len(texts):
-        note(
-            f"{sentences.name}: {repeated:,} lines repeat an earlier one; each text is mined once and "
-            "lists all its lines",
-            quiet=quiet,
-        )
-    return texts
 
 
 def encode_texts(
