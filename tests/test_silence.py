@@ -49,11 +49,11 @@ finally:
 """
 
 
-# ONNX Runtime's telemetry keeps still where one of these says that a build service runs it (the names stand in
-# its library): a watch there would prove nothing.
+# ONNX Runtime's telemetry keeps still where one of these says that a build service runs it (its library names
+# them): a watch there would prove nothing.
 BUILD_SERVICES = {
-    "CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "TRAVIS", "JENKINS_URL", "CODEBUILD_BUILD_ID",
-    "BUILDKITE", "TEAMCITY_VERSION", "APPVEYOR", "BITBUCKET_BUILD_NUMBER",
+    "CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "TRAVIS", "JENKINS_URL",
+    "CODEBUILD_BUILD_ID", "BUILDKITE", "TEAMCITY_VERSION", "APPVEYOR", "BITBUCKET_BUILD_NUMBER",
 }  # fmt: skip
 
 
