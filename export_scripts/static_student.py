@@ -1,0 +1,66 @@
+"""The static model while it learns: one vector a piece, a sentence is their sum at unit length."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+
+@dataclasses.dataclass(frozen=True)
+class Bags:
+    """The pieces of every sentence, end to end."""
+
+    pieces: NDArray[np.int32]
+    starts: NDArray[np.int64]  # one more than sentences
+
+    def take(self, sentences: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pieces of the chosen sentences and where each sentence begins."""
+        lengths = self.starts[sentences + 1] - self.starts[sentences]
+        offsets = np.cumsum(lengths) - lengths
+        places = np.arange(lengths.sum()) + np.repeat(self.starts[sentences] - offsets, lengths)
+        return torch.from_numpy(self.pieces[places]), torch.from_numpy(offsets.astype(np.int32))
+
+
+class Student(torch.nn.Module):
+    """One vector a piece; a sentence is their sum at unit length."""
+
+    def __init__(self, pieces: int, dimension: int) -> None:
+        super().__init__()
+        self.table = torch.nn.Parameter(torch.randn(pieces, dimension) * 0.1)
+
+    def forward(self, bag: tuple[torch.Tensor, torch.Tensor], dropout: float = 0.0) -> torch.Tensor:
+        pieces, offsets = bag
+        kept = None
+        if dropout:
+            kept = (torch.rand(len(pieces)) >= dropout).float()
+            kept[offsets] = torch.where(kept[offsets] == 0, 1e-3, kept[offsets])  # never nothing
+        sums = functional.embedding_bag(pieces, self.table, offsets, mode="sum", per_sample_weights=kept)
+        return functional.normalize(sums, dim=1)
+
+
+def contrast(left: torch.Tensor, right: torch.Tensor, same: torch.Tensor, scale: float) -> torch.Tensor:
+    """The in-batch contrastive loss of both directions; what `same` marks is no negative."""
+    logits = (scale * (left @ right.T)).masked_fill(same, -torch.inf)
+    labels = torch.arange(len(left))
+    return (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
+
+
+def distance(views: tuple[tuple[torch.Tensor, torch.Tensor], ...], wanted: torch.Tensor) -> torch.Tensor:
+    """The mean squared distance of similarities, one matrix a view, from the teacher's."""
+    losses = [functional.mse_loss(rows @ columns.T, wanted) for rows, columns in views]
+    return torch.stack(losses).mean()
+
+
+def accuracy(
+    student: Student, bags: Bags, english: NDArray[np.int64], other: NDArray[np.int64], pool: NDArray[np.int64]
+) -> float:
+    """Share of the other sentences whose nearest English sentence of the pool is their own."""
+    with torch.no_grad():
+        nearest = (student(bags.take(other)) @ student(bags.take(pool)).T).argmax(1).numpy()
+    return float((pool[nearest] == english).mean())
+
+
