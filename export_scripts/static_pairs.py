@@ -1,8 +1,8 @@
 """The training pairs of the static model: read, held out, and cut into batches.
 
-`DATA/train/SOURCE/en-LL.tsv.gz` holds English TAB other, one pair a line. Sources differ in tone and size, and
-so do languages: `Settings` says how often each is seen. Pairs of two languages that are not English come from
-English sentences that several languages translate.
+`DATA/train/SOURCE/en-LL.tsv.gz` holds English TAB other, one pair a line. Sources differ in tone and size,
+and so do languages: `Settings` says how often each is seen. Pairs of two languages that are not English
+come from English sentences that several languages translate.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LANGUAGES = tuple("de fr es nl zh it pt sv da pl cs hu ro ru uk el tr fi ar he hi ja ko vi id th".split())
-# How often a source's pairs are seen beside those of the others; a source that is not named is not trained on.
+LANGUAGES = "de fr es nl zh it pt sv da pl cs hu ro ru uk el tr fi ar he hi ja ko vi id th"
+# How often a source's pairs are seen beside those of the others; what is not named is not trained on.
 SOURCES = {
     "tatoeba": 1.0,
     "manythings_more": 1.0,
@@ -38,10 +38,10 @@ OUTSIDE = "hf_course"
 class Settings:
     """All that decides the model beside the pairs and the teacher."""
 
-    languages: str = " ".join(LANGUAGES)
+    languages: str = LANGUAGES
     sources: str = " ".join(f"{name}={weight:g}" for name, weight in SOURCES.items())
     seed: int = 0
-    pieces: int = 49_152
+    pieces: int = 61_440
     piece_length: int = 16
     rare: int = 3
     dimension: int = 256
@@ -55,7 +55,8 @@ class Settings:
     scale: float = 20.0
     distillation: float = 200.0  # weight of the mean squared distance from the teacher's similarities
     taught: int = 1024  # sentences of a batch that the teacher is asked about
-    words: int = 0  # single words of the teacher's vocabulary that each batch adds to those
+    vocabulary: int = 10_000  # of the teacher's most common words, those that are pieces
+    words: int = 256  # single words of the teacher's vocabulary that each batch adds to those taught
     piece_dropout: float = 0.1
     held_out: int = 400  # pairs a language that are never trained on
     max_tokens: int = 512
@@ -125,8 +126,8 @@ def _simplified() -> Any:
     return OpenCC("t2s").convert
 
 
-def hold_out(pairs: Pairs, settings: Settings) -> tuple[Pairs, Pairs]:
-    """Set pairs of each language aside, and drop every other pair that shares a sentence with them."""
+def hold_out(pairs: Pairs, settings: Settings) -> tuple[Pairs, Pairs, Pairs]:
+    """Pairs to learn from, pairs of each language held out, and others that share a sentence with those."""
     rng = np.random.default_rng(settings.seed)
     held = np.zeros(len(pairs.english), bool)
     for language in range(len(settings.languages.split())):
@@ -135,7 +136,8 @@ def hold_out(pairs: Pairs, settings: Settings) -> tuple[Pairs, Pairs]:
         held[rng.choice(ours[first], min(settings.held_out, len(first) // 10), replace=False)] = True
     seen = np.zeros(len(pairs.texts), bool)
     seen[pairs.english[held]] = seen[pairs.other[held]] = True
-    return pairs.select(~(seen[pairs.english] | seen[pairs.other])), pairs.select(held)
+    touched = seen[pairs.english] | seen[pairs.other]
+    return pairs.select(~touched), pairs.select(held), pairs.select(touched & ~held)
 
 
 def batches(
@@ -157,8 +159,10 @@ def batches(
         ours = np.flatnonzero(pairs.language == language)
         ours = _repeated(rng, ours, repeats[language] * weights[pairs.source[ours]])
         cut = int(len(ours) * settings.one_language)
-        for batch in np.split(ours[:cut], range(seeds, cut, seeds)):
-            out.append(_with_neighbours(rng, batch, near, settings.batch - len(batch)))
+        out += [
+            _with_neighbours(rng, batch, near, settings.batch - len(batch))
+            for batch in np.split(ours[:cut], range(seeds, cut, seeds))
+        ]
         mixed.append(ours[cut:])
     rest = rng.permutation(np.concatenate(mixed))
     out += np.split(rest, range(settings.batch, len(rest), settings.batch))

@@ -49,18 +49,19 @@ def contrast(left: torch.Tensor, right: torch.Tensor, same: torch.Tensor, scale:
     return (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
 
 
-def distance(views: tuple[tuple[torch.Tensor, torch.Tensor], ...], wanted: torch.Tensor) -> torch.Tensor:
-    """The mean squared distance of similarities, one matrix a view, from the teacher's."""
-    losses = [functional.mse_loss(rows @ columns.T, wanted) for rows, columns in views]
-    return torch.stack(losses).mean()
+def distance(rows: torch.Tensor, columns: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The mean squared difference of all similarities from those wanted."""
+    return functional.mse_loss(rows @ columns.T, wanted)
 
 
 def accuracy(
-    student: Student, bags: Bags, english: NDArray[np.int64], other: NDArray[np.int64], pool: NDArray[np.int64]
+    student: Student,
+    bags: Bags,
+    english: NDArray[np.int64],
+    other: NDArray[np.int64],
+    pool: NDArray[np.int64],
 ) -> float:
     """Share of the other sentences whose nearest English sentence of the pool is their own."""
     with torch.no_grad():
         nearest = (student(bags.take(other)) @ student(bags.take(pool)).T).argmax(1).numpy()
     return float((pool[nearest] == english).mean())
-
-

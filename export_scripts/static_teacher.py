@@ -16,7 +16,7 @@ from lightmine import Encoder, neighbors
 from lightmine.encoding.bundle import TOKENIZER
 
 NEIGHBOURS = 4
-# Sentences more alike than this say the same, as far as the teacher can tell: no negatives, and no neighbours.
+# Sentences more alike than this say the same, as far as the teacher can tell: no negatives.
 SAME = 0.9
 
 
@@ -56,9 +56,13 @@ class Teacher:
 
 
 def vocabulary_words(folder: Path) -> list[str]:
-    """The whole words that the teacher knows: they reach far beyond those of the training pairs."""
+    """The whole words that the teacher knows, in its order, which is by how common they are.
+
+    They reach far beyond those of the training pairs.
+    """
     vocabulary = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))["model"]["vocab"]
-    return sorted(word for word in vocabulary if word.isalpha() and len(word) > 1)
+    in_order = sorted(vocabulary, key=vocabulary.__getitem__)
+    return [word for word in in_order if word.isascii() and word.isalpha() and len(word) > 1]
 
 
 def near_pairs(pairs: Pairs, teacher: Teacher, settings: Settings) -> NDArray[np.int64]:

@@ -25,16 +25,22 @@ PARTS = rf"{CHINESE}|[\p{{P}}\p{{S}}]|[^\s\p{{P}}\p{{S}}\p{{Han}}]{{1,40}}"
 LONGEST = 40 * 4  # bytes of such a run
 
 
-def train_tokenizer(sentences: Sequence[str], *, pieces: int, rare: int, piece_length: int) -> Tokenizer:
+def train_tokenizer(
+    sentences: Sequence[str], *, pieces: int, rare: int, piece_length: int, words: Sequence[str] = ()
+) -> Tokenizer:
     """Learn `pieces` pieces, the unknown piece and the bytes, at a word's beginning and inside, among them.
 
     A character seen fewer than `rare` times is left to the bytes: its own piece would hardly be trained.
     Learnt are a quarter more than that; of these the ones stay that are met most often in the sentences.
+    `words` are pieces whether they are met or not.
     """
     normalised = [_normalizer().normalize_str(sentence) for sentence in sentences]
     unigram = Tokenizer(models.Unigram())
     unigram.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Metaspace(), pre_tokenizers.Split(Regex(rf"[\p{{P}}\p{{S}}]|{CHINESE}"), "isolated")]
+        [
+            pre_tokenizers.Metaspace(),
+            pre_tokenizers.Split(Regex(rf"[\p{{P}}\p{{S}}&&[^▁]]|{CHINESE}"), "isolated"),
+        ]
     )
     trainer = trainers.UnigramTrainer(
         vocab_size=pieces + pieces // 4,
@@ -46,19 +52,18 @@ def train_tokenizer(sentences: Sequence[str], *, pieces: int, rare: int, piece_l
     unigram.train_from_iterator(_common_characters(normalised, rare), trainer)
     learnt = sorted(_word_pieces(piece for piece in unigram.get_vocab() if piece != UNKNOWN))
     alphabet = [*BYTES, *(INSIDE + byte for byte in BYTES)]
-    tokenizer = _word_piece([UNKNOWN, *alphabet, *(piece for piece in learnt if piece not in set(alphabet))])
+    certain = [*dict.fromkeys([UNKNOWN, *alphabet, *map(_over_bytes, words)])]
+    tokenizer = _word_piece([*dict.fromkeys([*certain, *learnt])])
     ids, _ = encode(tokenizer, sentences)
     counts = np.bincount(ids, minlength=tokenizer.get_vocab_size())
-    counts[: 1 + len(alphabet)] = len(ids) + 1
+    counts[: len(certain)] += len(ids)
     # Ids that are equally common keep the order of their pieces, so that every run gives the same.
     kept = np.argsort(-counts, kind="stable")[:pieces]
     return _word_piece([tokenizer.id_to_token(place) for place in kept[counts[kept] > 0]])
 
 
 def _normalizer() -> normalizers.Normalizer:
-    return normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("ß", "ss")]
-    )
+    return normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("ß", "ss")])
 
 
 def _common_characters(sentences: Sequence[str], rare: int) -> Iterator[str]:
@@ -69,17 +74,21 @@ def _common_characters(sentences: Sequence[str], rare: int) -> Iterator[str]:
 
 
 def _word_pieces(pieces: Iterable[str]) -> set[str]:
-    """Unigram's pieces, which mark the beginning of a word, as WordPiece's over bytes, which mark the rest."""
-    to_bytes = normalizers.ByteLevel().normalize_str
+    """Unigram's pieces, which mark a word's beginning, as WordPiece's over bytes, which mark the rest."""
     out = set()
     for piece in pieces:
         text = piece.removeprefix("▁")
         # What stands alone, and what follows a mark, has no sign of a beginning and yet begins.
         if text and (text != piece or _alone(text)):
-            out.add(to_bytes(text))
+            out.add(_over_bytes(text))
         if text and text == piece and not _alone(text):
-            out.add(INSIDE + to_bytes(text))
+            out.add(INSIDE + _over_bytes(text))
     return out
+
+
+def _over_bytes(text: str) -> str:
+    written: str = normalizers.ByteLevel().normalize_str(text)
+    return written
 
 
 def _alone(text: str) -> bool:
@@ -108,7 +117,7 @@ def _word_piece(vocabulary: Sequence[str]) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, sentences: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The piece ids of all sentences, end to end, and where each begins; an empty one is the unknown piece."""
+    """The piece ids of all sentences, end to end, and where each begins; an empty one is unknown."""
     parts, lengths = [], []
     for first in range(0, len(sentences), 50_000):
         found = [one.ids or [0] for one in tokenizer.encode_batch_fast(sentences[first : first + 50_000])]

@@ -1,14 +1,14 @@
-"""Train the default model: a static multilingual sentence encoder, distilled, in minutes on two cores.
+"""Train the default model: a static multilingual sentence encoder, distilled, in an hour on two cores.
 
 ::
 
-    python -m export_scripts.train_static --data DIR --out models/static-multilingual --teacher DIR
+    python -m export_scripts.train_static --data DIR --out models/static-multilingual --teacher MODEL
 
-Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt
-from pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch
-contrastive loss, both directions), and the similarities within a batch must follow those that the
-teacher gives the English sides (mean squared difference). Every epoch leaves a checkpoint in the work
-folder, and a run with the same settings goes on from it.
+Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
+pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
+loss, both directions), and the similarities within a batch must follow those that the teacher gives the English
+sides (mean squared difference). What was done is kept in the work folder, and a run with the same settings goes
+on from there.
 """
 
 from __future__ import annotations
@@ -16,206 +16,195 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from torch.nn import functional
 
-from export_scripts.static_bundle import write_bundle
-from export_scripts.static_pairs import Bags, Pairs, Settings, batches, hold_out, read_pairs
-from export_scripts.static_tokenizer import BYTES, encode, train_tokenizer
-from lightmine.encoding.bundle import TOKENIZER
+from export_scripts.static_bundle import by_variance, silence, write_bundle
+from export_scripts.static_card import about, thresholds
+from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_out, pivoted, read_pairs
+from export_scripts.static_student import Bags, Student, accuracy, contrast, distance
+from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
+from export_scripts.static_tokenizer import encode, train_tokenizer
+from lightmine.encoding.bundle import TOKENIZER, write_manifest
+
+# Steps between two checkpoints, a minute's work.
+EVERY = 300
+# Sentences of each language that the tokenizer is learnt from; English has three times as many.
+SENTENCES = 12_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Teacher:
-    """The teacher's unit vectors of the English sentences; `row_of` finds a sentence's row by its number."""
+class Lesson:
+    """All that a step of training needs."""
 
-    vectors: NDArray[np.float16]
-    row_of: NDArray[np.int64]
+    pairs: Pairs
+    bags: Bags
+    groups: Groups
+    near: NDArray[np.int64] | None
+    teacher: Teacher | None
+    words: Bags | None
+    settings: Settings
 
-    @classmethod
-    def of(cls, pairs: Pairs, folder: Path, work: Path) -> Teacher:
-        """Encode every English sentence, or read what an earlier run left in the work folder."""
-        numbers = np.unique(pairs.english)
-        texts = [pairs.texts[number] for number in numbers]
-        digest = hashlib.sha256("\n".join([folder.name, *texts]).encode()).hexdigest()
-        path = work / f"teacher-{digest[:16]}.npy"
-        if not path.exists():
-            np.save(path, _teach(folder, texts))
-        row_of = np.full(len(pairs.texts), -1)
-        row_of[numbers] = np.arange(len(numbers))
-        return cls(np.load(path), row_of)
+    def batches(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Every epoch's batches, numbered through."""
+        step = 0
+        for epoch in range(self.settings.epochs):
+            for batch in batches(self.pairs, self.settings, epoch, self.near):
+                yield step, batch
+                step += 1
 
-    def similarities(self, english: NDArray[np.int64]) -> torch.Tensor:
-        """The teacher's cosine of every two of the sentences."""
-        vectors = torch.from_numpy(self.vectors[self.row_of[english]].astype(np.float32))
-        return vectors @ vectors.T
+    def steps(self) -> int:
+        """How many batches there are in all."""
+        return sum(
+            len(batches(self.pairs, self.settings, epoch, self.near)) for epoch in range(self.settings.epochs)
+        )
 
+    def loss(self, student: Student, chosen: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+        """The loss of one batch."""
+        settings = self.settings
+        batch = self.pairs.select(chosen)
+        if len(np.unique(batch.language)) > 1:
+            batch = pivoted(batch, self.groups, rng, settings.pivot)
+        left = student(self.bags.take(batch.left), settings.piece_dropout)
+        other = student(self.bags.take(batch.other), settings.piece_dropout)
+        # Pairs that share a sentence are no negatives of each other.
+        same = torch.from_numpy(
+            (batch.english[:, None] == batch.english)
+            | (batch.other[:, None] == batch.other)
+            | (batch.left[:, None] == batch.other)
+        )
+        if self.teacher is None:
+            return contrast(left, other, same.fill_diagonal_(False), settings.scale)
+        taught = self.teacher.of_sentences(batch.english[: settings.taught])
+        same[: len(taught), : len(taught)] |= taught @ taught.T >= SAME
+        loss = contrast(left, other, same.fill_diagonal_(False), settings.scale)
+        return loss + settings.distillation * self._distance(student, left, other, taught, rng)
 
-def _teach(folder: Path, texts: list[str]) -> NDArray[np.float16]:
-    from sentence_transformers import SentenceTransformer  # slow to import, and not needed for a cache
-
-    model = SentenceTransformer(str(folder), device="cpu")
-    # bfloat16 moves a vector by a cosine of 0.0001 at most and halves the time where the CPU has it.
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        vectors = model.encode(texts, batch_size=64, normalize_embeddings=True, show_progress_bar=True)
-    return vectors.astype(np.float16)
-
-
-class Student(torch.nn.Module):
-    """One vector a piece; a sentence is their sum at unit length."""
-
-    def __init__(self, pieces: int, dimension: int) -> None:
-        super().__init__()
-        self.table = torch.nn.Parameter(torch.randn(pieces, dimension) * 0.1)
-
-    def forward(self, bag: tuple[torch.Tensor, torch.Tensor], dropout: float = 0.0) -> torch.Tensor:
-        pieces, offsets = bag
-        kept = None
-        if dropout:
-            kept = (torch.rand(len(pieces)) >= dropout).float()
-            kept[offsets] = torch.where(kept[offsets] == 0, 1e-3, kept[offsets])  # never nothing
-        sums = functional.embedding_bag(pieces, self.table, offsets, mode="sum", per_sample_weights=kept)
-        return functional.normalize(sums, dim=1)
-
-
-def loss_of(
-    english: torch.Tensor,
-    other: torch.Tensor,
-    same: torch.Tensor,
-    wanted: torch.Tensor | None,
-    settings: Settings,
-) -> torch.Tensor:
-    """The contrastive loss of both directions, plus the distance from the teacher's similarities.
-
-    The teacher is asked about the first sentences of the (shuffled) batch, for time's sake, and its answer
-    is wanted within English, across, and within the other language. `same` marks the pairs off the
-    diagonal that are no negatives: they share a sentence.
-    """
-    across = english @ other.T
-    logits = (settings.scale * across).masked_fill(same, -torch.inf)
-    labels = torch.arange(len(english))
-    loss = (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
-    if wanted is not None:
-        taught = len(wanted)
-        own, foreign = english[:taught], other[:taught]
-        for similarities in (own @ own.T, own @ foreign.T, foreign @ foreign.T):
-            loss = loss + settings.distillation / 3 * functional.mse_loss(similarities, wanted)
-    return loss
+    def _distance(
+        self,
+        student: Student,
+        left: torch.Tensor,
+        other: torch.Tensor,
+        taught: torch.Tensor,
+        rng: np.random.Generator,
+    ) -> torch.Tensor:
+        """How far similarities are from the teacher's: within each side, across, and of single words."""
+        assert self.teacher is not None
+        left, other = left[: len(taught)], other[: len(taught)]
+        wanted = taught @ taught.T
+        across = distance(left, other, wanted) + distance(other, other, wanted)
+        if self.words is not None:
+            chosen = rng.integers(0, len(self.teacher.words), self.settings.words)
+            left = torch.cat([left, student(self.words.take(chosen))])
+            taught = torch.cat([taught, self.teacher.of_rows(self.teacher.word_rows[chosen])])
+            wanted = taught @ taught.T
+        return (distance(left, left, wanted) + across) / 3
 
 
-def accuracy(student: Student, bags: Bags, held: Pairs, settings: Settings) -> dict[str, float]:
-    """Held-out accuracy@1 from each language to English, among the held-out English of all languages."""
-    with torch.no_grad():
-        english = student(bags.take(held.english))
-        other = student(bags.take(held.other))
-        right = (other @ english.T).argmax(1)
-    found = held.english[right.numpy()] == held.english
-    return {
-        name: float(found[held.language == place].mean()) for place, name in enumerate(settings.languages)
-    }
-
-
-def train(
-    train_pairs: Pairs, held: Pairs, bags: Bags, teacher: Teacher | None, settings: Settings, work: Path
-) -> NDArray[np.float32]:
-    """Run every epoch that the work folder has no checkpoint of; return the table."""
+def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.float32]:
+    """Run every step that the work folder has no checkpoint of; return the table."""
+    settings = lesson.settings
     torch.manual_seed(settings.seed)
     student = Student(settings.pieces, settings.dimension)
     optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, fused=True)
-    steps = [len(batches(train_pairs, settings, epoch)) for epoch in range(settings.epochs)]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=sum(steps) + 1)
-    parts: dict[str, Any] = {"student": student, "optimizer": optimizer, "schedule": schedule}
+    steps = lesson.steps()
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=steps + 1)
+    parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "checkpoint.pt"
     first = _resume(checkpoint, parts)
-    for epoch in range(first, settings.epochs):
-        started = time.perf_counter()
-        torch.manual_seed(settings.seed * 1000 + epoch)
-        losses = []
-        for chosen in batches(train_pairs, settings, epoch):
-            batch = train_pairs.select(chosen)
-            loss = _batch_loss(student, bags, batch, teacher, settings)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        state = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({"epoch": epoch + 1, **state}, checkpoint)
-        scores = accuracy(student, bags, held, settings)
-        shown = " ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        seconds = time.perf_counter() - started
-        loss_shown = f"loss {np.mean(losses):.4f}, held-out {shown}"
-        print(f"epoch {epoch + 1} of {settings.epochs}: {seconds:.0f} s, {loss_shown}", flush=True)
+    losses: list[float] = []
+    started = time.perf_counter()
+    for step, chosen in lesson.batches():
+        if step < first:
+            continue
+        torch.manual_seed(settings.seed * 1_000_003 + step)
+        loss = lesson.loss(student, chosen, np.random.default_rng([settings.seed, step, 1]))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if (step + 1) % EVERY == 0 or step + 1 == steps:
+            _save(checkpoint, {"step": step + 1} | {name: part.state_dict() for name, part in parts.items()})
+            pace = (time.perf_counter() - started) / (step + 1 - first)
+            shown = ", ".join(
+                f"{name} {value:.1f}" for name, value in means(student, lesson.bags, held).items()
+            )
+            print(
+                f"step {step + 1:,} of {steps:,}: loss {np.mean(losses[-EVERY:]):.4f}; "
+                f"held-out accuracy {shown}; {pace * (steps - step - 1) / 60:.0f} minutes to go",
+                flush=True,
+            )
     return student.table.detach().numpy()
 
 
-def _batch_loss(
-    student: Student, bags: Bags, batch: Pairs, teacher: Teacher | None, settings: Settings
-) -> torch.Tensor:
-    english = student(bags.take(batch.english), settings.piece_dropout)
-    other = student(bags.take(batch.other), settings.piece_dropout)
-    same = torch.from_numpy(
-        (batch.english[:, None] == batch.english) | (batch.other[:, None] == batch.other)
-    ).fill_diagonal_(False)
-    wanted = teacher.similarities(batch.english[: settings.taught]) if teacher else None
-    return loss_of(english, other, same, wanted, settings)
+def _save(path: Path, state: dict[str, object]) -> None:
+    """Write beside and rename, so that a kill leaves the last checkpoint whole."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
 
 
-def _resume(checkpoint: Path, parts: dict[str, Any]) -> int:
-    """Load the checkpoint, if there is one, and return how many epochs it has behind it."""
+def _resume(checkpoint: Path, parts: dict[str, object]) -> int:
+    """Load the checkpoint, if there is one, and return how many steps it has behind it."""
     if not checkpoint.exists():
         return 0
     state = torch.load(checkpoint, weights_only=True)
     for name, part in parts.items():
-        part.load_state_dict(state[name])
-    print(f"going on from {checkpoint}, epoch {state['epoch']}", flush=True)
-    return int(state["epoch"])
+        part.load_state_dict(state[name])  # type: ignore[attr-defined]
+    print(f"going on from {checkpoint}, step {state['step']:,}", flush=True)
+    return int(state["step"])
 
 
-def silence(table: NDArray[np.float32], tokenizer: Tokenizer, seen: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Zero the pieces that training taught nothing, so that they add no noise to a sentence.
+def by_language(
+    student: Student, bags: Bags, held: dict[str, Pairs], settings: Settings, most: int
+) -> dict[str, dict[str, float]]:
+    """Per cent of held-out sentences whose nearest English, of all that is held out, is their own."""
+    found: dict[str, dict[str, float]] = {}
+    for name, pairs in held.items():
+        pool = np.unique(pairs.english)
+        for place, language in enumerate(settings.languages.split()):
+            rows = np.flatnonzero(pairs.language == place)[:most]
+            if len(rows) >= 30:
+                share = accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
+                found.setdefault(name, {})[language] = round(100 * share, 2)
+    return found
 
-    These are learnt pieces that no sentence is cut into, and first bytes of characters seen fewer than
-    twenty times: a script's characters share one or two first bytes, which would be most of every
-    sentence in a script that the model does not know, and make all of its sentences alike. The
-    remaining bytes keep what they have, so that such sentences still differ.
-    """
-    counts = np.bincount(seen, minlength=len(table))
-    bytes_at = np.array([tokenizer.token_to_id(piece) for piece in BYTES], np.int64)
-    dead = counts == 0
-    dead[bytes_at] = False
-    dead[bytes_at[0xC0:]] = counts[bytes_at[0xC0:]] < 20
-    dead[0] = False  # the unknown piece, which gives a sentence of no pieces its direction
-    return np.where(dead[:, None], np.float32(0), table)
+
+def means(student: Student, bags: Bags, held: dict[str, Pairs]) -> dict[str, float]:
+    """The same over all languages, for the progress line."""
+    out = {}
+    for name, pairs in held.items():
+        rows = np.arange(len(pairs.english))[:: max(1, len(pairs.english) // 2_000)]
+        pool = np.unique(pairs.english)
+        out[name] = 100 * accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
+    return out
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line: the paths, and an option for every setting that is a number."""
+    """The command line: the paths, and an option for every setting."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), help="folder that holds train/tatoeba"
-    )
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds train/")
     parser.add_argument("--out", type=Path, required=True, help="where the bundle goes")
+    parser.add_argument("--name", default="static-multilingual", help="what the bundle is called")
     parser.add_argument(
         "--work", type=Path, default=Path("out/static"), help="teacher vectors and checkpoints"
     )
-    parser.add_argument("--teacher", type=Path, help="all-MiniLM-L6-v2 as a sentence-transformers folder")
+    parser.add_argument("--teacher", type=Path, help="folder of all-MiniLM-L6-v2, or a bundle of it")
     parser.add_argument("--threads", type=int, default=2)
     for field in dataclasses.fields(Settings):
-        if isinstance(field.default, int | float):
-            parser.add_argument(
-                "--" + field.name.replace("_", "-"), type=type(field.default), default=field.default
-            )
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"), type=type(field.default), default=field.default
+        )
     return parser.parse_args(argv)
 
 
@@ -228,16 +217,23 @@ def run_folder(pairs: Pairs, settings: Settings, options: argparse.Namespace) ->
     return folder
 
 
-def tokenizer_of(pairs: Pairs, settings: Settings, path: Path) -> Tokenizer:
-    """The tokenizer learnt from the pairs' sentences, or the one that this run already learnt."""
+def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], path: Path) -> Tokenizer:
+    """The tokenizer learnt from as many sentences of each language, or the one already learnt."""
     if path.exists():
         return Tokenizer.from_file(str(path))
-    used = np.unique(np.concatenate([pairs.english, pairs.other]))
+    rng = np.random.default_rng(settings.seed)
+    english = np.unique(pairs.english)
+    chosen = [rng.permutation(english)[: 3 * SENTENCES]]
+    chosen += [
+        rng.permutation(np.unique(pairs.other[pairs.language == language]))[:SENTENCES]
+        for language in range(len(settings.languages.split()))
+    ]
     tokenizer = train_tokenizer(
-        [pairs.texts[number] for number in used],
+        [pairs.texts[number] for number in np.unique(np.concatenate(chosen))],
         pieces=settings.pieces,
         rare=settings.rare,
         piece_length=settings.piece_length,
+        words=words,
     )
     tokenizer.save(str(path))
     return tokenizer
@@ -254,18 +250,41 @@ def main(argv: Sequence[str] | None = None) -> None:
     def report(what: str) -> None:
         print(f"{time.perf_counter() - started:.0f} s: {what}", flush=True)
 
-    pairs = read_pairs(options.data, settings)
+    pairs, outside = read_pairs(options.data, settings)
+    report(f"{len(pairs.english):,} pairs to learn from, {len(outside.english):,} of a source held out whole")
     work = run_folder(pairs, settings, options)
-    train_pairs, held = hold_out(pairs, settings)
-    tokenizer = tokenizer_of(train_pairs, settings, work / TOKENIZER)
-    bags = Bags.of(encode(tokenizer, pairs.texts))
-    report(f"{len(train_pairs.english)} pairs and their pieces")
-    teacher = Teacher.of(pairs, options.teacher, options.work) if options.teacher else None
-    report("teacher" if teacher else "no teacher")
-    table = train(train_pairs, held, bags, teacher, settings, work)
-    table = silence(table, tokenizer, bags.pieces)
-    manifest = write_bundle(options.out, table, tokenizer, held, settings, distilled=teacher is not None)
-    report(f"{options.out}, parity {manifest.parity}")
+    train_pairs, held, siblings = hold_out(pairs, settings)
+    common = vocabulary_words(options.teacher)[: settings.vocabulary] if options.teacher else []
+    tokenizer = tokenizer_of(train_pairs, settings, common, work / TOKENIZER)
+    settings = dataclasses.replace(settings, pieces=tokenizer.get_vocab_size())
+    report(f"{settings.pieces:,} pieces")
+    bags = Bags(*encode(tokenizer, pairs.texts))
+    report(f"{len(bags.pieces):,} of them in {len(pairs.texts):,} sentences")
+    teacher = near = words = None
+    if options.teacher:
+        teacher = Teacher.of((pairs, outside), options.teacher, options.work)
+        report("the teacher's vectors")
+        words = Bags(*encode(tokenizer, teacher.words)) if settings.words else None
+        near = near_pairs(train_pairs, teacher, settings) if settings.hard else None
+        report("neighbours" if settings.hard else "no neighbours")
+    lesson = Lesson(train_pairs, bags, Groups.of(train_pairs), near, teacher, words, settings)
+    held_out = {"inside": held, "outside": outside}
+    table = train(lesson, held_out, work)
+    report("trained")
+    student = Student(*table.shape)
+    student.table.data = torch.from_numpy(silence(table, tokenizer, bags.pieces))
+    scores = by_language(student, bags, held_out, settings, 1_000)
+    (work / "held-out.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    sample = np.random.default_rng(settings.seed).permutation(len(pairs.texts))[:100_000]
+    with torch.no_grad():
+        table, spread = by_variance(student.table.numpy(), student(bags.take(sample)).numpy())
+    tested = [pairs.texts[number] for number in np.unique(np.concatenate([held.english, held.other]))]
+    manifest = write_bundle(
+        options.out, table, spread, tokenizer, tested, settings, about(options.name, settings, teacher)
+    )
+    recommended = thresholds(options.out, held, siblings, settings)
+    write_manifest(options.out, dataclasses.replace(manifest, thresholds=recommended))
+    report(f"{options.out}, parity {manifest.parity}, thresholds {recommended}")
 
 
 if __name__ == "__main__":

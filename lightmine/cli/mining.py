@@ -16,6 +16,7 @@ from lightmine.cli.options import max_pairs_option, note, one_stdin, output_form
 from lightmine.cli.run import (
     Run,
     Texts,
+    comparable,
     counts,
     margin_options,
     pair_filters,
@@ -23,6 +24,7 @@ from lightmine.cli.run import (
     side_by_side,
     text_options,
 )
+from lightmine.cli.run import threshold as as_threshold
 from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError
 from lightmine.margin import check_threshold
@@ -40,7 +42,12 @@ from lightmine.texts.pairs import FORMATS, write_pairs
 @click.command()
 @click.argument("file")
 @click.argument("other", required=False)
-@click.option("--threshold", type=float, help="Only pairs whose cosine is at least this.")
+@click.option(
+    "--threshold",
+    type=as_threshold,
+    metavar="COSINE|none",
+    help="Only pairs whose cosine is at least this.  [default: what the model recommends, if it does]",
+)
 @click.option("--max-score", type=float, help="Only pairs whose cosine is at most this: no near-copies.")
 @top_k_option
 @max_pairs_option
@@ -101,6 +108,8 @@ def paraphrase(
         if duplicates_output is not None:
             _write_duplicates(duplicates_output, read, same, run)
         encoder = run.encoder()
+        if threshold is None:
+            threshold = run.recommended(encoder, "paraphrase")
         vectors = [run.encode(encoder, side.texts, name) for side, name in zip(sides, names, strict=True)]
         found = mine_paraphrases(
             *vectors, top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score, **run.engine
@@ -166,6 +175,8 @@ def bitext(
         else:
             sides = [texts.distinct(sentences, run) for sentences in read]
             encoder = run.encoder()
+            if comparable(options):
+                options["threshold"] = run.recommended(encoder, "bitext")
             vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
             rule = margin_rule(**options)
             near = neighbors(*vectors, k=max(rule.k, rule.back), both=True, **run.engine)

@@ -63,6 +63,8 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
         "pooling": manifest.pooling,
         "precision": manifest.precision + (f": {manifest.recipe}" if manifest.recipe else ""),
         "suits": " ".join(manifest.cpus) or "any processor",
+        "thresholds": ", ".join(f"{name} {value:g}" for name, value in manifest.thresholds.items())
+        or "none recommended",
         "prompts": ", ".join(map(repr, manifest.prompts)) or "none",
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
         "batch-mates": BATCH_MATES[manifest.batch],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO, cast
 
@@ -32,6 +33,11 @@ from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.filters import PairFilter, SentenceFilter, normalized
 from lightmine.texts.formats import Reading
 from lightmine.texts.lines import Sentences
+
+
+def threshold(value: str) -> float:
+    """A number, or none for no threshold at all, not even one that a model recommends."""
+    return -math.inf if value == "none" else float(value)
 
 
 def folded(
@@ -103,6 +109,15 @@ class Run:
     def encoder(self) -> Encoder:
         """The model that was asked for."""
         return Encoder.load(self.model, provider=self.provider, threads=self.threads, verify=self.verify)
+
+    def recommended(self, encoder: Encoder, command: str) -> float | None:
+        """The threshold that the model's maker recommends for a command; it is said."""
+        best = encoder.manifest.thresholds.get(command)
+        if best is not None:
+            self.note(
+                f"threshold {best:g}, which {encoder.manifest.name} recommends; --threshold none for all"
+            )
+        return best
 
     def encode(self, encoder: Encoder, texts: Sequence[str], name: str) -> NDArray[np.float32]:
         """Unit rows of texts; cut sentences are said."""
@@ -181,6 +196,16 @@ pair_filters = folded(
 )  # fmt: skip
 
 
+def comparable(options: MarginOptions) -> bool:
+    """Whether no threshold is asked for and margins are of the kind that models recommend one for."""
+    asked = {name: value for name, value in options.items() if value is not None}
+    return (
+        not asked.keys() & {"threshold", "compat", "k_backward"}
+        and asked.get("k", 4) == 4
+        and asked.get("margin", "ratio") == "ratio"
+    )
+
+
 def _margin_options(**options: Any) -> MarginOptions:
     """What was asked for, checked before any work."""
     margin_rule(**options)
@@ -208,7 +233,9 @@ margin_options = folded(
     click.option("--one-to-one", type=click.Choice(ONE_TO_ONE),
                  help="Each sentence in one pair at most: from the best down, or for the largest sum of "
                  "margins (needs scipy). auto: greedy for max.  [default: auto]"),
-    click.option("--threshold", type=float, help="Only pairs whose margin is at least this."),
+    click.option("--threshold", type=threshold, metavar="MARGIN|none",
+                 help="Only pairs whose margin is at least this.  [default for mined ratio margins of 4 "
+                 "neighbours: what the model recommends, if it does]"),
     click.option("--max-score", type=float, help="Only pairs whose margin is at most this."),
 )  # fmt: skip
 

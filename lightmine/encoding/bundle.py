@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,9 @@ class Manifest:
     the prompt's tokens in. ``batch`` is ``any`` where a sentence's vector does not change with those
     encoded beside it, ``one`` where it would, so that sentences are run one at a time, and ``mates``
     where it does. ``batch_tokens`` is the batch that was measured best, 0 for the provider's own.
-    ``cpus`` names the targets that the graph suits (avx2, avx512, vnni, amx, arm64), none for any.
+    ``thresholds`` are what its maker recommends: ``paraphrase`` a cosine, ``bitext`` a ratio margin of four
+    neighbours. ``cpus`` names the targets that the graph suits (avx2, avx512, vnni, amx, arm64), none for
+    any.
     ``files`` holds the SHA-256 of every file and ``sizes`` its bytes, ``parity`` what the exporter measured
     against the source model, ``versions`` the packages that made the bundle.
     """
@@ -74,6 +77,7 @@ class Manifest:
     batch_tokens: int = 0
     cpus: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     parity: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     files: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -196,6 +200,10 @@ def _has_type(value: Any, kind: str) -> bool:
         return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     if kind == "dict[str, int]":
         return isinstance(value, dict) and all(type(item) is int for item in value.values())
+    if kind == "dict[str, float]":
+        return isinstance(value, dict) and all(
+            type(item) in (int, float) and math.isfinite(item) for item in value.values()
+        )
     types: dict[str, type] = {"str": str, "int": int, "bool": bool, "dict[str, Any]": dict}
     return isinstance(value, types[kind]) and isinstance(value, bool) == (kind == "bool")
 
