@@ -60,12 +60,10 @@ def thresholds(bundle: Path, held: Pairs, siblings: Pairs, settings: Settings) -
     margins = [
         _bitext(encoder, held, place)
         for place in range(len(settings.languages.split()))
-        if (held.language == place).sum() >= 100
+        if (held.language == place).sum() >= 20
     ]
-    return {
-        "bitext": round(float(np.median(margins)), 3),
-        "paraphrase": round(_paraphrase(encoder, held, siblings), 3),
-    }
+    found = {"bitext": float(np.median(margins)), "paraphrase": _paraphrase(encoder, held, siblings)}
+    return {command: round(threshold, 3) for command, threshold in found.items()}
 
 
 def _bitext(encoder: Encoder, held: Pairs, language: int) -> float:
