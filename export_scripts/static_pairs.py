@@ -56,7 +56,7 @@ class Settings:
     distillation: float = 200.0  # weight of the mean squared distance from the teacher's similarities
     taught: int = 1024  # sentences of a batch that the teacher is asked about
     vocabulary: int = 10_000  # of the teacher's most common words, those that are pieces
-    words: int = 256  # single words of the teacher's vocabulary that each batch adds to those taught
+    words: int = 128  # single words of the teacher's vocabulary that each batch adds to those taught
     piece_dropout: float = 0.1
     held_out: int = 400  # pairs a language that are never trained on
     max_tokens: int = 512

@@ -6,9 +6,9 @@
 
 Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
 pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
-loss, both directions), and the similarities within a batch must follow those that the teacher gives the English
-sides (mean squared difference). What was done is kept in the work folder, and a run with the same settings goes
-on from there.
+loss, both directions), and the similarities within a batch must follow those that the teacher gives the
+English sides (mean squared difference). What was done is kept in the work folder, and a run with the same
+settings goes on from there.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_o
 from export_scripts.static_student import Bags, Student, accuracy, contrast, distance
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
-from lightmine.encoding.bundle import TOKENIZER, write_manifest
+from lightmine.encoding.bundle import write_manifest
 
 # Steps between two checkpoints, a minute's work.
 EVERY = 300
 # Sentences of each language that the tokenizer is learnt from; English has three times as many.
 SENTENCES = 12_000
+# The settings that the tokenizer depends on.
+DECIDING = ("languages", "sources", "seed", "held_out", "pieces", "piece_length", "rare")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,17 +210,17 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run_folder(pairs: Pairs, settings: Settings, options: argparse.Namespace) -> Path:
-    """Where this run keeps its tokenizer and checkpoint, named by pairs, settings and teacher."""
-    digest = hashlib.sha256(repr((settings, options.teacher and options.teacher.name)).encode())
+def digest_of(pairs: Pairs, *rest: object) -> str:
+    """Sixteen digits that change with the sentences and the rest."""
+    digest = hashlib.sha256(repr(rest).encode())
     digest.update("\n".join(pairs.texts).encode())
-    folder: Path = options.work / digest.hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return digest.hexdigest()[:16]
 
 
-def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], path: Path) -> Tokenizer:
+def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], work: Path) -> Tokenizer:
     """The tokenizer learnt from as many sentences of each language, or the one already learnt."""
+    deciding = [getattr(settings, name) for name in DECIDING]
+    path = work / f"tokenizer-{digest_of(pairs, deciding, words)}.json"
     if path.exists():
         return Tokenizer.from_file(str(path))
     rng = np.random.default_rng(settings.seed)
@@ -252,10 +254,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     pairs, outside = read_pairs(options.data, settings)
     report(f"{len(pairs.english):,} pairs to learn from, {len(outside.english):,} of a source held out whole")
-    work = run_folder(pairs, settings, options)
+    work = options.work / digest_of(pairs, settings, options.teacher and options.teacher.name)
+    work.mkdir(parents=True, exist_ok=True)
     train_pairs, held, siblings = hold_out(pairs, settings)
     common = vocabulary_words(options.teacher)[: settings.vocabulary] if options.teacher else []
-    tokenizer = tokenizer_of(train_pairs, settings, common, work / TOKENIZER)
+    tokenizer = tokenizer_of(train_pairs, settings, common, options.work)
     settings = dataclasses.replace(settings, pieces=tokenizer.get_vocab_size())
     report(f"{settings.pieces:,} pieces")
     bags = Bags(*encode(tokenizer, pairs.texts))
