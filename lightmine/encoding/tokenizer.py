@@ -21,11 +21,15 @@ MANY_CHARACTERS = 64
 class Tokenizer:
     """A bundle's `tokenizer.json`, cutting at `max_tokens` with special tokens counted.
 
-    Padding and truncation that the file itself asks for are ignored: the manifest decides.
+    Padding and truncation that the file itself asks for are ignored: the manifest decides. What is not
+    `trusted` is first looked at for what would end the process.
     """
 
-    def __init__(self, path: Path, *, max_tokens: int, lower_case: bool = False) -> None:
-        check_tokenizer(path)
+    def __init__(
+        self, path: Path, *, max_tokens: int, lower_case: bool = False, trusted: bool = False
+    ) -> None:
+        if not trusted:
+            check_tokenizer(path)
         with _explained(path, "not a tokenizer that can be read"):
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         if lower_case:
@@ -47,7 +51,7 @@ class Tokenizer:
         """The same tokenizer with another length; one object cannot cut at two lengths at once."""
         if max_tokens not in self._lengths:
             self._lengths[max_tokens] = Tokenizer(
-                self._path, max_tokens=max_tokens, lower_case=self._lower_case
+                self._path, max_tokens=max_tokens, lower_case=self._lower_case, trusted=True
             )
         return self._lengths[max_tokens]
 
