@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import gzip
 import json
 import sys
 import time
@@ -31,15 +32,46 @@ from lightmine import evaluate
 Matrix = NDArray[np.float32]
 Encode = Callable[[list[str]], Matrix]
 
-# Two letters, then the codes of Tatoeba, FLORES-200 and the paraphrase sets.
+# Two letters, then the codes of Tatoeba, FLORES-200 and the paraphrase sets; a dash where there is no set.
 LANGUAGES = {
-    "en": ("eng", "eng_Latn", "eng"),
-    "de": ("deu", "deu_Latn", "deu"),
-    "fr": ("fra", "fra_Latn", "fra"),
-    "es": ("spa", "spa_Latn", "spa"),
-    "nl": ("nld", "nld_Latn", "nld"),
-    "zh": ("cmn", "zho_Hans", "zho"),
+    two: tuple(rest)
+    for two, *rest in map(
+        str.split,
+        """
+        en eng eng_Latn eng
+        de deu deu_Latn deu
+        fr fra fra_Latn fra
+        es spa spa_Latn spa
+        nl nld nld_Latn nld
+        zh cmn zho_Hans zho
+        it ita ita_Latn ita
+        pt por por_Latn por
+        sv swe swe_Latn -
+        da dan - -
+        pl pol pol_Latn -
+        cs ces ces_Latn -
+        hu hun - -
+        ro ron - -
+        ru rus rus_Cyrl rus
+        uk ukr ukr_Cyrl -
+        el ell - -
+        tr tur tur_Latn -
+        fi fin fin_Latn -
+        ar ara arb_Arab -
+        he heb - -
+        hi hin hin_Deva -
+        ja jpn jpn_Jpan -
+        ko kor kor_Hang -
+        vi vie vie_Latn -
+        id ind - -
+        th tha tha_Thai -
+        """.strip().splitlines(),
+    )
 }
+# Peers are measured on these.
+FIRST = ("en", "de", "fr", "es", "nl", "zh")
+NEWS = ("de", "fr", "es", "nl", "zh", "ru")
+MEDICAL = ("es", "fr", "pt", "ru", "ar", "hi", "id", "zh")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +107,21 @@ def retrieval(encode: Encode, paths: list[Path]) -> dict[str, float]:
     return {"to_english": accuracy.source_to_target, "from_english": accuracy.target_to_source}
 
 
+def columns(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Accuracy@1 between the columns of one compressed file: English, then the other."""
+    with gzip.open(paths[0], "rt", encoding="utf-8", newline="\n") as file:
+        english, other = zip(*(line.rstrip("\n").split("\t") for line in file), strict=True)
+    accuracy = evaluate.retrieval_accuracy(encode(list(other)), encode(list(english)))
+    return {"to_english": accuracy.source_to_target, "from_english": accuracy.target_to_source}
+
+
+def between(encode: Encode, paths: list[Path]) -> dict[str, float]:
+    """Mean accuracy@1 of the first file's lines among the lines of every other, and the least of them."""
+    first, *others = (encode(lines(path)) for path in paths)
+    found = [evaluate.retrieval_accuracy(first, other).source_to_target for other in others]
+    return {"mean": float(np.mean(found)), "least": min(found)}
+
+
 def similarity(encode: Encode, paths: list[Path]) -> dict[str, float]:
     """Correlation of cosines with human scores, both sentences in one language."""
     with paths[0].open(encoding="utf-8", newline="") as file:
@@ -103,47 +150,42 @@ def paraphrase(encode: Encode, paths: list[Path]) -> dict[str, float]:
     return dataclasses.asdict(quality)
 
 
-def tasks() -> Iterator[Task]:
-    """Every measurement, in the order of the table."""
-    others = [language for language in LANGUAGES if language != "en"]
+def tasks(languages: Sequence[str] = tuple(LANGUAGES)) -> Iterator[Task]:
+    """Every measurement of these languages, in the order of the table."""
+    others = [language for language in languages if language != "en"]
     for two in others:
         code = LANGUAGES[two][0]
         files = (f"tatoeba/tatoeba.{code}-eng.{code}", f"tatoeba/tatoeba.{code}-eng.eng")
         yield Task("Tatoeba", two, retrieval, files)
+    flores = {two: f"flores/{LANGUAGES[two][1]}.devtest" for two in LANGUAGES if LANGUAGES[two][1] != "-"}
     for two in others:
-        yield Task(
-            "FLORES", two, retrieval, (f"flores/{LANGUAGES[two][1]}.devtest", "flores/eng_Latn.devtest")
-        )
-    for two in others:
+        if two in flores:
+            yield Task("FLORES", two, retrieval, (flores[two], flores["en"]))
+    if len(others) > len(FIRST):
+        for two in [two for two in others if two in flores]:
+            rest = (file for other, file in flores.items() if other not in (two, "en"))
+            yield Task("FLORES, between others", two, between, (flores[two], *rest))
+        for two in MEDICAL:
+            yield Task("TICO-19", two, columns, (f"tico19/en-{two}.tsv.gz",))
+    for two in [two for two in others if two in NEWS]:
         yield Task(
             "BUCC-style", two, bitext, tuple(f"bucc_style/{two}-en.{end}" for end in (two, "en", "gold"))
         )
-    for two in LANGUAGES:
+    for two in FIRST:
         yield Task("STS-b", two, similarity, (f"stsb/stsb-{two}-test.csv",))
-    for two, (_, _, code) in LANGUAGES.items():
+    for two in [two for two in languages if LANGUAGES[two][2] != "-"]:
+        code = LANGUAGES[two][2]
         yield Task("paraphrase", two, paraphrase, (f"paraphrase/{code}.txt", f"paraphrase/{code}.gold.tsv"))
 
 
 def more_tasks(data: Path) -> Iterator[Task]:
-    """The languages beyond the card's, as many as there are: of interest for the default model alone."""
-    card = {code for codes in LANGUAGES.values() for code in codes}
+    """Tatoeba's other languages, as many as there are: what the default model does with them."""
+    card = {codes[0] for codes in LANGUAGES.values()}
     for path in sorted(data.glob("tatoeba/tatoeba.*-eng.eng")):
         code = path.name.split(".")[1].removesuffix("-eng")
         if code not in card:
             yield Task(
                 "Tatoeba", code, retrieval, (f"tatoeba/tatoeba.{code}-eng.{code}", f"tatoeba/{path.name}")
-            )
-    for path in sorted(data.glob("flores/*.devtest")):
-        if path.stem not in card:
-            yield Task("FLORES", path.stem, retrieval, (f"flores/{path.name}", "flores/eng_Latn.devtest"))
-    yield Task("BUCC-style", "ru", bitext, tuple(f"bucc_style/ru-en.{end}" for end in ("ru", "en", "gold")))
-    for path in sorted(data.glob("paraphrase/*.txt")):
-        if path.stem not in card:
-            yield Task(
-                "paraphrase",
-                path.stem,
-                paraphrase,
-                (f"paraphrase/{path.name}", f"paraphrase/{path.stem}.gold.tsv"),
             )
 
 
@@ -198,6 +240,8 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     if "to_english" in row:
         both = f"{100 * row['to_english']:.1f} / {100 * row['from_english']:.1f}"
         return {"accuracy@1 to / from English": both}
+    if "least" in row:
+        return {"accuracy@1, mean / least": f"{100 * row['mean']:.1f} / {100 * row['least']:.1f}"}
     if "spearman" in row:
         return {"Spearman": f"{100 * row['spearman']:.1f}"}
     best = f"{100 * row['f1']:.1f}"
@@ -225,6 +269,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--model", action="append", help="[NAME=]PATH of a bundle, `default` or `minilm`; repeatable"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="every language for every model, not the default's alone"
+    )
     parser.add_argument("--json", type=Path, help="where the results go; other models' results in it stay")
     parser.add_argument("--table", type=Path, help="print the table of a results file and stop")
     options = parser.parse_args(argv)
@@ -234,10 +281,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {"models": {}}
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text(encoding="utf-8"))
-    todo = runnable(options.data, tasks())
-    more = runnable(options.data, more_tasks(options.data))
     for name, path in map(named, options.model or ["default"]):
-        results["models"][name] = evaluate_model(path, options.data, [*todo, *more] if path is None else todo)
+        whole = path is None or options.all
+        todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(FIRST)
+        results["models"][name] = evaluate_model(path, options.data, runnable(options.data, todo))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
