@@ -45,7 +45,8 @@ class Settings:
     piece_length: int = 16
     rare: int = 3
     dimension: int = 256
-    epochs: int = 8
+    epochs: int = 6
+    steps: int = 0  # where training ends before its epochs do; 0 for nowhere
     batch: int = 2048
     one_language: float = 0.7  # share of the batches that hold one language beside English
     balance: float = 0.5  # a language with n pairs is seen (most / n) ** balance times as often

@@ -59,14 +59,14 @@ class Lesson:
         step = 0
         for epoch in range(self.settings.epochs):
             for batch in batches(self.pairs, self.settings, epoch, self.near):
+                if self.settings.steps and step == self.settings.steps:
+                    return
                 yield step, batch
                 step += 1
 
     def steps(self) -> int:
         """How many batches there are in all."""
-        return sum(
-            len(batches(self.pairs, self.settings, epoch, self.near)) for epoch in range(self.settings.epochs)
-        )
+        return sum(1 for _ in self.batches())
 
     def loss(self, student: Student, chosen: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         """The loss of one batch."""
