@@ -81,7 +81,7 @@ def test_every_ending_writes_the_same_pairs(run, tmp_path):
 
 def test_duplicates_are_mined_once_and_keep_all_their_lines(run):
     text = "Hello there.\nGood bye.\n\nHello there.\nHello, you there.\n"
-    status, out, err = run("paraphrase", "-", stdin=text.encode())
+    status, out, err = run("paraphrase", "-", "--threshold", "none", stdin=text.encode())
     assert status == 0
     assert "standard input: 1 blank lines left out; the others keep their numbers" in err
     assert "1 lines repeat an earlier one" in err
@@ -156,7 +156,10 @@ bad = [
     (["paraphrase", "good.txt", "--memory-budget", "much"], "memory_budget: 'much' is not a size"),
     (["paraphrase", "good.txt", "-o", "."], ".: name it .tsv or .jsonl"),
     (["paraphrase", "gone.txt", "--threshold", "nan"], "threshold must be a number, not nan"),
-    (["paraphrase", "good.txt", "--memory-budget", "1MiB"], "needs a memory_budget of"),
+    (
+        ["paraphrase", "good.txt", "--threshold", "-1", "--memory-budget", "1MiB"],
+        "needs a memory_budget of",
+    ),
     (["info", "good.txt"], "good.txt: no such model"),
 ]
 
@@ -206,7 +209,7 @@ def test_wrong_usage_says_what_is_right(run, arguments, message):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_standard_output_is_one_line():
-    command = f"{sys.executable} -m lightmine paraphrase {QUESTIONS} > /dev/full"
+    command = f"{sys.executable} -m lightmine paraphrase -q {QUESTIONS} > /dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "lightmine: standard output: cannot be written: No space left on device\n"

@@ -26,9 +26,9 @@ def sides(tmp_path):
 
 
 def test_two_formats_with_a_column_each_give_the_pairs_of_plain_text(run, sides):
-    options = ["--text-field", "en", "--text-column", "de", "--id-field", "n"]
+    options = ["--text-field", "en", "--text-column", "de", "--id-field", "n", "--threshold", "none"]
     status, out, err = run("bitext", sides / "a.jsonl.xz", sides / "b.parquet", *options)
-    _, plain, _ = run("bitext", ENGLISH, GERMAN, "-q")
+    _, plain, _ = run("bitext", ENGLISH, GERMAN, "-q", "--threshold", "none")
     assert (status, err.count("\n")) == (0, 1)
     found = rows(out)
     assert all(int(r["source_ids"]) == int(r["source_lines"]) - 1 for r in found)
@@ -50,7 +50,9 @@ def test_pairs_are_the_same_in_every_format(run, sides, ending):
 def test_what_was_left_out_or_replaced_is_said(run, tmp_path):
     path = tmp_path / "q.csv"
     path.write_bytes(b"\xef\xbb\xbfid,q\n1,caf\xe9 noir\n2,\n3,black coffee\n")
-    status, out, err = run("paraphrase", path, "--text-column", "q", "--errors", "replace")
+    status, out, err = run(
+        "paraphrase", path, "--text-column", "q", "--errors", "replace", "--threshold", "none"
+    )
     assert status == 0
     assert [(r["left_lines"], r["right_lines"]) for r in rows(out)] == [("2", "4")]
     assert err.splitlines()[:3] == [
@@ -63,6 +65,7 @@ def test_what_was_left_out_or_replaced_is_said(run, tmp_path):
 def test_standard_input_of_another_format_and_encoding(run):
     data = 'q\ta\n"Hello"\tx\nHello there\ty\n'.encode("utf-16")
     options = ["--input-format", "tsv", "--encoding", "utf-16", "--text-column", "q", "-q"]
+    options += ["--threshold", "none"]
     status, out, _ = run("paraphrase", "-", *options, stdin=data)
     assert status == 0
     assert [(r["left_text"], r["right_text"]) for r in rows(out)] == [('"Hello"', "Hello there")]

@@ -59,8 +59,8 @@ def test_turning_by_variance_keeps_every_cosine_and_puts_what_varies_first(table
 # --- the tokenizer
 
 SENTENCES = [
-    "The dog sleeps, and the cat sleeps.", "Der Hund schläft, die Katze schläft.", "Собака спит, и кошка спит.",
-    "我喜欢狗。狗喜欢我。", "The dogs sleep.", "Die Hunde schlafen.",
+    "The dog sleeps, and the cat sleeps.", "Der Hund schläft, die Katze schläft.", "The dogs sleep.",
+    "我喜欢狗。狗喜欢我。", "Собака спит, и кошка спит.", "Die Hunde schlafen.",
 ] * 30  # fmt: skip
 
 

@@ -11,8 +11,10 @@ from export_scripts.static_pairs import Groups, Settings, batches, hold_out, piv
 from lightmine import Encoder, evaluate
 from lightmine.encoding.bundle import read_manifest
 
-NOUNS = "dog cat house tree river stone bird road child window bread letter garden ship cloud lamp".split()
-VERBS = "sees finds paints moves wants loses sells hides".split()
+NOUNS = [
+    "dog", "cat", "house", "tree", "river", "stone", "bird", "road", "child", "bread", "ship", "lamp",
+]  # fmt: skip
+VERBS = ["sees", "finds", "paints", "moves", "wants", "loses", "sells", "hides", "likes", "holds"]
 OPTIONS = {
     "languages": "de fr", "sources": "tatoeba=1 massive=0.5", "pieces": 700, "dimension": 16, "epochs": 6,
     "batch": 64, "held_out": 40, "words": 0, "vocabulary": 0, "hard": 0.0, "rare": 1,

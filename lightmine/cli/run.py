@@ -37,7 +37,10 @@ from lightmine.texts.lines import Sentences
 
 def threshold(value: str) -> float:
     """A number, or none for no threshold at all, not even one that a model recommends."""
-    return -math.inf if value == "none" else float(value)
+    try:
+        return -math.inf if value == "none" else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor none") from None
 
 
 def folded(
