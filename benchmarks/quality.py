@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import functools
 import gzip
 import json
 import sys
@@ -204,11 +205,14 @@ def runnable(data: Path, todo: Iterable[Task]) -> list[Task]:
     return found
 
 
-def evaluate_model(path: str | None, data: Path, todo: Sequence[Task]) -> dict[str, Any]:
+def evaluate_model(
+    path: str | None, data: Path, todo: Sequence[Task], truncate_dim: int | None = None
+) -> dict[str, Any]:
     """All figures of one model, and which model it was."""
     encoder = lightmine.Encoder.load(path)
     started = time.perf_counter()
-    figures = [task.run(encoder.encode, data) for task in todo]
+    encode = functools.partial(encoder.encode, truncate_dim=truncate_dim)
+    figures = [task.run(encode, data) for task in todo]
     manifest = encoder.manifest
     return {
         "name": manifest.name,
@@ -272,6 +276,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every language for every model, not the default's alone"
     )
+    parser.add_argument(
+        "--truncate-dim", type=int, action="append", metavar="N",
+        help="measure the first N numbers of every vector too; repeatable",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, help="where the results go; other models' results in it stay")
     parser.add_argument("--table", type=Path, help="print the table of a results file and stop")
     options = parser.parse_args(argv)
@@ -285,6 +293,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         whole = path is None or options.all
         todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(FIRST)
         results["models"][name] = evaluate_model(path, options.data, runnable(options.data, todo))
+        for size in options.truncate_dim or ():
+            found = evaluate_model(path, options.data, runnable(options.data, tasks(FIRST)), size)
+            results.setdefault("prefixes", {}).setdefault(name, {})[str(size)] = found["figures"]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks import card_tables
+from benchmarks.markdown import markdown, percent
 
 ROOT = Path(__file__).parents[1]
 QUALITY = ROOT / "benchmarks/results/quality.json"
 BITEXT = ROOT / "benchmarks/results/bitext.json"
+ABLATION = ROOT / "benchmarks/results/ablation.json"
 PLOT = ROOT / "docs/margin.svg"
 DEFAULT = "static-multilingual"
 
@@ -24,7 +27,14 @@ def made() -> dict[str, str]:
             "flores": retrieval(models[DEFAULT]["figures"], "FLORES"),
             "paraphrases": paraphrases(models),
             "stsb": similarity(models),
+            "card": card_tables.card(models[DEFAULT]["figures"]),
+            "bars": card_tables.bars(models, DEFAULT),
         }
+        prefixes = json.loads(QUALITY.read_text(encoding="utf-8")).get("prefixes", {}).get(DEFAULT)
+        if prefixes:
+            found["prefixes"] = card_tables.by_prefix({**prefixes, "256": models[DEFAULT]["figures"]})
+    if ABLATION.exists():
+        found["ablation"] = card_tables.ablation(json.loads(ABLATION.read_text(encoding="utf-8")))
     if BITEXT.exists():
         results = json.loads(BITEXT.read_text(encoding="utf-8"))
         if "margins" in results:
@@ -39,16 +49,6 @@ def made() -> dict[str, str]:
         if "speed" in results:
             found["speed"] = speed(results["speed"])
     return found
-
-
-def markdown(head: Sequence[str], body: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """A table; the first columns to the left, the figures to the right."""
-    rule = ["---"] * left + ["---:"] * (len(head) - left)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
 
 
 def by_margin(rows: list[dict[str, Any]]) -> str:

@@ -50,7 +50,11 @@ def write() -> None:
         found = json.loads(SIZES.read_text())
         made["size"] = size(found["sets"])
         made["size_system"] = found["system"] + "."
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    documents = [
+        ROOT / "README.md",
+        *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("models/*/README.md")),
+    ]
     for path in documents:
         path.write_text(renewed(path.read_text(encoding="utf-8"), made), encoding="utf-8")
 
