@@ -1,9 +1,13 @@
 """Signals, pipes, and standard streams that are not there."""
 
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -98,3 +102,18 @@ def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp
     assert process.returncode == status
     assert b"Traceback" not in err
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 80), (0, 0), (0, 80), (24, 0)])
+def test_progress_is_whole_on_terminals_that_do_not_know_their_size(tmp_path, rows, columns):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    done = subprocess.run(
+        [sys.executable, "-m", "lightmine", "encode", QUESTIONS, "-o", tmp_path / "x.npy"],
+        stderr=theirs, cwd=ROOT, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"\rencoding: 0.00sentence [00:00, ?sentence/s]\r" in shown

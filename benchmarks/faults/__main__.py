@@ -66,7 +66,7 @@ def main() -> None:
         source = folder / "source.txt"
         source.write_text(arguments.lines.read_text() if arguments.lines else made_up(40_000, arguments.seed))
         wide = write_bundle(folder / "wide", dimension=1 << 16)
-        bench = Bench(folder, source, window=4096, checkpoint=0)
+        bench = Bench(folder, source, window=4096, checkpoint=0.05)
         for fault in faults(bench, wide, arguments.times, random.Random(arguments.seed)):
             began = time.monotonic()
             outcome = fault()

@@ -1,7 +1,7 @@
 """The command line, after doing what the variable DRIVER says: ``DRIVER='window=4096 slow=0.03'``.
 
 window=N      sentences of a window, and so of a block on disk
-checkpoint=0  seconds from one checkpoint of mining to the next
+checkpoint=S  seconds from one checkpoint of mining to the next
 clock=SEED    every look at any clock is a random time within a century
 slow=SECONDS  what each fsync takes longer
 """
