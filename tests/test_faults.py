@@ -56,13 +56,10 @@ def test_readers_that_go_away_are_met_in_silence(bench):
     assert streams.closed_pipe(bench).failed == []
 
 
-def test_memory_that_is_not_granted_is_not_asked_for(tmp_path, tiny_bundle):
+def test_memory_that_is_not_granted_is_not_asked_for(bench, tmp_path):
     # 5.2 GB of embeddings, where 4 GiB of addresses are allowed.
-    many = tmp_path / "many.txt"
-    many.write_text(made_up(20_000, 1))
     wide = write_bundle(tmp_path / "wide", dimension=1 << 16)
-    large = Bench(tmp_path, many, tiny_bundle, window=4096)
-    assert machine.little_memory(large, wide).failed == []
+    assert machine.little_memory(bench, wide).failed == []
 
 
 def test_of_writers_on_one_output_one_writes(bench):

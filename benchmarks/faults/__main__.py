@@ -64,9 +64,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         source = folder / "source.txt"
-        source.write_text(arguments.lines.read_text() if arguments.lines else made_up(40_000, arguments.seed))
+        source.write_text(arguments.lines.read_text() if arguments.lines else made_up(10_000, arguments.seed))
         wide = write_bundle(folder / "wide", dimension=1 << 16)
-        bench = Bench(folder, source, window=4096, checkpoint=0.05)
+        bench = Bench(folder, source, window=1024, checkpoint=0.05)
         for fault in faults(bench, wide, arguments.times, random.Random(arguments.seed)):
             began = time.monotonic()
             outcome = fault()

@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 
 from benchmarks.faults.bench import Bench, Outcome, forget, limited, refused
+from benchmarks.faults.sources import made_up
 
 
 def little_memory(bench: Bench, wide: Path) -> Outcome:
-    """A limit on memory that the embeddings of the model `wide` would break."""
-    command = ["paraphrase", bench.source, "-q", "--model", wide, "-o", bench.folder / "none.tsv"]
+    """A limit on memory that the embeddings would break: 65,536 dimensions, by the model `wide`."""
+    many = bench.folder / "many.txt"
+    many.write_text(made_up(20_000, 1))
+    command = ["paraphrase", many, "-q", "--model", wide, "-o", bench.folder / "none.tsv"]
     done = bench.run(*command, preexec_fn=limited(resource.RLIMIT_AS, 4 << 30))
     failed = refused(done, "of memory, and RLIMIT_AS (ulimit -v) leaves", "embeddings: needs")
     seen = "refused before encoding, exit 2: " + done.stderr.strip().split(": ", 2)[-1]

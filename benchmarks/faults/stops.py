@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.faults.bench import ROOT, Bench, Job, Outcome, forget, until_ready
+from benchmarks.faults.bench import ROOT, Bench, Job, Outcome, forget, until
 
 # The exit status that each signal must have: no process answers the first.
 STATUS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
@@ -24,7 +24,7 @@ def ended(bench: Bench, job: Job, times: int, rng: random.Random, *signals: sign
     for turn in range(times):
         number = signals[turn % len(signals)]
         process = bench.start(*job.command)
-        until_ready(process, rng.uniform(0, job.seconds))
+        until(process, rng.uniform(0, job.seconds))
         process.send_signal(number)
         _, err = process.communicate()
         statuses.append(process.returncode)
