@@ -12,28 +12,39 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-# What a shell reports of a process that ended by signal 2 or 15.
-INTERRUPTED, TERMINATED = 130, 143
+# Signals that ask a process to stop; a shell reports 128 more than their numbers.
+STOPS = (signal.SIGINT, signal.SIGTERM)
+_asked: list[int] = []
 
 
 def main() -> None:
     """Run the command line."""
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in STOPS:
+            # Not where it is ignored, as Ctrl-C is by what a shell runs in the background.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, _stop)
         # Here, because it takes most of a short command's time, and a signal may come in it.
         from lightmine.cli import main as command
 
         command()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except SystemExit as end:
+        # An extension module that is being imported makes an ImportError of whatever comes.
+        if _asked and end.code:
+            sys.exit(128 + _asked[0])
+        raise
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by way of every `finally`, so that what is half done is tidied away."""
-    sys.exit(TERMINATED)
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by way of every `finally`, so that what is half done is tidied away.
+
+    Not by KeyboardInterrupt, after which Python may end by the signal whatever became of it.
+    """
+    _asked.append(number)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

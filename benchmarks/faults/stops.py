@@ -29,7 +29,7 @@ def ended(bench: Bench, job: Job, times: int, rng: random.Random, *signals: sign
         _, err = process.communicate()
         statuses.append(process.returncode)
         if process.returncode not in (0, STATUS[number]):
-            failed.append(f"exit status {process.returncode} after {number.name}")
+            failed.append(f"exit status {process.returncode} after {number.name}: {err.decode()}")
         if b"Traceback" in err:
             failed.append(f"a traceback after {number.name}: {err.decode()}")
         failed += bench.passes_for_whole(job)
