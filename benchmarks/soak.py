@@ -38,9 +38,8 @@ from benchmarks.worker import memory
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results" / "soak.json"
 PARTS = ("jobs", "threads", "lines")
-# What memory may grow by after warming up, of what it was then. Five times the lines, the memory of a few
-# allocators' habits: kept lines or vectors would be a hundred times that.
-GROWTH = {"jobs": 0.02, "lines": 0.10}
+# What memory may grow by after warming up, of what it was then.
+GROWTH = 0.02
 # Different corpora that jobs take in turn.
 CORPORA = 10
 # Two runs of one sentence in different batches differ by rounding alone (contract 6).
@@ -212,7 +211,7 @@ def verdict(part: str, found: dict[str, Any]) -> str:
         kinds = ("handles", "process_threads")
         faults += [f"{what} grew: {found[what]}" for what in kinds if found[what][1] > found[what][0]]
         return ", ".join(faults)
-    if found["memory_growth"] > GROWTH[part]:
+    if found["memory_growth"] > GROWTH:
         faults.append(f"memory grew by {found['memory_growth']:.1%}")
     if part == "jobs":
         faults += [f"{what} varied: {found[what]}" for what in ("handles", "threads") if len(found[what]) > 1]

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import quality_tables
+from benchmarks import quality_tables, soak
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
@@ -19,6 +19,7 @@ ENCODING = ROOT / "benchmarks/results/encode.json"
 SIZES = ROOT / "benchmarks/results/installed_size.json"
 PRECISIONS = ROOT / "benchmarks/results/precisions.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
+FAULTS = ROOT / "benchmarks/results/faults.json"
 NAMES = {
     "lightmine": "lightmine",
     "sentence_transformers": "sentence-transformers",
@@ -36,7 +37,7 @@ def write() -> None:
         made["machine"] = machine(jobs[-1]["machine"])
     if PROFILE.exists():
         made["profile"] = profile(json.loads(PROFILE.read_text()))
-    made |= quality_tables.made() | precisions()
+    made |= quality_tables.made() | precisions() | reliability()
     if ENCODING.exists():
         found = json.loads(ENCODING.read_text())
         made["encoding_machine"] = machine(found["machine"])
@@ -73,6 +74,26 @@ def size(sets: dict[str, list[dict[str, Any]]]) -> str:
         packed, unpacked = (sum(wheel[kind] for wheel in wheels) / 1e6 for kind in ("packed", "unpacked"))
         most = ", ".join(f"{wheel['name']} {wheel['unpacked'] / 1e6:,.0f}" for wheel in wheels[:3])
         lines.append(f"| {name} | {len(wheels)} | {packed:,.0f} | {unpacked:,.0f} | {most} |")
+    return "\n".join(lines)
+
+
+def reliability() -> dict[str, str]:
+    """Faults injected and what came of them, and the figures of long runs."""
+    made = {}
+    if FAULTS.exists():
+        made["faults"] = faults(json.loads(FAULTS.read_text())["faults"])
+    if soak.RESULTS.exists():
+        made["soak"] = soak.table(json.loads(soak.RESULTS.read_text()))
+    return made
+
+
+def faults(found: list[dict[str, Any]]) -> str:
+    """What was injected, how often, and what came of it."""
+    lines = ["| fault | how | times | outcome |", "|---|---|---:|---|"]
+    for each in found:
+        injected = each["injected"].replace("|", "\\|")
+        outcome = "; ".join(each["failed"]) or each["outcome"]
+        lines.append(f"| {each['fault']} | {injected} | {each['times']} | {outcome} |")
     return "\n".join(lines)
 
 

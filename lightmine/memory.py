@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import dataclasses
+import math
+import mmap
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
 from lightmine.files import size_in_words
@@ -90,6 +95,23 @@ def _kept_files(folder: Path) -> int:
             if line.startswith(("file ", "cache ")):
                 return int(line.split()[1])
     return 0
+
+
+def own_pages(*shape: int) -> NDArray[np.float32]:
+    """Zeros on pages of their own, which go back to the system with the array.
+
+    An array of some megabytes that comes and goes in turn with small ones does not, from `numpy.empty`: glibc
+    maps the first, and once that is freed puts all that are no larger among the small ones, where holes stay
+    between them. Encoding a million lines grew by 60 MiB so.
+
+    Examples
+    --------
+    >>> own_pages(2, 3).sum()
+    np.float32(0.0)
+    """
+    # Copied when written: else a forked process would write into its parent's array.
+    pages = mmap.mmap(-1, 4 * math.prod(shape), access=mmap.ACCESS_COPY)
+    return np.frombuffer(pages, np.float32).reshape(shape)
 
 
 def give_back() -> None:

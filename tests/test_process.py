@@ -1,14 +1,17 @@
 """Signals, pipes, and standard streams that are not there."""
 
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
 
-from lightmine.cli.process import Terminated, terminable
 from tests.test_cli import QUESTIONS, ROOT
 
 
@@ -24,11 +27,44 @@ def shell(command):
     )
 
 
-def test_sigterm_is_raised_and_what_was_there_put_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Terminated), terminable():
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
+# A signal to itself when a module is imported, or when Python is about to leave.
+SIGNALLED = """
+import atexit, importlib.abc, os, signal, sys
+
+class Importing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == moment:
+            os.kill(os.getpid(), number)
+
+number, moment = int(sys.argv.pop(1)), sys.argv.pop(1)
+sys.meta_path.insert(0, Importing())
+if moment == "leaving":
+    atexit.register(os.kill, os.getpid(), number)
+from lightmine.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("moment", ["click", "lightmine.encoding.encoder", "leaving"])
+def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number, status, moment):
+    out = tmp_path / "x.npy"
+    command = [
+        sys.executable,
+        "-c",
+        SIGNALLED,
+        str(int(number)),
+        moment,
+        "encode",
+        QUESTIONS,
+        "-q",
+        "-o",
+        out,
+    ]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, check=False, stdin=subprocess.DEVNULL)
+    # What is done is done: a signal that comes while Python tidies up makes no failure of it.
+    assert (done.returncode, done.stderr) == ((0 if moment == "leaving" else status), b"")
+    assert out.exists() == (moment == "leaving")
 
 
 def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
@@ -66,3 +102,18 @@ def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp
     assert process.returncode == status
     assert b"Traceback" not in err
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 80), (0, 0), (0, 80), (24, 0)])
+def test_progress_is_whole_on_terminals_that_do_not_know_their_size(tmp_path, rows, columns):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    done = subprocess.run(
+        [sys.executable, "-m", "lightmine", "encode", QUESTIONS, "-o", tmp_path / "x.npy"],
+        stderr=theirs, cwd=ROOT, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"\rencoding: 0.00sentence [00:00, ?sentence/s]\r" in shown

@@ -31,6 +31,7 @@ def test_nothing_spins_and_no_session_has_threads_of_its_own():
     options = providers.session_options()
     assert options.intra_op_num_threads == options.inter_op_num_threads == 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.enable_mem_pattern is False
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,27 @@ def real_quota():
 def test_a_real_quota_counts(real_quota):
     join = lambda: (real_quota / "cgroup.procs").write_text(str(os.getpid()))  # noqa: E731
     assert threads_of_a_new_process(join) == 1
+
+
+TOKENISING = """
+import os
+from lightmine import Encoder
+encoder = Encoder.load()
+threads, variables = len(os.listdir("/proc/self/task")), dict(os.environ)
+list(encoder._tokenizer.ids(["one", "two"] * 50))
+assert dict(os.environ) == variables
+print(len(os.listdir("/proc/self/task")) - threads)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux counts threads there")
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [({"LIGHTMINE_THREADS": "1"}, 1), ({"LIGHTMINE_THREADS": "1", "RAYON_NUM_THREADS": "5"}, 5)],
+)
+def test_the_tokenizers_threads_are_counted_too_and_what_the_user_asked_of_them_stays(variables, threads):
+    kept = {k: v for k, v in os.environ.items() if k not in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM")}
+    done = subprocess.run(
+        [sys.executable, "-c", TOKENISING], capture_output=True, text=True, check=True, env=kept | variables
+    )
+    assert int(done.stdout) == threads

@@ -17,15 +17,11 @@ from lightmine.cli.hub import pull
 from lightmine.cli.mining import bitext, margin, paraphrase
 from lightmine.cli.model import export, info
 from lightmine.cli.process import (
-    INTERRUPTED,
     PIPE_CLOSED,
-    TERMINATED,
     Group,
     PipeClosed,
-    Terminated,
     open_standard_streams,
     stop_writing,
-    terminable,
 )
 from lightmine.errors import LightmineError
 
@@ -48,17 +44,13 @@ def main() -> None:
     debug = "--debug" in sys.argv
     open_standard_streams()
     try:
-        with terminable():
-            status = cli.main(standalone_mode=False)
+        status = cli.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
-        sys.exit(INTERRUPTED)
-    except Terminated:
-        sys.exit(TERMINATED)
+        raise KeyboardInterrupt from None
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except (PipeClosed, BrokenPipeError):
         stop_writing()
         sys.exit(PIPE_CLOSED)

@@ -27,7 +27,6 @@ from lightmine.cli.options import (
     threads_option,
     verify_option,
 )
-from lightmine.cli.process import Terminated
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.quantised import PRECISIONS
 from lightmine.errors import ArgumentError
@@ -119,7 +118,7 @@ def encode(
             output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
             progress=bar, **options,
         )  # fmt: skip
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         if rows := kept_rows(output):
             note(f"stopped; {rows:,} rows are kept, and the same command goes on there", quiet=quiet)
         raise

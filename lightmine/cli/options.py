@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -143,6 +144,7 @@ class Bar:
                 unit=self.unit,
                 unit_scale=True,
                 leave=False,
+                **_unknown_size(),
             )
         self._bar.total = total
         self._bar.update(done - self._bar.n)
@@ -154,6 +156,15 @@ class Bar:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _unknown_size() -> dict[str, int]:
+    """A size in the place of 0, which is what a terminal has whose size nobody told, as in some containers.
+
+    In 0 rows tqdm shows nothing, and it cuts its line for 0 columns.
+    """
+    size = os.get_terminal_size(sys.stderr.fileno())
+    return {} if size.lines and size.columns else {"nrows": 24, "ncols": 80}
 
 
 def read(path: str, reading: Reading | None = None, *, quiet: bool) -> Sentences:

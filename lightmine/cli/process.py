@@ -1,24 +1,15 @@
-"""What a process owes to those around it: to stop when asked, and to be quiet when nobody reads any more."""
+"""Standard streams: that are not there, or that nobody reads any more."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-# What a shell reports of a process that ended by signal 2, 13 or 15.
-INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
-
-
-class Terminated(BaseException):
-    """SIGTERM came: what is half done is tidied away on the way out."""
+# What a shell reports of a process that ended by signal 13.
+PIPE_CLOSED = 141
 
 
 class PipeClosed(BaseException):
@@ -34,23 +25,6 @@ class Group(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise PipeClosed from None
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """Raise `Terminated` in the main thread when SIGTERM comes, and put back what was there before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _raise)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def open_standard_streams() -> None:

@@ -23,6 +23,7 @@ from lightmine.encoding.runtime import Runtime
 from lightmine.encoding.source import Source
 from lightmine.encoding.tokenizer import Tokenizer, check_sentences
 from lightmine.errors import ArgumentError, TextError
+from lightmine.memory import own_pages
 
 # Called with the number of sentences done, and the number in all where that is known.
 Progress = Callable[[int, int | None], None]
@@ -336,7 +337,7 @@ class Encoder:
                 tokens, cut = work.tokenizer.ids([work.prompt + sentence for sentence in window])
                 _check_tokens(tokens, started)
                 started += len(window)
-                vectors = np.empty((len(window), work.dimension), np.float32)
+                vectors = own_pages(len(window), work.dimension)
                 futures = [
                     pool.submit(self._encode_batch, tokens, places, vectors, work)
                     for places in batches(tokens.lengths, batch_tokens=work.batch_tokens)

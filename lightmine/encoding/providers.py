@@ -108,6 +108,8 @@ def session_options(**entries: str) -> Any:
     options = runtime().SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A plan of the memory for every shape seen, and batches have hundreds: no sooner, and 8 MiB more.
+    options.enable_mem_pattern = False
     options.log_severity_level = 4
     for name, value in entries.items():
         options.add_session_config_entry(name, value)

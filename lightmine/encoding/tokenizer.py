@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,11 +13,14 @@ import tokenizers
 from lightmine.encoding.batching import Tokens
 from lightmine.encoding.vocabulary import check_tokenizer
 from lightmine.errors import BundleError, TextError
+from lightmine.threads import default_threads
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
 SLICE = 1024
 # Characters for each token of the longest input, beyond which a text is first tried by its start alone.
 MANY_CHARACTERS = 64
+# How many threads the library starts, as it is when its first batch comes.
+THREADS = "RAYON_NUM_THREADS"
 
 
 class Tokenizer:
@@ -57,6 +62,7 @@ class Tokenizer:
 
     def ids(self, texts: Sequence[str]) -> tuple[Tokens, int]:
         """Token ids of each text, and how many texts were cut."""
+        _start_threads(self._tokenizer)
         parts, cut = [Tokens.of([])], 0
         for start in range(0, len(texts), SLICE):
             some = [self._start_of(text) for text in texts[start : start + SLICE]]
@@ -89,6 +95,27 @@ class Tokenizer:
         encoding = self._tokenizer.encode(prompt)
         # What closes the sentence comes after its text, not after the prompt.
         return len(encoding.ids) - int(bool(encoding.ids) and encoding.special_tokens_mask[-1])
+
+
+_starting = threading.Lock()
+_started = threading.Event()
+
+
+def _start_threads(tokenizer: tokenizers.Tokenizer) -> None:
+    """Have the library start its threads, once a process: as many as `lightmine.threads` finds granted.
+
+    By itself it would take one for every processor, whatever LIGHTMINE_THREADS says. What the user asked of
+    the library itself stays, and the variable is gone again: other processes are none of ours.
+    """
+    if _started.is_set():
+        return
+    threads = str(default_threads())
+    with _starting:
+        if not _started.is_set() and THREADS not in os.environ:
+            os.environ[THREADS] = threads
+            tokenizer.encode_batch_fast([])
+            del os.environ[THREADS]
+        _started.set()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,187 @@
+"""Where faults are tried: a folder, a source file, a model, and answers of runs that nothing happened to."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.faults.sources import wrong_pairs, wrong_rows
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a fault was injected, how often, and what came of it; `failed` lists what was wrong."""
+
+    fault: str
+    injected: str
+    times: int
+    outcome: str
+    failed: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command that goes on where it was stopped, and what must be at `out` when it is done.
+
+    `seconds` are the processor's, of a run that nothing happens to.
+    """
+
+    command: list[object]
+    out: Path
+    right: Path
+    seconds: float
+
+
+class Bench:
+    """See above; `settings` are what the driver is told in every run."""
+
+    def __init__(self, folder: Path, source: Path, model: Path | None = None, **settings: object) -> None:
+        self.folder, self.source = folder, source
+        self.options = [] if model is None else ["--model", str(model)]
+        self.settings = settings
+        # A shell has what it runs in the background ignore Ctrl-C, and so would what is started here.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.whole = folder / "whole.npy"
+        self.encoding_seconds = self.timed("encode", source, "-o", self.whole)
+        assert not (wrong := wrong_rows(self.whole, source)), wrong
+
+    @functools.cached_property
+    def few(self) -> Path:
+        """The start of the source, where mining takes no time."""
+        return self.head(1500)
+
+    def head(self, count: int) -> Path:
+        path = self.folder / f"{count}.txt"
+        path.write_bytes(b"\n".join(self.source.read_bytes().split(b"\n")[:count]) + b"\n")
+        return path
+
+    @functools.cached_property
+    def few_pairs(self) -> Path:
+        """The pairs of `few` at 0.5."""
+        pairs = self.folder / "few.tsv"
+        self.timed("paraphrase", self.few, "--threshold", 0.5, "-q", "-o", pairs)
+        assert not (wrong := wrong_pairs(pairs, self.few)), wrong
+        return pairs
+
+    @functools.cached_property
+    def mining(self) -> Job:
+        """A job of many tiles, on embeddings that are kept."""
+        source = self.head(5000)
+        right, out = self.folder / "whole.tsv", self.folder / "mined.tsv"
+        command = ["paraphrase", source, "--max-pairs", 20_000, "--memory-budget", "32MiB"]
+        command += ["--cache", self.folder / "mining-cache", "-q"]
+        self.timed(*command, "-o", right)
+        assert not (wrong := wrong_pairs(right, source)), wrong
+        command += ["--resume", self.folder / "checkpoint", "-o", out]
+        seconds = self.timed(*command)
+        out.unlink()
+        return Job(command, out, right, seconds)
+
+    def encoding(self, name: str) -> Job:
+        out = self.folder / name
+        return Job(["encode", self.source, "-o", out], out, self.whole, self.encoding_seconds)
+
+    def start(
+        self, *arguments: object, settings: dict[str, object] | None = None, **options: Any
+    ) -> subprocess.Popen:
+        model = [] if "--model" in arguments else self.options
+        command = [sys.executable, "-m", "benchmarks.faults.driver", *map(str, arguments), *model]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self.environment(**(settings or {})), **pipes | options
+        )
+
+    def environment(self, **settings: object) -> dict[str, str]:
+        given = self.settings | settings
+        return os.environ | {"DRIVER": " ".join(f"{name}={value}" for name, value in given.items())}
+
+    def run(self, *arguments: object, **options: Any) -> subprocess.CompletedProcess:
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=3600)
+        return subprocess.CompletedProcess(
+            process.args, process.returncode, out or b"", (err or b"").decode()
+        )
+
+    def timed(self, *arguments: object) -> float:
+        """The processor's seconds of a run, which must end well."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def goes_on(self, job: Job, *more: str) -> list[str]:
+        """What is wrong after the same command is given once more."""
+        done = self.run(*job.command, *more)
+        return [f"going on: {done.stderr}"] * bool(done.returncode) + self.wrong(job)
+
+    def wrong(self, job: Job) -> list[str]:
+        """What is wrong with a finished output: nothing, when it is that of the undisturbed run."""
+        found = []
+        for end in ("", ".json"):
+            mine, right = Path(f"{job.out}{end}"), Path(f"{job.right}{end}")
+            if mine.exists() != right.exists():
+                found.append(f"{mine.name} is{' not' * (not mine.exists())} there")
+            elif right.exists() and mine.read_bytes() != right.read_bytes():
+                found.append(f"{mine.name} is not that of the undisturbed run")
+        left = [path.name for path in self.folder.glob(f"*{job.out.name}*part*")]
+        return found + [f"{each} was left" for each in left]
+
+    def passes_for_whole(self, job: Job) -> list[str]:
+        """What stands in the output's place, or beside it for NumPy to read, and is no result."""
+        found = []
+        if job.out.exists() and job.out.read_bytes() != job.right.read_bytes():
+            found.append(f"{job.out.name} is there and not whole")
+        for path in self.folder.glob(f"*{job.out.name}*part"):
+            with contextlib.suppress(ValueError, EOFError):
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if path.read_bytes() != job.right.read_bytes():
+                    found.append(f"NumPy reads {path.name}, which is not whole")
+        return found
+
+
+def until(process: subprocess.Popen, seconds: float) -> None:
+    """Wait until lightmine answers SIGTERM in it and it has had so many of the processor's seconds, or ended.
+
+    The clock's seconds would be other moments of the work on a machine that does something else besides.
+    """
+    proc = Path(f"/proc/{process.pid}")
+    answered, tick = 1 << (signal.SIGTERM - 1), os.sysconf("SC_CLK_TCK")
+    while process.poll() is None:
+        caught = int((proc / "status").read_text().split("SigCgt:")[1].split()[0], 16)
+        user, system = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
+        if caught & answered and int(user) + int(system) >= seconds * tick:
+            return
+        time.sleep(0.001)
+
+
+def refused(done: subprocess.CompletedProcess, *said: str) -> list[str]:
+    """What is wrong with an error: nothing, when it is one line that says all of it."""
+    short = done.returncode == 2 and done.stderr.count("\n") <= 2
+    right = short and all(each in done.stderr for each in said)
+    return [] if right else [f"exit status {done.returncode}: {done.stderr}"]
+
+
+def limited(kind: int, size: int) -> Callable[[], None]:
+    """For `preexec_fn`: so much of a resource and no more."""
+    return lambda: resource.setrlimit(kind, (size, size))
+
+
+def forget(out: Path) -> None:
+    """Begin anew."""
+    for end in ("", ".json", ".part", ".part.jsonl"):
+        Path(f"{out}{end}").unlink(missing_ok=True)
