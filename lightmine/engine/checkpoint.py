@@ -27,7 +27,7 @@ from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.tiles import Plan
 from lightmine.engine.topk import Mask, Pairs, Rule, Scores
 from lightmine.engine.twins import Places
-from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError
+from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.files import locked, replacing
 
 VERSION = 1
@@ -115,7 +115,7 @@ class Checkpoint:
             raise ArgumentError(f"{error}; delete it to begin anew") from None
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ArgumentError(
-                f"{path}: no checkpoint that can be read ({error}); delete it to begin anew"
+                f"{path}: no checkpoint that can be read ({one_line(error)}); delete it to begin anew"
             ) from None
         self._refuse_other(path, job)
         n, m = self._plan.n, self._plan.m

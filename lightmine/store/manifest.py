@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.encoder import Encoder
-from lightmine.errors import StoreError
+from lightmine.errors import StoreError, one_line
 
 FORMAT_VERSION = 1
 DTYPES = ("<f4", "<f2", "|i1")
@@ -73,7 +73,7 @@ class Head:
         empty = encoder.encode([], **options)
         identity = encoder.identity(**options)
         return cls(
-            model=printable(encoder.manifest.name),
+            model=one_line(encoder.manifest.name),
             identity=identity,
             dtype=empty.dtype.str,
             columns=empty.shape[1],
@@ -284,7 +284,7 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise StoreError(f"{beside}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise StoreError(f"{beside}: no manifest of embeddings: {reason}") from None
 
 
@@ -330,17 +330,6 @@ def hash_of(file: BinaryIO, size: int) -> str:
         made.update(data)
         size -= len(data)
     return made.hexdigest()
-
-
-def printable(text: str) -> str:
-    r"""A text as any terminal can show it on one line.
-
-    Examples
-    --------
-    >>> printable("a\x1b[2J\nb")
-    'a�[2J�b'
-    """
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _is_count(value: Any) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError
+from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.texts.formats import Column, Reading
 from lightmine.texts.limits import Limits
 from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
@@ -32,17 +32,19 @@ class ParquetBlocks:
     ----------
     replaced : int
         Sequences of bytes that were no text and became U+FFFD, so far.
+    rows : int
+        That the file claims to have, once the first were read.
     """
 
     def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
-        self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
+        self.name, self.reading, self.limits, self.replaced, self.rows = name, reading, limits, 0, 0
         self._file = file
 
     def __iter__(self) -> Iterator[Block]:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
             table = parquet.ParquetFile(self._file, buffer_size=1 << 20, pre_buffer=False)
-            names = table.schema_arrow.names
+            names, self.rows = table.schema_arrow.names, max(0, table.metadata.num_rows)
             text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
             id_ = None
             if self.reading.id_column is not None:
@@ -65,7 +67,7 @@ class ParquetBlocks:
         except (LightmineError, GeneratorExit):
             raise
         except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error)[:200] or type(error).__name__
             raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
 
     def _only(self, names: list[str]) -> str:
