@@ -359,7 +359,12 @@ def _no_room(error: OSError, path: str | Path, job: _Job | None, reader: Reader,
     if job is None or error.errno not in NO_ROOM:
         return said
     job.undo()
-    rows = reader.rows if endless else reader.rest()
+    rows = reader.rows
+    if not endless:
+        try:
+            rows = reader.rest()
+        except TextError:  # it was to be said when its turn came
+            endless = True
     needed = size_in_words(job.end + (rows - job.manifest.rows) * job.head.row_bytes)
     kept = job.manifest.rows
     goes_on = f"; {kept:,} rows are kept, and the same command goes on there" if kept else ""
