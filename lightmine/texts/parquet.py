@@ -13,12 +13,15 @@ from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
+# A row group of so few bytes, or packed so much more than text packs, may have a text in all its rows.
+SMALL, DENSE = 16 << 20, 10
 
 
 def pyarrow_or_error(name: str) -> tuple[Any, Any]:
     """pyarrow and pyarrow.parquet, or an error that names the install line."""
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
         raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
@@ -51,14 +54,17 @@ class ParquetBlocks:
                 id_ = self._column(names, self.reading.id_column, "--id-column")
             self._check(pyarrow, table.schema_arrow, text, id_)
             wanted = [text] if id_ is None else [text, id_]
+            folded = parquet.ParquetFile(
+                self._file, metadata=table.metadata, read_dictionary=wanted, buffer_size=1 << 20,
+                pre_buffer=False,
+            )  # fmt: skip
             made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
-            for batch in _batches(table, wanted):
+            for batch in self._batches(table, folded, wanted, size):
                 made = Gathered(made.total)
-                columns = [_decoded(pyarrow, batch.column(name)) for name in wanted]
-                # What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a
-                # row group can end the process where the file is hostile.
-                unpacked += sum(column.nbytes for column in columns)
+                encoded = [batch.column(name) for name in wanted]
+                unpacked += sum(_unpacked(pyarrow, column) for column in encoded)
                 self.limits.check_unpacked(self.name, size, unpacked)
+                columns = [_decoded(pyarrow, column) for column in encoded]
                 texts, *others = (self._texts(pyarrow, column, made.total) for column in columns)
                 ids = others[0] if others else [""] * len(texts)
                 for one, other in zip(texts, ids, strict=True):
@@ -69,6 +75,22 @@ class ParquetBlocks:
         except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
             reason = one_line(error)[:200] or type(error).__name__
             raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
+
+    def _batches(self, table: Any, folded: Any, columns: list[str], size: int) -> Iterator[Any]:
+        """Rows of one group after the other: a reader of them all keeps what it has read of each.
+
+        `folded` is the same table, of which a text that stands in many rows is read as one, so that it is
+        known how much they come to before they are that much. It keeps all texts of a group.
+        """
+        claimed = 0
+        for group in range(table.num_row_groups):
+            # A claim, and one that is true refuses the group before any of it is unpacked. (Those of single
+            # columns would say more, but asking pyarrow 26 for them can end the process.)
+            here = table.metadata.row_group(group).total_byte_size
+            claimed += here
+            self.limits.check_unpacked(self.name, size, claimed)
+            reader = folded if here <= SMALL or here > DENSE * size else table
+            yield from reader.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
 
     def _only(self, names: list[str]) -> str:
         if TEXT_FIELD in names or len(names) != 1:
@@ -131,10 +153,14 @@ class ParquetBlocks:
             return text
 
 
-def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
-    """Rows of one group after the other: a reader of them all keeps what it has read of each."""
-    for group in range(table.num_row_groups):
-        yield from table.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+def _unpacked(pyarrow: Any, column: Any) -> int:
+    """Bytes that a column takes without its dictionary."""
+    if not pyarrow.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    if pyarrow.types.is_integer(column.dictionary.type):
+        return 8 * len(column)
+    lengths = pyarrow.compute.binary_length(column.dictionary).take(column.indices)
+    return (pyarrow.compute.sum(lengths).as_py() or 0) + 8 * len(column)
 
 
 def _decoded(pyarrow: Any, column: Any) -> Any:
