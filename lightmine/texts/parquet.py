@@ -14,7 +14,7 @@ from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
 # A row group of so few bytes, or packed so much more than text packs, may have a text in all its rows.
-SMALL, DENSE = 16 << 20, 10
+SMALL, DENSE = 4 << 20, 10
 
 
 def pyarrow_or_error(name: str) -> tuple[Any, Any]:
@@ -46,7 +46,11 @@ class ParquetBlocks:
     def __iter__(self) -> Iterator[Block]:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
-            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, pre_buffer=False)
+            size = self._file.seek(0, os.SEEK_END)
+            # With a buffer pyarrow allocates what a page claims before it looks whether that is there.
+            how = {"buffer_size": 1 << 20 if size > SMALL else 0, "pre_buffer": False}
+            file = _Clamped(self._file, size)
+            table = parquet.ParquetFile(file, **how)
             names, self.rows = table.schema_arrow.names, max(0, table.metadata.num_rows)
             text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
             id_ = None
@@ -54,11 +58,8 @@ class ParquetBlocks:
                 id_ = self._column(names, self.reading.id_column, "--id-column")
             self._check(pyarrow, table.schema_arrow, text, id_)
             wanted = [text] if id_ is None else [text, id_]
-            folded = parquet.ParquetFile(
-                self._file, metadata=table.metadata, read_dictionary=wanted, buffer_size=1 << 20,
-                pre_buffer=False,
-            )  # fmt: skip
-            made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
+            folded = parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=wanted, **how)
+            made, unpacked = Gathered(0), 0
             for batch in self._batches(table, folded, wanted, size):
                 made = Gathered(made.total)
                 encoded = [batch.column(name) for name in wanted]
@@ -151,6 +152,30 @@ class ParquetBlocks:
             text = str(value, "utf-8", "replace")
             self.replaced += text.count("\ufffd") - value.count("\ufffd".encode())
             return text
+
+
+class _Clamped:
+    """A file that is asked for no more than it has: Python allocates whatever it is asked for."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def readable(self) -> bool:
+        return True
+
+    seekable = readable
+
+    def close(self) -> None:
+        pass
+
+    flush = close
 
 
 def _unpacked(pyarrow: Any, column: Any) -> int:
