@@ -14,7 +14,6 @@ from lightmine.encoding.files import read_json
 from lightmine.encoding.locate import ORIGIN, open_source
 from lightmine.encoding.safetensors import read_weights
 from lightmine.encoding.vocabulary import check_tokenizer
-from lightmine.engine.checkpoint import NAME
 from lightmine.errors import LightmineError
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from lightmine.store.cache import ABOUT
@@ -123,8 +122,7 @@ def test_a_cache_does_without(tmp_path, deep):
 
 def test_a_checkpoint(deep):
     arrays = dict(mining.members()[0])
-    path = targets.folder() / "resumed" / NAME
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(mining.place(), "w") as archive:
         for name, array in arrays.items():
             with archive.open(name, "w") as member:
                 if name == "job.npy":

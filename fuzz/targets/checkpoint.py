@@ -15,6 +15,13 @@ OPTIONS = {"top_k": 3, "max_pairs": 20, "threads": 1, "kernel": "fp32"}
 _members = []
 
 
+def place():
+    """Where the checkpoint is."""
+    where = folder() / "resumed"
+    where.mkdir(exist_ok=True)
+    return where / checkpoint.NAME
+
+
 def mine(y=None):
     where = str(folder() / "resumed")
     if y is None:
@@ -25,7 +32,7 @@ def mine(y=None):
 def members():
     """The arrays of small jobs' checkpoints, as they are in the archives: of one side, and of two."""
     if not _members:
-        path = folder() / "resumed" / checkpoint.NAME
+        path = place()
         for y in (None, ROWS[::-1].copy()):
             path.unlink(missing_ok=True)
             mine(y)
@@ -44,6 +51,6 @@ def one_input(data):
             for place, (name, array) in enumerate(arrays):
                 made.writestr(name, content if place == at else array)
         content = archive.getvalue()
-    (folder() / "resumed" / checkpoint.NAME).write_bytes(content)
+    place().write_bytes(content)
     with refusing():
         mine(ROWS[::-1].copy() if sides else None)
