@@ -19,6 +19,7 @@ from export_scripts.recipe import Recipe
 from lightmine.encoding.bundle import TOKENIZER, Manifest
 from lightmine.encoding.directory import open_directory
 from lightmine.encoding.encoder import Encoder
+from lightmine.encoding.files import read_json
 from lightmine.encoding.pooling import SENTENCE, Pooling
 from lightmine.encoding.runtime import POOLING_MASK
 from lightmine.errors import ArgumentError, BundleError
@@ -127,10 +128,8 @@ def _write_tokenizer(source: Path, out: Path, *, lower_case: bool) -> None:
 
 
 def _config(directory: Path, graph: Path) -> dict[str, object]:
-    import json
-
     for folder in (directory, graph.parent, graph.parent.parent):
         if (folder / "config.json").is_file():
-            found: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            found: dict[str, object] = read_json(folder / "config.json")
             return found
     return {}

@@ -204,7 +204,7 @@ def _read_json(source: Source, name: str) -> Any:
     except FileNotFoundError as error:
         message = f"{source.name} has no {name}: not a sentence-transformers model"
         raise BundleError(message) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{name} of {source.name} cannot be read: {first_line(error)}") from error
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.errors import TextError
+from lightmine.errors import TextError, one_line
 
 # Bytes that one of an archive may become, by LIGHTMINE_MAX_EXPANSION: texts and neighbours hardly reach 20.
 EXPANSION = 100
@@ -172,5 +172,5 @@ def _explained(path: str, what: str) -> Iterator[None]:
         ValueError, TypeError, EOFError, OverflowError, RecursionError, RuntimeError, NotImplementedError,
         SyntaxError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise TextError(f"{path}: {what}: {reason}") from None

@@ -50,3 +50,15 @@ class StoreError(LightmineError, ValueError):
 
 class MissingExtraError(LightmineError, ImportError):
     """An optional dependency is absent; the message carries the install line."""
+
+
+def one_line(text: object) -> str:
+    r"""A text from elsewhere, or what somebody else's error says, as any terminal can show it in a message.
+
+    Examples
+    --------
+    >>> one_line("a\x1b[2J\n b")
+    'a�[2J b'
+    """
+    words = " ".join(str(text).split())
+    return "".join(character if character.isprintable() else "\ufffd" for character in words)

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -191,6 +192,15 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def room(folder: Path) -> int | None:
+    """Bytes that may still be written in a folder; None where its disk does not tell."""
+    try:
+        disk = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return disk.free if disk.total else None
 
 
 def size_in_words(size: float) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightmine.arrays import read_archive
 from lightmine.engine.neighbors import Neighbors
-from lightmine.errors import TextError
+from lightmine.errors import TextError, one_line
 from lightmine.texts.dedup import Distinct
 from lightmine.texts.output import open_binary
 
@@ -89,7 +89,7 @@ def load_neighbors(path: str) -> Saved:
     except KeyError as error:
         raise TextError(f"{path}: not a file of saved neighbours: it has no {error}") from None
     except (ValueError, IndexError, TypeError, OverflowError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = one_line(error) or type(error).__name__
         raise TextError(f"{path}: not a whole file of saved neighbours: {reason}") from None
 
 

@@ -4,8 +4,11 @@ import copy
 
 import numpy as np
 import onnx
+import pytest
+from hypothesis import strategies as st
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
+from lightmine.errors import BundleError, LightmineError
 from tests.tiny import graph
 
 EVIL = "evil"
@@ -144,3 +147,32 @@ TOKENIZER = {
     "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
     "model": {"type": "WordLevel", "vocab": {"[PAD]": 0, "[UNK]": 1, "a": 2}, "unk_token": "[UNK]"},
 }  # fmt: skip
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["", "..", "/etc/passwd", "a\x1b[2Jb", "\0", "mean", "x" * 70]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def line_of(function, *arguments, **options):
+    with pytest.raises(LightmineError) as caught:
+        function(*arguments, **options)
+    text = str(caught.value)
+    assert text.isprintable(), text
+    return text
+
+
+def said_by(call):
+    """What a call is refused with, None where it is not."""
+    try:
+        call()
+    except BundleError as error:
+        return str(error)
+    return None

@@ -80,6 +80,7 @@ def test_int8_makes_its_ranges_once_and_uses_them_again(encoded, tmp_path, tiny_
         (["--precision", "int8", "--ranges", "broken.npy"], "broken.npy: no array that can be read"),
         (["--provider", "cuda"], "the installed ONNX Runtime has no CUDA: pip uninstall -y onnxruntime"),
         (["--prompt-name", "query"], "tiny has no prompt 'query'"),
+        (["--prompt", "a\udcff"], r"prompt: 'a\udcff' has half a character, U+DCFF; write it in UTF-8"),
         (["--truncate-dim", "9"], "truncate_dim must be a whole number from 1 to the model's 8 dimensions"),
     ],
 )

@@ -273,3 +273,47 @@ def test_a_picture_names_the_extra_where_matplotlib_is_missing(run, monkeypatch)
     status, _, err = run("calibrate", "paraphrase", QUESTIONS, "--plot", "x.png")
     assert status == 2
     assert "a picture needs matplotlib: pip install 'lightmine[plot]'" in err
+
+
+def test_files_and_gold_of_any_encoding(run, bucc, tmp_path):
+    (source, target, gold), _, _ = bucc
+    plain = run("evaluate", "bucc", source, target, gold, "--json")[1]
+    for path, encoding in ((source, "utf-16"), (target, "utf-8"), (gold, "utf-32")):
+        path.write_text(path.read_text(encoding="utf-8"), encoding=encoding, newline="")
+    each = ["--encoding", "utf-16", "--encoding", "utf-8", "--encoding", "utf-32"]
+    assert run("evaluate", "bucc", source, target, gold, "--json", *each)[:2] == (0, plain)
+    mined = tmp_path / "mined.tsv"
+    mined.write_text(gold.read_text(encoding="utf-32"), encoding="utf-16")
+    options = ["--encoding", "utf-16", "--encoding", "utf-32", "--json"]
+    status, out, _ = run("evaluate", "pairs", mined, gold, *options)
+    assert (status, json.loads(out)["f1"]) == (0, 1)
+    status, _, err = run("evaluate", "pairs", mined, gold, *options, "--encoding", "utf-8")
+    assert (status, "--encoding is given 3 times" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_gold_has_the_encoding_of_its_file_or_one_of_its_own(run, tmp_path, command):
+    questions, gold = tmp_path / "q.txt", tmp_path / "gold"
+    questions.write_text(QUESTIONS.read_text(), encoding="utf-16")
+    pairs = "1\t2\n3\t4\n"
+    where = ["--gold", gold] if command == "calibrate" else [gold]
+    gold.write_text(pairs)
+    plain = run(command, "paraphrase", QUESTIONS, *where, "-q")
+    assert plain[0] == 0
+    own = ["--encoding", "utf-16", "--encoding", "utf-8"]
+    assert run(command, "paraphrase", questions, *where, "-q", *own) == plain
+    gold.write_text(pairs, encoding="utf-16")
+    assert run(command, "paraphrase", questions, *where, "-q", "--encoding", "utf-16") == plain
+
+
+def test_scored_pairs_of_any_encoding(run, tmp_path):
+    rows = "Ein Hörsaal.,Ein Saal.,4\nEin Bär.,Ein Auto.,0\nEine Tür.,Ein Tor.,3\n"
+    scored = tmp_path / "sts.csv"
+    scored.write_text(rows)
+    plain = run("evaluate", "sts", scored, "-q")
+    scored.write_text(rows, encoding="latin-1")
+    assert run("evaluate", "sts", scored, "-q", "--encoding", "latin-1") == plain
+    assert plain[0] == 0
+    status, _, err = run("evaluate", "sts", scored, "-q")
+    assert (status, "name its encoding with --encoding" in err) == (2, True)
+    assert run("evaluate", "sts", scored, "-q", "--errors", "replace")[0] == 0

@@ -12,7 +12,7 @@ from lightmine.encoding.locate import open_source
 from lightmine.encoding.safetensors import read_weights
 from lightmine.errors import BundleError, LightmineError
 from tests import hostile
-from tests.test_hostile import JSON
+from tests.hostile import JSON
 
 MODULES = [
     {"type": f"sentence_transformers.models.{kind}", "path": path}

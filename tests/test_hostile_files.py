@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import subprocess
 import sys
 import zlib
 
@@ -163,6 +164,51 @@ def test_a_bomb_of_parquet_is_refused(tmp_path):
         assert path.stat().st_size < 300_000
         assert "unpacks to over 200 times its size" in refused(path)
         assert "line 1 is longer than 1,000" in refused(path, limits=Limits(ratio=1e9, line=1000))
+
+
+PEAK = """
+import resource, sys
+from lightmine.errors import TextError
+from lightmine.texts.lines import stream_sentences
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    for _ in stream_sentences(sys.argv[1]):
+        pass
+except TextError as error:
+    print(error)
+import pyarrow.parquet, pyarrow.compute
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_bomb_of_parquet_is_refused_before_it_takes_memory(tmp_path, dictionary):
+    path = tmp_path / "a.parquet"
+    one = pyarrow.array(["x" * (1 << 20)])
+    texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 1024, pyarrow.int32()), one)
+    texts = texts if dictionary else texts[:300].dictionary_decode()
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": texts}), path, compression="zstd", use_dictionary=dictionary
+    )
+    assert path.stat().st_size < 100_000
+    done = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True)
+    said, peak = done.stdout.splitlines()
+    assert "unpacks to over 200 times its size" in said
+    assert int(peak) < 200  # MiB, pyarrow itself among them; the texts are 1024 and 300
+
+
+def test_a_row_group_of_any_size_and_density_gives_its_texts(tmp_path, monkeypatch):
+    texts = [f"{at % 9} of nine" if at % 50 else None for at in range(5000)]
+    ids = pyarrow.array([at % 7 for at in range(5000)]).dictionary_encode()
+    table = pyarrow.table({"text": texts, "id": ids})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2000)
+    read = []
+    for small in (0, 1 << 30):
+        monkeypatch.setattr("lightmine.texts.parquet.SMALL", small)
+        read.append(read_sentences(tmp_path / "a.parquet", Reading(id_column="id")))
+    assert read[0] == read[1]
+    assert read[0].texts == [text for text in texts if text]
+    assert read[0].ids == [str(at % 7) for at in range(5000) if at % 50]
 
 
 def test_read_errors_in_mid_file_are_one_line(monkeypatch):

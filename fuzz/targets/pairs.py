@@ -1,19 +1,23 @@
 """Gold pairs, mined pairs and scored sentence pairs."""
 
 from fuzz.targets import file, refusing
+from lightmine.texts.formats import Reading
 from lightmine.texts.gold import read_gold, read_mined, read_scored
 
+READINGS = (Reading(), Reading(errors="replace"), Reading(encoding="utf-16"), Reading(encoding="latin-1"))
 ROWS = {"a": 0, "b": 1, "1": 2, "2": 3}
 
 
 def one_input(data):
-    choice, data = (data[0] % 4, data[1:]) if data else (0, b"")
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    reading = READINGS[choice // 4 % len(READINGS)]
+    choice %= 4
     with refusing():
         if choice == 0:
-            assert read_gold(file("x.gold", data), ROWS, ROWS)
+            assert read_gold(file("x.gold", data), ROWS, ROWS, reading=reading)
         elif choice == 1:
-            pairs, scores = read_mined(file("x.mined", data))
+            pairs, scores = read_mined(file("x.mined", data), reading)
             assert len(pairs) == len(scores)
         else:
-            left, right, scores = read_scored(file("x.csv" if choice == 2 else "x.tsv", data))
+            left, right, scores = read_scored(file("x.csv" if choice == 2 else "x.tsv", data), reading)
             assert len(left) == len(right) == len(scores)

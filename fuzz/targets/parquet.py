@@ -3,6 +3,10 @@
 from fuzz.targets import file, refusing
 from lightmine.texts.formats import Reading
 from lightmine.texts.lines import read_sentences
+from lightmine.texts.parquet import pyarrow_or_error
+
+# It takes seconds to import, which are none of an input's.
+pyarrow_or_error("pyarrow")
 
 
 def one_input(data):

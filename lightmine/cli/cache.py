@@ -12,7 +12,7 @@ import click
 
 from lightmine.cli.options import cache_option, note
 from lightmine.engine.tiles import parse_bytes
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, one_line
 from lightmine.files import size_in_words
 from lightmine.store import Cache
 from lightmine.store.cache import Kept
@@ -133,7 +133,7 @@ def _options(kept: Kept) -> str:
     said += [repr(prompt)] if prompt else []
     said += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
     said += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
-    return ", ".join(said)
+    return one_line(", ".join(said))
 
 
 def _facts(kept: Kept) -> dict[str, Any]:

@@ -123,8 +123,9 @@ def bitext(
     """  # fmt: skip
     one_stdin(source, target)
     rule = margin_rule(**options)
-    sides = [wanted.read(*each) for each in zip((source, target), inputs.readings(2), strict=True)]
-    true_pairs = _gold(wanted, sides[0], sides[1])
+    readings = inputs.readings(2, gold=wanted.gold is not None)
+    sides = [wanted.read(path, reading) for path, reading in zip((source, target), readings, strict=False)]
+    true_pairs = _gold(wanted, sides[0], sides[1], readings[-1])
     if true_pairs is None:
         enough(min(len(sides[0]), len(sides[1])))
     encoder = run.encoder()
@@ -163,8 +164,9 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
     Example:
       lightmine calibrate paraphrase questions.txt --precision 0.9 --curve curve.tsv
     """  # fmt: skip
-    sentences = wanted.read(file, inputs.readings(1)[0])
-    true_pairs = _gold(wanted, sentences, sentences)
+    readings = inputs.readings(1, gold=wanted.gold is not None)
+    sentences = wanted.read(file, readings[0])
+    true_pairs = _gold(wanted, sentences, sentences, readings[-1])
     if true_pairs is None:
         enough(len(sentences))
         max_pairs = PAIRS_A_SENTENCE * len(sentences)
@@ -178,12 +180,13 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
     wanted.show(curve, run, title=f"{file}, cosine")
 
 
-def _gold(wanted: Wanted, left: Sentences, right: Sentences) -> set[tuple[int, int]] | None:
+def _gold(wanted: Wanted, left: Sentences, right: Sentences, reading: Reading) -> set[tuple[int, int]] | None:
     """The gold pairs as rows, where there is gold."""
     if wanted.gold is None:
         return None
     names = gold_names(left, wanted.count_from), gold_names(right, wanted.count_from)
-    return set(read_gold(wanted.gold, *names, what="line number" if left.ids is None else "id"))
+    what = "line number" if left.ids is None else "id"
+    return set(read_gold(wanted.gold, *names, what=what, reading=reading))
 
 
 def _judged(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -29,7 +31,7 @@ from lightmine.cli.options import (
 )
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.quantised import PRECISIONS
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, TextError
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
@@ -101,11 +103,11 @@ def encode(
         raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
     reading = inputs.readings(1)[0]
     encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
-    bar = Bar("encoding", "sentence", quiet=quiet)
     if not _is_kept(output):
-        _to_stream(file, reading, output, encoder, ranges, options, bar)
+        _to_stream(file, reading, output, encoder, ranges, options, quiet)
         return
     stream = stream_sentences(file, reading)
+    bar = Bar("encoding", "sentence", quiet=quiet, guess=lambda: _guess(stream))
     lines: Iterable[str] = _lines(stream)
     name = stream.name
     if ranges is not None:
@@ -116,7 +118,7 @@ def encode(
     try:
         written = write_embeddings(
             output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
-            progress=bar, **options,
+            more_than=functools.partial(_has_more, file, reading), progress=bar, **options,
         )  # fmt: skip
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
         if rows := kept_rows(output):
@@ -135,6 +137,26 @@ def _is_kept(output: str) -> bool:
     """Whether rows can be kept there as they come: in a file, as they are."""
     is_file = os.path.isfile(output) or not os.path.exists(output) or os.path.isdir(output)
     return is_file and output != STDOUT and not output.endswith(COMPRESSED) and "://" not in output
+
+
+def _guess(stream: SentenceStream) -> int | None:
+    """How many sentences there are if the file goes on as it began."""
+    return round(stream.sentences / stream.share) if stream.share and stream.sentences else None
+
+
+def _has_more(file: str, reading: Reading, rows: int) -> bool:
+    """Whether a file surely has more rows than these; it is read as far as there is doubt."""
+    stream = stream_sentences(file, reading)
+    if stream.share is None:
+        return False
+    # What is wrong with the file is said when its rows are asked for.
+    with contextlib.suppress(TextError):
+        for block in stream:
+            if block.total > rows:
+                return True
+            if stream.share and block.total < rows * stream.share / 2:
+                return False
+    return False
 
 
 def _lines(stream: SentenceStream) -> Iterator[str]:
@@ -171,10 +193,10 @@ def _to_stream(
     encoder: Encoder,
     ranges: str | None,
     options: dict[str, Any],
-    bar: Bar,
+    quiet: bool,
 ) -> None:
     """To a pipe, a device or a compressed file, which cannot be continued: all lines are read first."""
-    quiet = bar.quiet
+    bar = Bar("encoding", "sentence", quiet=quiet)
     with open_binary(output) as stream:
         sentences = read(file, reading, quiet=quiet)
         if ranges is not None:

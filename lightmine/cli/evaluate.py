@@ -11,7 +11,7 @@ import numpy as np
 
 from lightmine import evaluate as measures
 from lightmine.bitext import mine_bitext
-from lightmine.cli.inputs import Inputs, reading_options
+from lightmine.cli.inputs import Inputs, encoding_options, reading_options
 from lightmine.cli.options import (
     cache_option,
     fast_option,
@@ -90,10 +90,17 @@ def evaluate() -> None:
 @click.argument("target")
 @click.argument("gold")
 @margin_options
+@encoding_options
 @click.option("--output", "-o", metavar="FILE", help="Write the mined pairs too: id TAB id TAB margin.")
-@measuring_options
+@measuring_options  # fmt: skip
 def bucc(
-    source: str, target: str, gold: str, options: MarginOptions, output: str | None, run: Measuring
+    source: str,
+    target: str,
+    gold: str,
+    options: MarginOptions,
+    inputs: Inputs,
+    output: str | None,
+    run: Measuring,
 ) -> None:
     """Mine SOURCE and TARGET (id TAB sentence) and compare with GOLD (id TAB id), the files of BUCC.
 
@@ -105,9 +112,13 @@ def bucc(
       lightmine evaluate bucc de-en.training.de de-en.training.en de-en.training.gold
     """  # fmt: skip
     one_stdin(source, target, gold)
-    sides = [_read(path, Reading(id_column=1)) for path in (source, target)]
+    *readings, of_gold = inputs.readings(2, gold=True)
+    sides = [
+        _read(path, dataclasses.replace(reading, id_column=1))
+        for path, reading in zip((source, target), readings, strict=True)
+    ]
     rows = [_numbered(side) for side in sides]
-    pairs = read_gold(gold, rows[0], rows[1])
+    pairs = read_gold(gold, rows[0], rows[1], reading=of_gold)
     encoder = run.encoder()
     vectors = [run.encode(encoder, side.texts, side.name) for side in sides]
     found = mine_bitext(vectors[0], vectors[1], **run.engine, **options)
@@ -123,8 +134,9 @@ def bucc(
 @evaluate.command()
 @click.argument("mined")
 @click.argument("gold")
+@encoding_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def pairs(mined: str, gold: str, as_json: bool) -> None:
+def pairs(mined: str, gold: str, inputs: Inputs, as_json: bool) -> None:
     """Compare MINED pairs with GOLD (id TAB id).
 
     MINED is id TAB id, with TAB score where there are scores, as BUCC takes results; or what lightmine
@@ -135,13 +147,14 @@ def pairs(mined: str, gold: str, as_json: bool) -> None:
       lightmine evaluate pairs mined.tsv de-en.training.gold
     """  # fmt: skip
     one_stdin(mined, gold)
-    found, scores = read_mined(mined)
+    of_mined, of_gold = inputs.readings(1, gold=True)
+    found, scores = read_mined(mined, of_mined)
     places = [{name: at for at, name in enumerate(dict.fromkeys(side))} for side in zip(*found, strict=True)]
     if not places:
         raise TextError(f"{mined}: holds no pairs")
     # What was not mined has a number too, so that it counts as missed.
     gold_rows = _AnyId(places[0]), _AnyId(places[1])
-    true = read_gold(gold, *gold_rows)
+    true = read_gold(gold, *gold_rows, reading=of_gold)
     left, right = ([place[pair[side]] for pair in found] for side, place in enumerate(places))
     quality = measures.bitext_mining(left, right, scores, true)
     show(quality, as_json=as_json, mined=len(found), gold=len(set(true)))
@@ -183,9 +196,11 @@ def paraphrase(
       lightmine evaluate paraphrase questions.txt duplicates.tsv
     """  # fmt: skip
     one_stdin(file, gold)
-    sentences = _read(file, inputs.readings(1)[0])
+    of_file, of_gold = inputs.readings(1, gold=True)
+    sentences = _read(file, of_file)
     rows = gold_names(sentences, count_from)
-    true = np.array(read_gold(gold, rows, rows, what="line number" if sentences.ids is None else "id"))
+    what = "line number" if sentences.ids is None else "id"
+    true = np.array(read_gold(gold, rows, rows, what=what, reading=of_gold))
     vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
     true = measures.transitive_closure(true) if closure else true
@@ -224,8 +239,9 @@ def retrieval(source: str, target: str, inputs: Inputs, run: Measuring) -> None:
 
 @evaluate.command()
 @click.argument("file")
+@encoding_options
 @measuring_options
-def sts(file: str, run: Measuring) -> None:
+def sts(file: str, inputs: Inputs, run: Measuring) -> None:
     """Compare cosines with human scores: FILE has two sentences and a score a row, CSV or TSV.
 
     Spearman's correlation (tied values share the mean of their ranks) and Pearson's.
@@ -234,7 +250,7 @@ def sts(file: str, run: Measuring) -> None:
     Example:
       lightmine evaluate sts stsb-en-test.csv
     """  # fmt: skip
-    left, right, gold = read_scored(file)
+    left, right, gold = read_scored(file, inputs.readings(1)[0])
     encoder = run.encoder()
     x, y = (run.encode(encoder, texts, file) for texts in (left, right))
     cosines = np.vecdot(x.astype(np.float64), y.astype(np.float64))

@@ -23,16 +23,16 @@ class Inputs:
     errors: str = "strict"
 
     def __post_init__(self) -> None:
-        self.readings(2)
+        self.readings(2, gold=True)
 
-    def readings(self, files: int) -> list[Reading]:
-        """How each of so many files is read."""
+    def readings(self, files: int, *, gold: bool = False) -> list[Reading]:
+        """How each of so many files is read; and last, where there is gold, in which encoding that is."""
         each = {
-            name: _for_each(name, values, files)
+            name: _for_each(name, values, files + (gold and name == "encoding"))
             for name, values in dataclasses.asdict(self).items()
             if isinstance(values, tuple)
         }
-        return [
+        readings = [
             Reading(
                 format=each["input_format"][at],
                 text_column=_column(each["text_column"][at]),
@@ -43,6 +43,9 @@ class Inputs:
             )
             for at in range(files)
         ]
+        if gold:
+            readings.append(Reading(encoding=each["encoding"][-1] or "utf-8", errors=self.errors))
+        return readings
 
 
 def _for_each(name: str, values: tuple[str, ...], files: int) -> list[str | None]:
@@ -56,6 +59,16 @@ def _column(value: str | None) -> Column | None:
     return int(value) if value is not None and value.isascii() and value.isdigit() else value
 
 
+_encodings = (
+    click.option("--encoding", multiple=True, metavar="NAME",
+                 help="Of the text; of gold too, unless it has one of its own.  [default: utf-8]"),
+    click.option("--errors", type=click.Choice(ERRORS), default="strict", show_default=True,
+                 help="Refuse what is not of the encoding, or replace it by U+FFFD and count it."),
+)  # fmt: skip
+
+# Where the format is settled.
+encoding_options = folded("inputs", Inputs, *_encodings)
+
 reading_options = folded(
     "inputs", Inputs,
     click.option("--input-format", multiple=True, metavar="FORMAT",
@@ -67,7 +80,5 @@ reading_options = folded(
     click.option("--id-column", "--id-field", "id_column", multiple=True, metavar="N|NAME",
                  help="Where its id is: 1 for BUCC's id TAB sentence."),
     click.option("--header", is_flag=True, help="The first line of TSV or CSV has names."),
-    click.option("--encoding", multiple=True, metavar="NAME", help="Of the text.  [default: utf-8]"),
-    click.option("--errors", type=click.Choice(ERRORS), default="strict", show_default=True,
-                 help="Refuse what is not of the encoding, or replace it by U+FFFD and count it."),
+    *_encodings,
 )  # fmt: skip

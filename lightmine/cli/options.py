@@ -123,11 +123,20 @@ def note(message: str, *, quiet: bool) -> None:
         print(f"lightmine: {message}", file=sys.stderr)
 
 
-class Bar:
-    """A progress bar on stderr, on a terminal only; called with how much is done and how much there is."""
+# With a guess at how much there is, which shows in the percentage and the time, and is not called a count.
+GUESSED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 
-    def __init__(self, label: str, unit: str, *, quiet: bool) -> None:
-        self.label, self.unit, self.quiet = label, unit, quiet
+
+class Bar:
+    """A progress bar on stderr, on a terminal only; called with how much is done and how much there is.
+
+    Where that is not known, `guess` may give a guess at it.
+    """
+
+    def __init__(
+        self, label: str, unit: str, *, quiet: bool, guess: Callable[[], int | None] = lambda: None
+    ) -> None:
+        self.label, self.unit, self.quiet, self.guess = label, unit, quiet, guess
         self.disable = quiet or not sys.stderr.isatty()
         self._bar: Any = None
 
@@ -135,18 +144,20 @@ class Bar:
         """Show that `done` of `total` is done, or of nobody knows how many."""
         if self.disable:
             return
+        guessed = self.guess() if total is None else None
         if self._bar is None:
             # Otherwise tqdm makes a lock between processes: a file in /dev/shm.
             tqdm.set_lock(threading.RLock())
             self._bar = tqdm(
-                total=total,
+                total=total or guessed,
                 desc=self.label,
                 unit=self.unit,
                 unit_scale=True,
                 leave=False,
                 **_unknown_size(),
+                bar_format=None if guessed is None else GUESSED,
             )
-        self._bar.total = total
+        self._bar.total = total or guessed
         self._bar.update(done - self._bar.n)
         if total is not None and done >= total:
             self.close()

@@ -37,7 +37,7 @@ from lightmine.encoding.layout import (
 )
 from lightmine.encoding.pooling import SENTENCE, TOKENS, Head, Module, Normalize, Pooling, Truncate
 from lightmine.encoding.source import Source
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.errors import ArgumentError, BundleError, one_line
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 TOKEN_OUTPUTS = (TOKENS, "last_hidden_state")
@@ -81,7 +81,7 @@ def open_directory(
             f"{folder}: has no {TOKENIZER}, the only kind that is read here; save a fast tokenizer with it"
         )
     manifest = Manifest(
-        name=name.split("/")[-1],
+        name=one_line(name.split("/")[-1]),
         source=name,
         revision=revision,
         licence=_licence(folder),

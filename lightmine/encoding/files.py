@@ -6,7 +6,7 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, one_line
 
 # The largest settings and manifests that are known have some kilobytes.
 LARGEST_SETTINGS = 16 << 20
@@ -86,6 +86,6 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read: {error}") from None
+        raise BundleError(f"{path}: cannot be read: {one_line(error)}") from None
     except RecursionError:
         raise BundleError(f"{path}: cannot be read: nested too deeply") from None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lightmine.encoding.files import own_file
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, one_line
 
 # TensorProto.DataType
 FLOAT, INT8, INT32, INT64, FLOAT16 = 1, 3, 6, 7, 10
@@ -95,7 +95,7 @@ def read_graph(path: Path) -> Graph:
     except OSError as error:
         raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
     except _RefusedError as error:
-        raise BundleError(f"{path}: {error}; fetch it again, or do not trust it") from None
+        raise BundleError(f"{path}: {one_line(error)}; fetch it again, or do not trust it") from None
     except (ValueError, IndexError, TypeError):  # an empty file cannot be mapped, a cut one ends in mid-field
         raise BundleError(f"{path}: not an ONNX graph, or cut short; fetch or export it again") from None
 

@@ -26,7 +26,7 @@ from lightmine.encoding.layout import (
     model_files,
     read_entries,
 )
-from lightmine.errors import BundleError, MissingExtraError
+from lightmine.errors import BundleError, MissingExtraError, one_line
 
 # Small files, of which every model has one, that tell what else is needed.
 START = (MANIFEST, MODULES, "config.json")
@@ -186,4 +186,4 @@ def _explained(hub: Any, repository: str, revision: str | None) -> Iterator[None
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return one_line((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -16,6 +16,7 @@ from lightmine.encoding.bundle import (
     verify_files,
 )
 from lightmine.encoding.directory import open_directory
+from lightmine.encoding.files import read_json
 from lightmine.encoding.graph import check_weights, read_graph
 from lightmine.encoding.hub import fetch
 from lightmine.encoding.layout import MODULES, holds_graphs
@@ -127,9 +128,9 @@ def write_origin(folder: Path, name: str, commit: str) -> None:
 
 def _read_origin(folder: Path) -> tuple[str, str | None]:
     try:
-        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        origin = read_json(folder / ORIGIN)
         return str(origin["source"]), str(origin["revision"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, KeyError, TypeError, BundleError):
         return folder.name, None
 
 

@@ -79,6 +79,11 @@ def settle(
         raise ArgumentError("normalize=False: the model's own graph makes unit rows; leave it out")
     tokenizer = tokenizer.cutting_at(longest)
     prompt = _prompt(options, manifest)
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(prompt[error.start]):04X}"
+        raise ArgumentError(f"prompt: {prompt!r} has half a character, {half}; write it in UTF-8") from None
     skip = 0 if manifest.include_prompt else tokenizer.prompt_length(prompt)
     if skip and pooled and POOLING_MASK not in manifest.inputs:
         raise BundleError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, one_line
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 # The format's own limit; anything longer is no header.
@@ -51,7 +51,9 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
             f"{path}: not safetensors of floats: nested too deeply; fetch the file again"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise BundleError(f"{path}: not safetensors of floats: {error}; fetch the file again") from None
+        raise BundleError(
+            f"{path}: not safetensors of floats: {one_line(error)}; fetch the file again"
+        ) from None
 
 
 def _tensor(

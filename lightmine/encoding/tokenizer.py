@@ -12,7 +12,7 @@ import tokenizers
 
 from lightmine.encoding.batching import Tokens
 from lightmine.encoding.vocabulary import check_tokenizer
-from lightmine.errors import BundleError, TextError
+from lightmine.errors import BundleError, TextError, one_line
 from lightmine.threads import default_threads
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
@@ -135,7 +135,7 @@ def _explained(path: Path, what: str) -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
 def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, one_line
 
 # Vocabularies of 250,000 pieces make files of 17 MB.
 LARGEST = 256 << 20
@@ -34,7 +34,7 @@ def check_tokenizer(path: Path) -> None:
             raise BundleError(f"{path}: {size:,} bytes, and tokenizers have {LARGEST:,} at most")
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: not a tokenizer that can be read: {error}") from None
+        raise BundleError(f"{path}: not a tokenizer that can be read: {one_line(error)}") from None
     except RecursionError:
         raise BundleError(f"{path}: not a tokenizer that can be read: nested too deeply") from None
     if not isinstance(found, dict):

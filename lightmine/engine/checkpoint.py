@@ -27,7 +27,7 @@ from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.tiles import Plan
 from lightmine.engine.topk import Mask, Pairs, Rule, Scores
 from lightmine.engine.twins import Places
-from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError
+from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.files import locked, replacing
 
 VERSION = 1
@@ -113,9 +113,9 @@ class Checkpoint:
             job, state = _read(path)
         except TextError as error:
             raise ArgumentError(f"{error}; delete it to begin anew") from None
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise ArgumentError(
-                f"{path}: no checkpoint that can be read ({error}); delete it to begin anew"
+                f"{path}: no checkpoint that can be read ({one_line(error)}); delete it to begin anew"
             ) from None
         self._refuse_other(path, job)
         n, m = self._plan.n, self._plan.m
@@ -127,6 +127,7 @@ class Checkpoint:
                 of is None or of.shape == (count,) for of, count in zip(state.limits, (n, m), strict=True)
             )
             and all(map(_is_order, state.orders or (), (n, m)))
+            and pairs.left.shape == pairs.right.shape == pairs.score.shape == (len(pairs.left),)
             and _within(pairs.left, n)
             and _within(pairs.right, m)
         )
@@ -196,9 +197,14 @@ def _bytes(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _is_order(rows: Places, count: int) -> bool:
+def _is_order(rows: Places | None, count: int) -> bool:
     """Whether every row stands at one place."""
-    return rows.shape == (count,) and _within(rows, count) and bool((np.bincount(rows) == 1).all())
+    return (
+        rows is not None
+        and rows.shape == (count,)
+        and _within(rows, count)
+        and bool((np.bincount(rows) == 1).all())
+    )
 
 
 def _within(rows: Places, count: int) -> bool:

@@ -4,6 +4,7 @@
 
     manifest.py    what a file of embeddings holds: model, options, and hashes block by block
     writer.py      sentences to a file, continued after a kill where it stood
+    reader.py      the lines of which rows are made
     cache.py       embeddings kept by content, and used again
 
 A file is whole or not there. docs/store.md tells the layout and what is promised.

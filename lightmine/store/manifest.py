@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.encoder import Encoder
-from lightmine.errors import StoreError
+from lightmine.errors import StoreError, one_line
 
 FORMAT_VERSION = 1
 DTYPES = ("<f4", "<f2", "|i1")
@@ -51,7 +52,7 @@ class Block:
         counts = [value[name] for name in ("rows", "sentences", "cut")]
         hashes = [value[name] for name in ("texts", "data")]
         if not (all(_is_count(count) for count in counts) and all(_is_hash(made) for made in hashes)):
-            raise ValueError(f"{value!r} is no block")
+            raise ValueError(f"{reprlib.repr(value)} is no block")
         if not counts[0] >= counts[1] >= counts[2]:
             raise ValueError(f"{counts[1]} sentences in {counts[0]} rows, {counts[2]} of them cut")
         return cls(*counts, *hashes)
@@ -72,7 +73,10 @@ class Head:
         empty = encoder.encode([], **options)
         identity = encoder.identity(**options)
         return cls(
-            model=encoder.manifest.name, identity=identity, dtype=empty.dtype.str, columns=empty.shape[1]
+            model=one_line(encoder.manifest.name),
+            identity=identity,
+            dtype=empty.dtype.str,
+            columns=empty.shape[1],
         )
 
     @property
@@ -89,13 +93,25 @@ class Head:
         """What JSON held, checked; ValueError where it is none."""
         if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
             version = value.get("format_version") if isinstance(value, dict) else None
-            raise ValueError(f"format version {version!r}, and this lightmine reads {FORMAT_VERSION}")
+            raise ValueError(
+                f"format version {reprlib.repr(version)}, and this lightmine reads {FORMAT_VERSION}"
+            )
         model, identity, dtype = value["model"], value["identity"], value["dtype"]
         columns = value["columns"]
         if not (isinstance(model, str) and isinstance(identity, dict)):
             raise ValueError("model must be a text, and identity an object")
+        # Both are shown on terminals, in messages of one line.
+        if not all(map(str.isprintable, [model, *identity])):
+            raise ValueError("its model or identity has characters that cannot be shown")
+        for key, option in identity.items():
+            if not (option is None or isinstance(option, str | int | float)):
+                raise ValueError(f"{key} is neither text nor number")
+            if isinstance(option, str):
+                option.encode()  # half a character could not be written again
         if dtype not in DTYPES or not _is_count(columns) or not columns:
-            raise ValueError(f"{columns!r} columns of {dtype!r}; known are {', '.join(DTYPES)}")
+            raise ValueError(
+                f"{reprlib.repr(columns)} columns of {reprlib.repr(dtype)}; known are {', '.join(DTYPES)}"
+            )
         return cls(model=model, identity=identity, dtype=dtype, columns=columns)
 
     def differences(self, other: Head) -> list[str]:
@@ -152,8 +168,12 @@ class Manifest:
         known = made.head.json().keys() | {"rows", "sentences", "cut", "blocks"}
         for name in ("rows", "sentences", "cut"):
             if value[name] != getattr(made, name):
-                raise ValueError(f"{value[name]!r} {name}, and {getattr(made, name)} in its blocks")
-        return dataclasses.replace(made, extra={k: v for k, v in value.items() if k not in known})
+                raise ValueError(
+                    f"{reprlib.repr(value[name])} {name}, and {getattr(made, name)} in its blocks"
+                )
+        extra = {k: v for k, v in value.items() if k not in known}
+        json.dumps(extra, ensure_ascii=False).encode()  # as above
+        return dataclasses.replace(made, extra=extra)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +284,7 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise StoreError(f"{beside}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        reason = f"it has no {error}" if isinstance(error, KeyError) else one_line(error)
         raise StoreError(f"{beside}: no manifest of embeddings: {reason}") from None
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
-import itertools
 import json
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from lightmine.encoding.encoder import Encoder, Progress
 from lightmine.errors import OutputError, StoreError, TextError
-from lightmine.files import NO_ROOM, locked, replacing, size_in_words, sync, sync_folder
+from lightmine.files import NO_ROOM, locked, replacing, room, size_in_words, sync, sync_folder
 from lightmine.store.journal import journal_path, journalled, part_path, tidied
 from lightmine.store.manifest import (
     Block,
@@ -36,6 +35,7 @@ from lightmine.store.manifest import (
     read_manifest,
     text_hash,
 )
+from lightmine.store.reader import Reader
 
 # Rows of blank lines that are written at once.
 BLANK_ROWS = 1 << 14
@@ -64,6 +64,7 @@ def write_embeddings(
     name: str = "the input",
     restart: bool = False,
     endless: bool = False,
+    more_than: Callable[[int], bool] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Written:
@@ -84,6 +85,9 @@ def write_embeddings(
         Begin anew, whatever is there. A finished file stays until the new one is whole.
     endless : bool
         Where a full disk stops the work, do not read the rest of `lines` to say how much room they need.
+    more_than : callable, optional
+        Tells whether there are more lines than a number of them: then the disk is asked first, and refused
+        where it cannot hold their rows. Lines that have a length are counted anyway.
     progress : callable, optional
         Called with the number of sentences done, and None.
     **options
@@ -112,13 +116,16 @@ def write_embeddings(
     if target.is_dir():
         raise OutputError(f"{path}: is a directory; name a file in it")
     head = Head.of(encoder, options)
-    reader = _Reader(lines, name)
+    if more_than is None and isinstance(lines, Sized):
+        more_than = len(lines).__gt__
+    reader = Reader(lines, name)
     job = None
     try:
         with locked(journal_path(target)) as journal, tidied(target, journal):
             job = _Job(target, journal, head, str(path))
             with contextlib.closing(job):
                 job.open(restart=restart)
+                job.check_room(more_than)
                 job.check(reader)
                 found = job.manifest.rows
                 if not job.finished:
@@ -127,46 +134,6 @@ def write_embeddings(
                 return Written(job.manifest, found)
     except OSError as error:
         raise OutputError(_no_room(error, path, job, reader, endless=endless)) from None
-
-
-class _Reader:
-    """Lines as sentences, the blank ones counted, and those kept that are not written yet."""
-
-    def __init__(self, lines: Iterable[str], name: str) -> None:
-        self.name = name
-        self._lines = self._read(lines)
-        self._waiting: deque[tuple[int, str]] = deque()
-        self.rows = 0
-        self.blank = 0  # since the last sentence
-
-    def _read(self, lines: Iterable[str]) -> Iterator[str]:
-        try:
-            yield from lines
-        except OSError as error:
-            raise TextError(
-                f"{self.name}: cannot be read after line {self.rows:,}: {error.strerror or error}"
-            ) from None
-
-    def sentences(self, rows: int | None = None) -> Iterator[str]:
-        """The sentences of the next `rows` lines, or of all."""
-        for line in itertools.islice(self._lines, rows):
-            self.rows += 1
-            if isinstance(line, str) and not line.strip():
-                self.blank += 1
-                continue
-            self._waiting.append((self.blank, line))
-            self.blank = 0
-            yield line
-
-    def take(self, count: int) -> tuple[list[int], list[str]]:
-        """The next sentences, and how many blank lines stand before each."""
-        taken = [self._waiting.popleft() for _ in range(count)]
-        return [gap for gap, _ in taken], [text for _, text in taken]
-
-    def rest(self) -> int:
-        """All rows, the lines counted that nobody has asked for yet."""
-        self.rows += sum(1 for _ in self._lines)
-        return self.rows
 
 
 class _Job:
@@ -207,6 +174,14 @@ class _Job:
     def end(self) -> int:
         """Where the file ends, in bytes, as far as it is on the disk."""
         return self._start + self.manifest.rows * self.head.row_bytes
+
+    def check_room(self, more_than: Callable[[int], bool] | None) -> None:
+        """Fail for want of room before the work, where it is sure that the disk cannot hold all rows."""
+        left = room(self.target.parent)
+        if self.finished or more_than is None or left is None:
+            return
+        if more_than(self.manifest.rows + left // self.head.row_bytes):
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {size_in_words(left)} are free")
 
     def _begin(self) -> None:
         self._journal.truncate(0)
@@ -269,7 +244,7 @@ class _Job:
             kept = end
         return kept
 
-    def check(self, reader: _Reader) -> None:
+    def check(self, reader: Reader) -> None:
         """Refuse other lines than those whose rows are there."""
         start = 1
         for block in self.blocks:
@@ -292,7 +267,7 @@ class _Job:
     def encode(
         self,
         encoder: Encoder,
-        reader: _Reader,
+        reader: Reader,
         options: dict[str, Any],
         progress: Progress | None,
     ) -> None:
@@ -378,13 +353,18 @@ def _check_same(called: str, old: Head, new: Head, what: str) -> None:
         raise StoreError(f"{called}: {what} of another {', '.join(found)}; --restart begins anew")
 
 
-def _no_room(error: OSError, path: str | Path, job: _Job | None, reader: _Reader, *, endless: bool) -> str:
+def _no_room(error: OSError, path: str | Path, job: _Job | None, reader: Reader, *, endless: bool) -> str:
     """What could not be written, and how much room the whole of it needs."""
     said = f"{path}: cannot be written: {error.strerror or error}"
     if job is None or error.errno not in NO_ROOM:
         return said
     job.undo()
-    rows = reader.rows if endless else reader.rest()
+    rows = reader.rows
+    if not endless:
+        try:
+            rows = reader.rest()
+        except TextError:  # it was to be said when its turn came
+            endless = True
     needed = size_in_words(job.end + (rows - job.manifest.rows) * job.head.row_bytes)
     kept = job.manifest.rows
     goes_on = f"; {kept:,} rows are kept, and the same command goes on there" if kept else ""

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
-from lightmine.errors import MissingExtraError, TextError
+from lightmine.errors import MissingExtraError, TextError, one_line
 from lightmine.texts.limits import Limits
 
 NAMES = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "Zstandard"}
@@ -126,7 +126,9 @@ def _step(member: _Member, piece: bytes, kind: str, name: str) -> bytes:
     try:
         return member.decompress(piece, OUT)
     except Exception as error:
-        raise TextError(f"{name}: not a whole {NAMES[kind]} file: {error}; fetch it again") from None
+        raise TextError(
+            f"{name}: not a whole {NAMES[kind]} file: {one_line(error)}; fetch it again"
+        ) from None
 
 
 def _maker(kind: str, name: str) -> Callable[[], _Member]:

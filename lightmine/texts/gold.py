@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,18 @@ LINES = Reading(format="txt")
 HEADER = "margin\tcosine\t"
 
 
+def _lines(reading: Reading) -> Reading:
+    """Lines of the same encoding."""
+    return dataclasses.replace(LINES, encoding=reading.encoding, errors=reading.errors)
+
+
 def read_gold(
-    path: str | Path, left: Mapping[str, int], right: Mapping[str, int], *, what: str = "id"
+    path: str | Path,
+    left: Mapping[str, int],
+    right: Mapping[str, int],
+    *,
+    what: str = "id",
+    reading: Reading = LINES,
 ) -> list[tuple[int, int]]:
     r"""Read pairs, id TAB id a line (BUCC's gold), as rows of the two sides.
 
@@ -28,6 +39,8 @@ def read_gold(
         From ids to rows.
     what : str
         What messages call an id.
+    reading : Reading
+        In which encoding; nothing else of it is asked.
 
     Raises
     ------
@@ -42,7 +55,7 @@ def read_gold(
     >>> read_gold(path, {"de-1": 0}, {"en-7": 3})
     [(0, 3)]
     """
-    lines = read_sentences(path, LINES)
+    lines = read_sentences(path, _lines(reading))
     pairs = []
     for text, line in zip(lines.texts, lines.lines, strict=True):
         fields = text.split("\t")
@@ -61,7 +74,7 @@ def read_gold(
     return pairs
 
 
-def read_mined(path: str | Path) -> tuple[list[tuple[str, str]], list[float]]:
+def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[str, str]], list[float]]:
     """Read mined pairs: id TAB id, with TAB score or without, or the TSV of ``lightmine bitext --id-column``.
 
     Without a score all pairs have the score 1. Of a text with several ids every combination is a pair.
@@ -71,7 +84,7 @@ def read_mined(path: str | Path) -> tuple[list[tuple[str, str]], list[float]]:
     TextError
         No such file, a line without two ids, or a score that is no number; the message names the line.
     """
-    lines = read_sentences(path, LINES)
+    lines = read_sentences(path, _lines(reading))
     ours = bool(lines.texts) and lines.texts[0].startswith(HEADER)
     columns = lines.texts[0].split("\t") if ours else ["source_ids", "target_ids", "margin"]
     if not {"source_ids", "target_ids"} <= set(columns):
@@ -94,7 +107,9 @@ def read_mined(path: str | Path) -> tuple[list[tuple[str, str]], list[float]]:
     return pairs, scores
 
 
-def read_scored(path: str | Path) -> tuple[Sequence[str], Sequence[str], list[float]]:
+def read_scored(
+    path: str | Path, reading: Reading = LINES
+) -> tuple[Sequence[str], Sequence[str], list[float]]:
     """Read sentence pairs with human scores: two texts and a number, as CSV, or as TSV from a .tsv file.
 
     Raises
@@ -111,7 +126,7 @@ def read_scored(path: str | Path) -> tuple[Sequence[str], Sequence[str], list[fl
     (['A dog, barking.'], ['A dog barks.'], [4.8])
     """
     kind = "tsv" if kind_of(str(path)).format == "tsv" else "csv"
-    name, rows = stream_rows(str(path), Reading(format=kind))
+    name, rows = stream_rows(str(path), dataclasses.replace(_lines(reading), format=kind))
     left, right, scores = [], [], []
     for number, (line, row) in enumerate((row for block in rows for row in block), start=1):
         if len(row) == 1 and not row[0].strip():

@@ -22,7 +22,7 @@ from lightmine.texts.records import (
     plain_blocks,
     tab_rows,
 )
-from lightmine.texts.sources import chunks, name_of, seekable
+from lightmine.texts.sources import chunks, name_of, seekable, size_of
 
 __all__ = [
     "STDIN",
@@ -91,6 +91,8 @@ class SentenceStream:
         What messages call the file.
     total : int
         Records read so far; at the end, all of the file's.
+    sentences : int
+        Those of them that are not blank.
     replaced : int
         Sequences of bytes that were no text and became U+FFFD, so far.
     bom : bool
@@ -99,6 +101,8 @@ class SentenceStream:
 
     def __init__(self, path: str, reading: Reading, limits: Limits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
+        self.sentences = self._read = 0
+        self._size = size_of(path)
         self._path, self._reading, self._limits = path, reading, limits
         self._kind = kind = reading.kind(path)
         if (
@@ -114,7 +118,19 @@ class SentenceStream:
         with contextlib.closing(self._blocks()) as blocks:
             for block in blocks:
                 self.total = block.total
+                self.sentences += len(block.texts)
                 yield block
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file was read: of its bytes as they lie on the disk, of Parquet of its rows.
+
+        None where nobody knows, as of standard input.
+        """
+        return min(1.0, self._read / self._size) if self._size else None
+
+    def _tell(self, read: int) -> None:
+        self._read += read
 
     def _blocks(self) -> Generator[Block, None, None]:
         kind, reading = self._kind, self._reading
@@ -123,9 +139,10 @@ class SentenceStream:
                 table = ParquetBlocks(file, self.name, reading, self._limits)
                 for block in table:
                     self.replaced = table.replaced
+                    self._read, self._size = block.total, table.rows
                     yield block
             return
-        with contextlib.closing(chunks(self._path, kind.compression, self._limits)) as data:
+        with contextlib.closing(chunks(self._path, kind.compression, self._limits, self._tell)) as data:
             lines = Lines(
                 data, self.name, encoding=reading.encoding, errors=reading.errors, limits=self._limits
             )

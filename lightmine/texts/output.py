@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from lightmine.errors import LightmineError, OutputError
+from lightmine.errors import LightmineError, OutputError, one_line
 from lightmine.files import replacing
 from lightmine.texts.compression import compressing
 from lightmine.texts.formats import compression_of, is_url
@@ -68,7 +68,7 @@ def _uploaded(url: str) -> Iterator[BinaryIO]:
             with filesystem.open(path, "wb") as there:
                 shutil.copyfileobj(file, there, 1 << 20)
         except Exception as error:  # what a network has to say
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            reason = one_line(f"{type(error).__name__}: {error}")
             raise OutputError(f"{url}: cannot be written: {reason}") from None
 
 

@@ -6,19 +6,22 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError
+from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.texts.formats import Column, Reading
 from lightmine.texts.limits import Limits
 from lightmine.texts.records import TEXT_FIELD, Block, Gathered, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
+# A row group of so few bytes, or packed so much more than text packs, may have a text in all its rows.
+SMALL, DENSE = 4 << 20, 10
 
 
 def pyarrow_or_error(name: str) -> tuple[Any, Any]:
     """pyarrow and pyarrow.parquet, or an error that names the install line."""
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
         raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
@@ -32,31 +35,37 @@ class ParquetBlocks:
     ----------
     replaced : int
         Sequences of bytes that were no text and became U+FFFD, so far.
+    rows : int
+        That the file claims to have, once the first were read.
     """
 
     def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
-        self.name, self.reading, self.limits, self.replaced = name, reading, limits, 0
+        self.name, self.reading, self.limits, self.replaced, self.rows = name, reading, limits, 0, 0
         self._file = file
 
     def __iter__(self) -> Iterator[Block]:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
-            table = parquet.ParquetFile(self._file, buffer_size=1 << 20, pre_buffer=False)
-            names = table.schema_arrow.names
+            size = self._file.seek(0, os.SEEK_END)
+            # With a buffer pyarrow allocates what a page claims before it looks whether that is there.
+            how = {"buffer_size": 1 << 20 if size > SMALL else 0, "pre_buffer": False}
+            file = _Clamped(self._file, size)
+            table = parquet.ParquetFile(file, **how)
+            names, self.rows = table.schema_arrow.names, max(0, table.metadata.num_rows)
             text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
             id_ = None
             if self.reading.id_column is not None:
                 id_ = self._column(names, self.reading.id_column, "--id-column")
             self._check(pyarrow, table.schema_arrow, text, id_)
             wanted = [text] if id_ is None else [text, id_]
-            made, unpacked, size = Gathered(0), 0, self._file.seek(0, os.SEEK_END)
-            for batch in _batches(table, wanted):
+            folded = parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=wanted, **how)
+            made, unpacked = Gathered(0), 0
+            for batch in self._batches(table, folded, wanted, size):
                 made = Gathered(made.total)
-                columns = [_decoded(pyarrow, batch.column(name)) for name in wanted]
-                # What the metadata claims counts for nothing, and asking pyarrow 26 for the columns of a
-                # row group can end the process where the file is hostile.
-                unpacked += sum(column.nbytes for column in columns)
+                encoded = [batch.column(name) for name in wanted]
+                unpacked += sum(_unpacked(pyarrow, column) for column in encoded)
                 self.limits.check_unpacked(self.name, size, unpacked)
+                columns = [_decoded(pyarrow, column) for column in encoded]
                 texts, *others = (self._texts(pyarrow, column, made.total) for column in columns)
                 ids = others[0] if others else [""] * len(texts)
                 for one, other in zip(texts, ids, strict=True):
@@ -65,8 +74,24 @@ class ParquetBlocks:
         except (LightmineError, GeneratorExit):
             raise
         except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error)[:200] or type(error).__name__
             raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
+
+    def _batches(self, table: Any, folded: Any, columns: list[str], size: int) -> Iterator[Any]:
+        """Rows of one group after the other: a reader of them all keeps what it has read of each.
+
+        `folded` is the same table, of which a text that stands in many rows is read as one, so that it is
+        known how much they come to before they are that much. It keeps all texts of a group.
+        """
+        claimed = 0
+        for group in range(table.num_row_groups):
+            # A claim, and one that is true refuses the group before any of it is unpacked. (Those of single
+            # columns would say more, but asking pyarrow 26 for them can end the process.)
+            here = table.metadata.row_group(group).total_byte_size
+            claimed += here
+            self.limits.check_unpacked(self.name, size, claimed)
+            reader = folded if here <= SMALL or here > DENSE * size else table
+            yield from reader.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
 
     def _only(self, names: list[str]) -> str:
         if TEXT_FIELD in names or len(names) != 1:
@@ -129,10 +154,38 @@ class ParquetBlocks:
             return text
 
 
-def _batches(table: Any, columns: list[str]) -> Iterator[Any]:
-    """Rows of one group after the other: a reader of them all keeps what it has read of each."""
-    for group in range(table.num_row_groups):
-        yield from table.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+class _Clamped:
+    """A file that is asked for no more than it has: Python allocates whatever it is asked for."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def readable(self) -> bool:
+        return True
+
+    seekable = readable
+
+    def close(self) -> None:
+        pass
+
+    flush = close
+
+
+def _unpacked(pyarrow: Any, column: Any) -> int:
+    """Bytes that a column takes without its dictionary."""
+    if not pyarrow.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    if pyarrow.types.is_integer(column.dictionary.type):
+        return 8 * len(column)
+    lengths = pyarrow.compute.binary_length(column.dictionary).take(column.indices)
+    return (pyarrow.compute.sum(lengths).as_py() or 0) + 8 * len(column)
 
 
 def _decoded(pyarrow: Any, column: Any) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError
+from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.texts.compression import decompressed
 from lightmine.texts.formats import STDIN, is_url
 from lightmine.texts.limits import Limits
@@ -25,8 +27,22 @@ def name_of(path: str) -> str:
     return "standard input" if path == STDIN else path
 
 
-def chunks(path: str, compression: str | None, limits: Limits) -> Generator[bytes, None, None]:
+def size_of(path: str) -> int | None:
+    """Bytes of a file as it lies on the disk; None of a pipe, a URL or what is not there."""
+    if path == STDIN or is_url(path):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        about = os.stat(path)
+        return about.st_size if stat.S_ISREG(about.st_mode) else None
+    return None
+
+
+def chunks(
+    path: str, compression: str | None, limits: Limits, tell: Callable[[int], object] = int
+) -> Generator[bytes, None, None]:
     """The bytes of a file, unpacked, in pieces of about a megabyte at most.
+
+    `tell` is called with how many bytes of the file itself were read, each time.
 
     Raises
     ------
@@ -35,7 +51,13 @@ def chunks(path: str, compression: str | None, limits: Limits) -> Generator[byte
     MissingExtraError
         A package that opens it is absent.
     """
-    with _opened(path) as read:
+    with _opened(path) as opened:
+
+        def read(size: int) -> bytes:
+            data = opened(size)
+            tell(len(data))
+            return data
+
         if compression is None:
             while data := read(CHUNK):
                 yield data
@@ -135,4 +157,4 @@ def remote(url: str) -> tuple[Any, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return one_line(f"{type(error).__name__}: {error}")

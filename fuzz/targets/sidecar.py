@@ -1,0 +1,29 @@
+"""The manifest beside a matrix of embeddings, and the matrix held against it."""
+
+import json
+
+from fuzz.encoder import Checksums
+from fuzz.targets import file, folder, refusing
+from lightmine.store import open_embeddings, write_embeddings
+from lightmine.store.manifest import Head, Manifest, manifest_path
+
+LINES = ["one", "", "three", "four", "five"]
+OURS = Head.of(Checksums(), {})
+
+
+def matrix():
+    """A matrix that is right."""
+    path = folder() / "x.npy"
+    if not path.exists():
+        write_embeddings(path, Checksums(), LINES)
+    return path
+
+
+def one_input(data):
+    path = matrix()
+    file(manifest_path(path).name, data)
+    with refusing():
+        manifest = open_embeddings(path, verify=True).manifest
+        # What was read can be written, and says the same again.
+        assert Manifest.parse(json.loads(manifest.json())) == manifest
+        assert all(map(str.isprintable, manifest.head.differences(OURS)))
