@@ -121,7 +121,7 @@ class Encoder:
             raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
         source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify)
         longest, lower = source.manifest.max_tokens, source.lower_case
-        # The graph and the tokenizer are opened side by side: of a small model, either takes half of the time.
+        # The graph and the tokenizer are opened side by side: of a small model, either takes half the time.
         with ThreadPoolExecutor(1) as beside:
             opening = beside.submit(
                 Runtime, source.graph, source.manifest, provider=provider, threads=threads,
