@@ -48,8 +48,8 @@ def one_input(data):
     if at < len(arrays):
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", compression=zipfile.ZIP_STORED) as made:
-            for place, (name, array) in enumerate(arrays):
-                made.writestr(name, content if place == at else array)
+            for number, (name, array) in enumerate(arrays):
+                made.writestr(name, content if number == at else array)
         content = archive.getvalue()
     place().write_bytes(content)
     with refusing():
