@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -116,4 +117,4 @@ def test_progress_is_whole_on_terminals_that_do_not_know_their_size(tmp_path, ro
     shown = os.read(ours, 1 << 16)
     os.close(ours)
     assert done.returncode == 0
-    assert b"\rencoding: 0.00sentence [00:00, ?sentence/s]\r" in shown
+    assert re.search(rb"\rencoding: [^\r]*sentence/s\]\r", shown), shown

@@ -174,7 +174,10 @@ def _unknown_size() -> dict[str, int]:
 
     In 0 rows tqdm shows nothing, and it cuts its line for 0 columns.
     """
-    size = os.get_terminal_size(sys.stderr.fileno())
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except OSError:  # it only says that it is a terminal
+        return {}
     return {} if size.lines and size.columns else {"nrows": 24, "ncols": 80}
 
 
