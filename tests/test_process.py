@@ -69,19 +69,19 @@ def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number,
 
 
 def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
-    done = shell(f"lightmine paraphrase {QUESTIONS} | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
+    done = shell(f"lightmine paraphrase {QUESTIONS} --threshold none | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
     assert (done.stdout, done.stderr) == ("score\tlef", "141\n")
 
 
 def test_closed_standard_streams_put_nothing_where_it_does_not_belong(tmp_path):
-    done = shell(f"lightmine paraphrase {QUESTIONS} -o - 2>&-")
+    done = shell(f"lightmine paraphrase {QUESTIONS} --threshold none -o - 2>&-")
     assert done.returncode == 0
     assert "lightmine:" not in done.stdout
-    done = shell(f"lightmine paraphrase {QUESTIONS} -o - >&-")
+    done = shell(f"lightmine paraphrase {QUESTIONS} --threshold none -o - >&-")
     assert done.returncode == 2
     assert done.stderr == "lightmine: standard output: cannot be written: Bad file descriptor\n"
     out = tmp_path / "pairs.tsv"
-    assert shell(f"lightmine paraphrase {QUESTIONS} -o {out} <&- >&- 2>&-").returncode == 0
+    assert shell(f"lightmine paraphrase {QUESTIONS} --threshold none -o {out} <&- >&- 2>&-").returncode == 0
     assert out.read_text().startswith("score\t")
 
 
