@@ -69,7 +69,8 @@ def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number,
 
 
 def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
-    done = shell(f"lightmine paraphrase {QUESTIONS} --threshold none | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
+    command = f"lightmine paraphrase {QUESTIONS} --threshold none"
+    done = shell(f"{command} | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
     assert (done.stdout, done.stderr) == ("score\tlef", "141\n")
 
 
