@@ -120,18 +120,14 @@ class Encoder:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
         source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify)
-        longest, lower = source.manifest.max_tokens, source.lower_case
-        # The graph and the tokenizer are opened side by side: of a small model, either takes half the time.
-        with ThreadPoolExecutor(1) as beside:
-            opening = beside.submit(
-                Runtime, source.graph, source.manifest, provider=provider, threads=threads,
-                options=provider_options,
-            )  # fmt: skip
-            # The model that comes with lightmine is as trustworthy as the code that would look at it.
-            tokenizer = Tokenizer(
-                source.tokenizer, max_tokens=longest, lower_case=lower, trusted=model is None
-            )
-            runtime = opening.result()
+        runtime = Runtime(
+            source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
+        )
+        # The model that comes with lightmine is as trustworthy as the code that would look at its tokenizer.
+        tokenizer = Tokenizer(
+            source.tokenizer, max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
+            trusted=model is None,
+        )  # fmt: skip
         return cls(source.measured(runtime.run), tokenizer, runtime)
 
     def encode(
