@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,10 @@ def _lines(path: Path, language: str) -> Iterator[tuple[str, str]]:
 
 
 def _simplified() -> Any:
-    from opencc import OpenCC  # of the extra that trains
-
+    try:
+        from opencc import OpenCC
+    except ImportError:
+        sys.exit("training on Chinese needs OpenCC: pip install --group train")
     return OpenCC("t2s").convert
 
 
