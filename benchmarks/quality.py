@@ -293,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         whole = path is None or options.all
         todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(FIRST)
         results["models"][name] = evaluate_model(path, options.data, runnable(options.data, todo))
-        for size in options.truncate_dim or ():
+        for size in options.truncate_dim if whole and options.truncate_dim else ():
             found = evaluate_model(path, options.data, runnable(options.data, tasks(FIRST)), size)
             results.setdefault("prefixes", {}).setdefault(name, {})[str(size)] = found["figures"]
     if options.json:

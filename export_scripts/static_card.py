@@ -24,8 +24,6 @@ LICENCES = {
     "matrix_react_sdk": "Apache 2.0, the Matrix.org Foundation",
     "bible_pd": "public domain and CC0; Portuguese CC BY 3.0 BR",
 }
-# Sentences of a language that its threshold is chosen on: half are pairs, half have no translation there.
-PLANTED = 600
 
 
 def about(name: str, settings: Settings, teacher: Teacher | None) -> dict[str, Any]:
@@ -67,8 +65,8 @@ def thresholds(bundle: Path, held: Pairs, siblings: Pairs, settings: Settings) -
 
 
 def _bitext(encoder: Encoder, held: Pairs, language: int) -> float:
-    """Of these pairs, half are planted among sentences whose translation is left out."""
-    rows = np.flatnonzero(held.language == language)[:PLANTED]
+    """Of a language's pairs, half are planted among sentences whose translation is left out."""
+    rows = np.flatnonzero(held.language == language)
     planted, left, right = np.split(rows, [len(rows) // 2, len(rows) * 3 // 4])
     english = [held.texts[number] for number in held.english[np.concatenate([planted, left])]]
     other = [held.texts[number] for number in held.other[np.concatenate([planted, right])]]

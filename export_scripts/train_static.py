@@ -1,4 +1,4 @@
-"""Train the default model: a static multilingual sentence encoder, distilled, in an hour on two cores.
+"""Train the default model: a static multilingual sentence encoder, distilled, on two cores.
 
 ::
 

@@ -19,12 +19,12 @@ from lightmine.cli.run import (
     comparable,
     counts,
     margin_options,
+    number_or_none,
     pair_filters,
     run_options,
     side_by_side,
     text_options,
 )
-from lightmine.cli.run import threshold as as_threshold
 from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError
 from lightmine.margin import check_threshold
@@ -44,7 +44,7 @@ from lightmine.texts.pairs import FORMATS, write_pairs
 @click.argument("other", required=False)
 @click.option(
     "--threshold",
-    type=as_threshold,
+    type=number_or_none,
     metavar="COSINE|none",
     help="Only pairs whose cosine is at least this.  [default: what the model recommends, if it does]",
 )

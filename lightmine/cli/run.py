@@ -35,7 +35,7 @@ from lightmine.texts.formats import Reading
 from lightmine.texts.lines import Sentences
 
 
-def threshold(value: str) -> float:
+def number_or_none(value: str) -> float:
     """A number, or none for no threshold at all, not even one that a model recommends."""
     try:
         return -math.inf if value == "none" else float(value)
@@ -236,7 +236,7 @@ margin_options = folded(
     click.option("--one-to-one", type=click.Choice(ONE_TO_ONE),
                  help="Each sentence in one pair at most: from the best down, or for the largest sum of "
                  "margins (needs scipy). auto: greedy for max.  [default: auto]"),
-    click.option("--threshold", type=threshold, metavar="MARGIN|none",
+    click.option("--threshold", type=number_or_none, metavar="MARGIN|none",
                  help="Only pairs whose margin is at least this.  [default for mined ratio margins of 4 "
                  "neighbours: what the model recommends, if it does]"),
     click.option("--max-score", type=float, help="Only pairs whose margin is at most this."),
