@@ -28,6 +28,13 @@ def test_the_default_model_is_whole_and_says_what_it_is():
     assert manifest.batch == "any"
 
 
+def test_the_default_model_has_a_name_unless_a_folder_here_is_called_so(bundle, monkeypatch):
+    assert Encoder.load("static-multilingual").manifest == Encoder.load().manifest
+    monkeypatch.chdir(bundle.parent)
+    bundle.rename("static-multilingual")
+    assert Encoder.load("static-multilingual").manifest.name == "tiny"
+
+
 def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
     change(bundle, from_the_future={"a": 1})
     manifest = read_manifest(bundle)

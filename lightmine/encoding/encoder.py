@@ -86,8 +86,8 @@ class Encoder:
         ----------
         model : path or str, optional
             A bundle's folder, every file of which is checked against its hash; a directory with an ONNX
-            graph, as sentence-transformers or optimum writes it; or ``owner/name`` on a hub. Without it,
-            the model that comes with lightmine.
+            graph, as sentence-transformers or optimum writes it; the name of a model that comes with
+            lightmine; or ``owner/name`` on a hub. Without it, ``static-multilingual``, which comes along.
         revision : str, optional
             A hub model's branch, tag or commit; ``owner/name@revision`` says the same.
         file : str, optional

@@ -43,7 +43,7 @@ def open_source(
     ----------
     model : path or str, optional
         A bundle's folder, a directory with an ONNX graph in it, that graph's own path where there are
-        several, or a hub model's ``owner/name``, where ``owner/name@revision`` is short for `revision`.
+        several, the name of a model that comes with lightmine, or a hub model's ``owner/name``, where ``owner/name@revision`` is short for `revision`.
         Without it, the model that comes with lightmine.
     revision : str, optional
         A hub model's branch, tag or commit.
@@ -69,7 +69,7 @@ def open_source(
     elif revision is not None:
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
     else:
-        folder = default_model() if model is None else Path(model)
+        folder = default_model() if model is None else _brought(model)
         if folder.suffix == ".onnx" and folder.is_file() and not file:
             folder, file = _around(folder)
         name, commit = _read_origin(folder)
@@ -78,6 +78,14 @@ def open_source(
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
         return _bundle(folder, name, commit, verify)
     return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
+
+
+def _brought(model: str | Path) -> Path:
+    """The folder of a model that comes with lightmine, by its bare name, unless something here is called so."""
+    folder = Path(model)
+    inside = default_model().parent / folder.name
+    bare = isinstance(model, str) and model == folder.name and not folder.exists()
+    return inside if bare and (inside / MANIFEST).is_file() else folder
 
 
 def _around(graph: Path) -> tuple[Path, str]:
