@@ -102,8 +102,10 @@ def by_prefix(sizes: dict[str, list[dict[str, Any]]]) -> str:
 
 def ablation(rows: list[dict[str, Any]]) -> str:
     """Held-out accuracy of short runs, each with one thing changed."""
-    body = [
-        [row["what"], f"{row['inside']:.1f}", f"{row['outside']:.1f}", f"{row['likeness']:.1f}"]
-        for row in rows
-    ]
-    return markdown(["", "held-out", "another domain", "likeness to the teacher"], body)
+    columns = {
+        "inside": "held-out", "everyday": "everyday", "outside": "another domain",
+        "likeness_english": "likeness, English", "likeness_other": "likeness, others",
+        "likeness": "likeness, another domain",
+    }  # fmt: skip
+    body = [[row["what"], *(f"{row[name]:.1f}" for name in columns)] for row in rows]
+    return markdown(["", *columns.values()], body)

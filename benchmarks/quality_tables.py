@@ -32,7 +32,9 @@ def made() -> dict[str, str]:
         }
         prefixes = json.loads(QUALITY.read_text(encoding="utf-8")).get("prefixes", {}).get(DEFAULT)
         if prefixes:
-            found["prefixes"] = card_tables.by_prefix({**prefixes, "256": models[DEFAULT]["figures"]})
+            found["prefixes"] = card_tables.by_prefix(
+                prefixes | {str(models[DEFAULT]["dimension"]): models[DEFAULT]["figures"]}
+            )
     if ABLATION.exists():
         found["ablation"] = card_tables.ablation(json.loads(ABLATION.read_text(encoding="utf-8")))
     if BITEXT.exists():

@@ -73,14 +73,15 @@ def by_variance(
 
 
 def quantise(
-    table: NDArray[np.float32], spread: NDArray[np.float32]
+    table: NDArray[np.float32], spread: NDArray[np.float32], levels: int
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round each row, its coordinates divided by their spread, to 255 levels of its own scale.
+    """Round each row, its coordinates divided by their spread, to `levels` steps either way of its own scale.
 
-    ``rows * scales[:, None] * spread`` is the table again.
+    ``rows * scales[:, None] * spread`` is the table again. A sum of pieces evens their rounding out, so that far
+    fewer levels than int8 has do as well, and what they leave unused a package's compression takes away.
     """
     even = table / spread
-    scales = np.maximum(np.abs(even).max(axis=1), np.float32(1e-8)) / np.float32(127)
+    scales = np.maximum(np.abs(even).max(axis=1), np.float32(1e-8)) / np.float32(levels)
     rows = np.rint(even / scales[:, None]).astype(np.int8)
     return rows, scales.astype(np.float32)
 
@@ -147,7 +148,7 @@ def write_bundle(
 ) -> Manifest:
     """Write graph, tokenizer and manifest; the parity there is int8 against float on the sentences."""
     out.mkdir(parents=True, exist_ok=True)
-    onnx.save(build_graph(*quantise(table, spread), spread), out / MODEL)
+    onnx.save(build_graph(*quantise(table, spread, settings.levels), spread), out / MODEL)
     tokenizer.save(str(out / TOKENIZER), pretty=False)
     cosines = parity(out, table, tokenizer, sentences)
     return write_manifest(

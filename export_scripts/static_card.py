@@ -43,11 +43,13 @@ def recipe(settings: Settings, *, distilled: bool) -> str:
         f"{settings.pieces:,} pieces, one {settings.dimension}-d vector each, summed",
         f"in-batch contrastive loss at scale {settings.scale:g}, both directions",
         f"{settings.epochs} epochs, batches of {settings.batch}, seed {settings.seed}",
-        "int8 rows with a scale each",
+        f"int8 rows of {2 * settings.levels + 1} levels with a scale each",
     ]
     if distilled:
         steps.insert(
-            2, f"{settings.distillation:g} x mean squared distance from all-MiniLM-L6-v2's similarities"
+            2,
+            f"{settings.distillation:g} x mean squared distance from all-MiniLM-L6-v2's similarities and "
+            f"{settings.view:g} x (1 - cosine) of its vectors",
         )
     return "; ".join(steps)
 

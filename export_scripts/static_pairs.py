@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 LANGUAGES = "de fr es nl zh it pt sv da pl cs hu ro ru uk el tr fi ar he hi ja ko vi id th"
 # How often a source's pairs are seen beside those of the others; what is not named is not trained on.
 SOURCES = {
-    "tatoeba": 1.0,
-    "manythings_more": 1.0,
-    "massive": 0.5,
+    "tatoeba": 2.0,
+    "manythings_more": 1.5,
+    "massive": 0.35,
     "python_docs": 1.0,
     "ms_beginners_mt": 1.0,
     "aosp_apps": 1.0,
@@ -42,20 +42,23 @@ class Settings:
     languages: str = LANGUAGES
     sources: str = " ".join(f"{name}={weight:g}" for name, weight in SOURCES.items())
     seed: int = 0
-    pieces: int = 61_440
+    pieces: int = 81_920
     piece_length: int = 16
     rare: int = 3
-    dimension: int = 256
-    epochs: int = 6
+    dimension: int = 320
+    levels: int = 15  # that a coordinate is rounded to either side of nought
+    epochs: int = 5
     steps: int = 0  # where training ends before its epochs do; 0 for nowhere
     batch: int = 2048
     one_language: float = 0.7  # share of the batches that hold one language beside English
-    balance: float = 0.5  # a language with n pairs is seen (most / n) ** balance times as often
+    balance: float = 0.4  # a language with n pairs is seen (most / n) ** balance times as often
     pivot: float = 0.3  # share of the English sides in mixed batches that another translation replaces
     hard: float = 0.0  # share of a batch that are neighbours, by the teacher, of the rest
     rate: float = 0.02
+    memory: float = 0.99  # Adam's second decay
     scale: float = 20.0
-    distillation: float = 200.0  # weight of the mean squared distance from the teacher's similarities
+    distillation: float = 70.0  # weight of the mean squared distance from the teacher's similarities
+    view: float = 10.0  # weight of one minus the cosine of vectors, mapped, and the teacher's
     taught: int = 1024  # sentences of a batch that the teacher is asked about
     vocabulary: int = 10_000  # of the teacher's most common words, those that are pieces
     words: int = 128  # single words of the teacher's vocabulary that each batch adds to those taught

@@ -26,11 +26,16 @@ class Bags:
 
 
 class Student(torch.nn.Module):
-    """One vector a piece; a sentence is their sum at unit length."""
+    """One vector a piece; a sentence is their sum at unit length.
 
-    def __init__(self, pieces: int, dimension: int) -> None:
+    `view` maps a sentence's vector into the teacher's space of `taught` numbers; it is left behind after training.
+    """
+
+    def __init__(self, pieces: int, dimension: int, taught: int = 0) -> None:
         super().__init__()
-        self.table = torch.nn.Parameter(torch.randn(pieces, dimension) * 0.1)
+        # Small, so that a piece that is seldom met adds little that it was not taught.
+        self.table = torch.nn.Parameter(torch.randn(pieces, dimension) * 0.02)
+        self.view = torch.nn.Parameter(torch.randn(dimension, taught) * 0.05)
 
     def forward(self, bag: tuple[torch.Tensor, torch.Tensor], dropout: float = 0.0) -> torch.Tensor:
         pieces, offsets = bag
@@ -52,6 +57,11 @@ def contrast(left: torch.Tensor, right: torch.Tensor, same: torch.Tensor, scale:
 def distance(rows: torch.Tensor, columns: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """The mean squared difference of all similarities from those wanted."""
     return functional.mse_loss(rows @ columns.T, wanted)
+
+
+def apart(mapped: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """One minus the mean cosine of rows and the unit rows wanted."""
+    return 1 - (functional.normalize(mapped, dim=1) * wanted).sum(1).mean()
 
 
 def accuracy(

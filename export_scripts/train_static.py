@@ -6,9 +6,9 @@
 
 Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
 pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
-loss, both directions), and the similarities within a batch must follow those that the teacher gives the
-English sides (mean squared difference). What was done is kept in the work folder, and a run with the same
-settings goes on from there.
+loss, both directions); the similarities within a batch must follow those that the teacher gives the English
+sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What was
+done is kept in the work folder, and a run with the same settings goes on from there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 from export_scripts.static_bundle import by_variance, silence, write_bundle
 from export_scripts.static_card import about, thresholds
 from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_out, pivoted, read_pairs
-from export_scripts.static_student import Bags, Student, accuracy, contrast, distance
+from export_scripts.static_student import Bags, Student, accuracy, apart, contrast, distance
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
 from lightmine.encoding.bundle import write_manifest
@@ -87,9 +87,9 @@ class Lesson:
         taught = self.teacher.of_sentences(batch.english[: settings.taught])
         same[: len(taught), : len(taught)] |= taught @ taught.T >= SAME
         loss = contrast(left, other, same.fill_diagonal_(False), settings.scale)
-        return loss + settings.distillation * self._distance(student, left, other, taught, rng)
+        return loss + self._taught(student, left, other, taught, rng)
 
-    def _distance(
+    def _taught(
         self,
         student: Student,
         left: torch.Tensor,
@@ -97,27 +97,40 @@ class Lesson:
         taught: torch.Tensor,
         rng: np.random.Generator,
     ) -> torch.Tensor:
-        """How far similarities are from the teacher's: within each side, across, and of single words."""
+        """How far from the teacher: its similarities, within each side and across, and its vectors themselves.
+
+        Single words of its vocabulary stand with the left side.
+        """
         assert self.teacher is not None
+        settings = self.settings
         left, other = left[: len(taught)], other[: len(taught)]
         wanted = taught @ taught.T
-        across = distance(left, other, wanted) + distance(other, other, wanted)
+        similarities = distance(left, other, wanted) + distance(other, other, wanted)
+        vectors = apart(other @ student.view, taught)
         if self.words is not None:
-            chosen = rng.integers(0, len(self.teacher.words), self.settings.words)
+            chosen = rng.integers(0, len(self.teacher.words), settings.words)
             left = torch.cat([left, student(self.words.take(chosen))])
             taught = torch.cat([taught, self.teacher.of_rows(self.teacher.word_rows[chosen])])
             wanted = taught @ taught.T
-        return (distance(left, left, wanted) + across) / 3
+        similarities = similarities + distance(left, left, wanted)
+        vectors = vectors + apart(left @ student.view, taught)
+        return settings.distillation * similarities / 3 + settings.view * vectors / 2
 
 
 def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.float32]:
     """Run every step that the work folder has no checkpoint of; return the table."""
     settings = lesson.settings
     torch.manual_seed(settings.seed)
-    student = Student(settings.pieces, settings.dimension)
-    optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, fused=True)
+    taught = 0 if lesson.teacher is None else lesson.teacher.vectors.shape[1]
+    student = Student(settings.pieces, settings.dimension, taught)
+    # Adam's usual memory of a gradient's size, a thousand steps, forgets that a rare piece had any, and then
+    # throws it far at one sight of it.
+    betas = (0.9, settings.memory)
+    optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, betas=betas, fused=True)
     steps = lesson.steps()
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, total_steps=steps + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.rate, total_steps=steps + 1, cycle_momentum=False
+    )
     parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "checkpoint.pt"
     first = _resume(checkpoint, parts)

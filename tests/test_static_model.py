@@ -17,22 +17,23 @@ def table():
 
 @pytest.fixture(scope="module")
 def run(table):
-    graph = build_graph(*quantise(table, SPREAD), SPREAD)
+    graph = build_graph(*quantise(table, SPREAD, 127), SPREAD)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     return lambda ids, mask: session.run(
         None, {"input_ids": np.array(ids), "attention_mask": np.array(mask)}
     )[0]
 
 
-def test_rows_come_back_from_int8_within_half_a_step(table):
-    rows, scales = quantise(table, SPREAD)
+@pytest.mark.parametrize("levels", [7, 31, 127])
+def test_rows_come_back_from_int8_within_half_a_step(table, levels):
+    rows, scales = quantise(table, SPREAD, levels)
     assert rows.dtype == np.int8
     assert (np.abs(rows * scales[:, None] - table / SPREAD) <= scales[:, None] * 0.5001).all()
-    assert np.abs(rows).max(axis=1).tolist() == [127] * 50
+    assert np.abs(rows).max(axis=1).tolist() == [levels] * 50
 
 
 def test_the_graph_sums_pieces_and_gives_unit_rows(table, run):
-    rows, scales = quantise(table, SPREAD)
+    rows, scales = quantise(table, SPREAD, 127)
     wanted = (rows * scales[:, None] * SPREAD)[[3, 7, 7]].sum(axis=0)
     assert run([[3, 7, 7]], [[1, 1, 1]])[0] == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-6)
 

@@ -17,7 +17,7 @@ NOUNS = [
 VERBS = ["sees", "finds", "paints", "moves", "wants", "loses", "sells", "hides", "likes", "holds"]
 OPTIONS = {
     "languages": "de fr", "sources": "tatoeba=1 massive=0.5", "pieces": 700, "dimension": 16, "epochs": 6,
-    "batch": 64, "held_out": 40, "words": 0, "vocabulary": 0, "hard": 0.0, "rare": 1,
+    "batch": 64, "held_out": 40, "levels": 127, "words": 0, "vocabulary": 0, "hard": 0.0, "rare": 1,
 }  # fmt: skip
 
 
@@ -141,3 +141,21 @@ def test_a_pivot_is_another_translation_of_the_same_sentence(pairs):
     assert 0.3 < moved.mean() < 0.7  # one of the two others is the pair's own, which stays English
     assert said.issuperset(zip(got.left[moved].tolist(), got.english[moved].tolist(), strict=True))
     assert not (got.left == got.other).any()
+
+
+def test_a_teacher_is_followed(data, trained, tmp_path):
+    """Taught by another model, the student's similarities of English are nearer to that one's than untaught."""
+    pairs, _ = read_pairs(data, Settings(**OPTIONS))
+    english = [pairs.texts[number] for number in np.unique(pairs.english)][:200]
+    wanted = Encoder.load(str(trained)).encode(english)
+    likeness = {}
+    for name, weights in {"untaught": (0, 0), "similarities": (70, 0), "vectors": (0, 10)}.items():
+        distillation, view = weights
+        options = {"seed": 1, "words": 8, "distillation": float(distillation), "view": float(view)}
+        flags = command(data, tmp_path / name, tmp_path / "work", **options)
+        train_static.main([*flags, "--teacher", str(trained)])
+        got = Encoder.load(str(tmp_path / name)).encode(english)
+        likeness[name] = np.corrcoef((got @ got.T).ravel(), (wanted @ wanted.T).ravel())[0, 1]
+    assert likeness["similarities"] > likeness["untaught"] + 0.02
+    assert likeness["vectors"] > likeness["untaught"] + 0.02
+    assert "mean squared distance" in read_manifest(tmp_path / "vectors").recipe
