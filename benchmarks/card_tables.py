@@ -107,5 +107,5 @@ def ablation(rows: list[dict[str, Any]]) -> str:
         "likeness_english": "likeness, English", "likeness_other": "likeness, others",
         "likeness": "likeness, another domain",
     }  # fmt: skip
-    body = [[row["what"], *(f"{row[name]:.1f}" for name in columns)] for row in rows]
+    body = [[row["what"], *(f"{row[name]:.1f}" if name in row else "–" for name in columns)] for row in rows]
     return markdown(["", *columns.values()], body)

@@ -77,8 +77,8 @@ def quantise(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round each row, its coordinates divided by their spread, to `levels` steps either way of its own scale.
 
-    ``rows * scales[:, None] * spread`` is the table again. A sum of pieces evens their rounding out, so that far
-    fewer levels than int8 has do as well, and what they leave unused a package's compression takes away.
+    ``rows * scales[:, None] * spread`` is the table again. A sum of pieces evens their rounding out, so that
+    far fewer levels than int8 has do as well, and what they leave unused a package's compression takes away.
     """
     even = table / spread
     scales = np.maximum(np.abs(even).max(axis=1), np.float32(1e-8)) / np.float32(levels)

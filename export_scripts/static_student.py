@@ -28,7 +28,7 @@ class Bags:
 class Student(torch.nn.Module):
     """One vector a piece; a sentence is their sum at unit length.
 
-    `view` maps a sentence's vector into the teacher's space of `taught` numbers; it is left behind after training.
+    `view` maps a sentence's vector into the teacher's space of `taught` numbers; training leaves it behind.
     """
 
     def __init__(self, pieces: int, dimension: int, taught: int = 0) -> None:

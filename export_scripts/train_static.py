@@ -7,8 +7,8 @@
 Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
 pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
 loss, both directions); the similarities within a batch must follow those that the teacher gives the English
-sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What was
-done is kept in the work folder, and a run with the same settings goes on from there.
+sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What
+was done is kept in the work folder, and a run with the same settings goes on from there.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Lesson:
         taught: torch.Tensor,
         rng: np.random.Generator,
     ) -> torch.Tensor:
-        """How far from the teacher: its similarities, within each side and across, and its vectors themselves.
+        """How far from the teacher: its similarities, within each side and across, and its vectors.
 
         Single words of its vocabulary stand with the left side.
         """

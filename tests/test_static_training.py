@@ -144,7 +144,7 @@ def test_a_pivot_is_another_translation_of_the_same_sentence(pairs):
 
 
 def test_a_teacher_is_followed(data, trained, tmp_path):
-    """Taught by another model, the student's similarities of English are nearer to that one's than untaught."""
+    """Taught by another model, the student's similarities of English are nearer to that one's."""
     pairs, _ = read_pairs(data, Settings(**OPTIONS))
     english = [pairs.texts[number] for number in np.unique(pairs.english)][:200]
     wanted = Encoder.load(str(trained)).encode(english)

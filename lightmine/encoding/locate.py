@@ -43,7 +43,8 @@ def open_source(
     ----------
     model : path or str, optional
         A bundle's folder, a directory with an ONNX graph in it, that graph's own path where there are
-        several, the name of a model that comes with lightmine, or a hub model's ``owner/name``, where ``owner/name@revision`` is short for `revision`.
+        several, the name of a model that comes with lightmine, or a hub model's ``owner/name``, where
+        ``owner/name@revision`` is short for `revision`.
         Without it, the model that comes with lightmine.
     revision : str, optional
         A hub model's branch, tag or commit.
@@ -81,7 +82,7 @@ def open_source(
 
 
 def _brought(model: str | Path) -> Path:
-    """The folder of a model that comes with lightmine, by its bare name, unless something here is called so."""
+    """The folder of a model that comes with lightmine, by its bare name; what is here comes first."""
     folder = Path(model)
     inside = default_model().parent / folder.name
     bare = isinstance(model, str) and model == folder.name and not folder.exists()
