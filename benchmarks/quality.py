@@ -217,7 +217,7 @@ def evaluate_model(
     return {
         "name": manifest.name,
         "precision": manifest.precision,
-        "dimension": truncate_dim or encoder.dimension,
+        "dimension": truncate_dim or manifest.dimension,
         "files": manifest.files,  # the hashes tell which model was measured
         "figures": figures,
         "seconds": round(time.perf_counter() - started, 1),

@@ -111,17 +111,17 @@ def test_encode_writes_a_row_for_every_line(run, tmp_path):
     status, _, err = run("encode", "-", "-o", tmp_path / "x.npy", stdin=b"one\n\nthree\n")
     x = np.load(tmp_path / "x.npy", allow_pickle=False)
     assert status == 0
-    assert (x.shape, x.dtype) == ((3, 256), np.float32)
+    assert (x.shape, x.dtype) == ((3, 320), np.float32)
     assert (x[1] == 0).all()
     assert x[[0, 2]] == pytest.approx(Encoder.load().encode(["one", "three"]), abs=1e-6)
-    assert "3 vectors of 256 dimensions" in err
+    assert "3 vectors of 320 dimensions" in err
 
 
 def test_encode_to_standard_output():
     command = [sys.executable, "-m", "lightmine", "encode", "-", "-o", "-", "-q"]
     done = subprocess.run(command, input=b"one\ntwo\n", capture_output=True, check=True)
     assert done.stderr == b""
-    assert np.load(io.BytesIO(done.stdout), allow_pickle=False).shape == (2, 256)
+    assert np.load(io.BytesIO(done.stdout), allow_pickle=False).shape == (2, 320)
 
 
 def test_info_shows_the_manifest(run, tiny_bundle):

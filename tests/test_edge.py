@@ -174,7 +174,7 @@ def test_a_function_translates_and_encodes(function):
     )
     assert sorted((pair["source"], pair["target"]) for pair in found[0][1]["pairs"]) == [(0, 1), (1, 0)]
     vector = Encoder.load().encode(["The dog sleeps."])
-    assert found[1][1]["dimension"] == 256
+    assert found[1][1]["dimension"] == 320
     assert np.abs(np.array(found[1][1]["vectors"]) - vector).max() < 1e-6
 
 

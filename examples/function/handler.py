@@ -6,7 +6,7 @@ or come from an HTTP gateway with the request as their ``body``:
 
     {"sentences": ["...", "..."], "threshold": 0.6}         -> {"pairs": [{"score", "left", "right"}]}
     {"source": ["..."], "target": ["..."], "threshold": 1}  -> {"pairs": [{"score", "source", "target"}]}
-    {"encode": ["..."]}                                     -> {"vectors": [[...]], "dimension": 256}
+    {"encode": ["..."]}                                     -> {"vectors": [[...]], "dimension": 320}
 
 Sentences are named by their place in the list, from 0. On this machine:
 

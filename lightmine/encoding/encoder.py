@@ -48,7 +48,7 @@ class Encoder:
     >>> encoder = Encoder.load()
     >>> x = encoder.encode(["The dog sleeps under the table.", "Der Hund schläft unter dem Tisch."])
     >>> x.shape, x.dtype
-    ((2, 256), dtype('float32'))
+    ((2, 320), dtype('float32'))
     >>> bool(x[0] @ x[1] > 0.5)
     True
     """
