@@ -49,7 +49,7 @@ encoding: $(VENV)/.test  ## speed and likeness of encoding beside the peers, in 
 	$(BIN)/python -m benchmarks.encode --data $(DATA)
 
 quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/results.md
-	$(BIN)/python -m benchmarks.quality --data $(DATA) --model static-multilingual=default --model minilm \
+	$(BIN)/python -m benchmarks.quality --data $(DATA) --model static-multilingual=default --model minilm --model static-tiny \
 		--truncate-dim 64 --truncate-dim 128 \
 		--json benchmarks/results/quality.json
 	$(BIN)/python -m benchmarks.bitext --data $(DATA)

@@ -172,7 +172,7 @@ def tasks(languages: Sequence[str] = tuple(LANGUAGES)) -> Iterator[Task]:
         yield Task(
             "BUCC-style", two, bitext, tuple(f"bucc_style/{two}-en.{end}" for end in (two, "en", "gold"))
         )
-    for two in FIRST:
+    for two in [two for two in languages if two in FIRST]:
         yield Task("STS-b", two, similarity, (f"stsb/stsb-{two}-test.csv",))
     for two in [two for two in languages if LANGUAGES[two][2] != "-"]:
         code = LANGUAGES[two][2]
@@ -265,6 +265,12 @@ def named(model: str) -> tuple[str, str | None]:
     return name or Path(path).name, path
 
 
+def spoken(path: str | None) -> list[str]:
+    """Of the first languages those that a model says it has; all where it says nothing."""
+    known = lightmine.Encoder.load(path).manifest.languages or FIRST
+    return [language for language in FIRST if language in known]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write the JSON, print the table."""
     parser = argparse.ArgumentParser(
@@ -292,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = json.loads(options.json.read_text(encoding="utf-8"))
     for name, path in map(named, options.model or ["default"]):
         whole = path is None or options.all
-        todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(FIRST)
+        todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(spoken(path))
         results["models"][name] = evaluate_model(path, options.data, runnable(options.data, todo))
         for size in options.truncate_dim if whole and options.truncate_dim else ():
             found = evaluate_model(path, options.data, runnable(options.data, tasks(FIRST)), size)

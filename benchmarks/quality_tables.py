@@ -14,7 +14,7 @@ QUALITY = ROOT / "benchmarks/results/quality.json"
 BITEXT = ROOT / "benchmarks/results/bitext.json"
 ABLATION = ROOT / "benchmarks/results/ablation.json"
 PLOT = ROOT / "docs/margin.svg"
-DEFAULT = "static-multilingual"
+DEFAULT, TINY, ENGLISH = "static-multilingual", "static-tiny", "all-MiniLM-L6-v2"
 
 
 def made() -> dict[str, str]:
@@ -28,7 +28,8 @@ def made() -> dict[str, str]:
             "paraphrases": paraphrases(models),
             "stsb": similarity(models),
             "card": card_tables.card(models[DEFAULT]["figures"]),
-            "bars": card_tables.bars(models, DEFAULT),
+            "tiny_card": card_tables.card(models[TINY]["figures"]),
+            "bars": card_tables.bars(models, [DEFAULT, TINY], ENGLISH),
         }
         prefixes = json.loads(QUALITY.read_text(encoding="utf-8")).get("prefixes", {}).get(DEFAULT)
         if prefixes:
@@ -162,7 +163,7 @@ def paraphrases(models: dict[str, Any]) -> str:
     for language in dict.fromkeys(language for own in rows.values() for language in own):
         body.append([language])
         for name, own in rows.items():
-            row = own.get(language) if name == DEFAULT or language == "en" else None
+            row = own.get(language) if name != ENGLISH or language == "en" else None
             body[-1].append(
                 f"{percent(row['average_precision'])} / {percent(row['f1'])} ({row['threshold']:.3f})"
                 if row
@@ -172,14 +173,18 @@ def paraphrases(models: dict[str, Any]) -> str:
 
 
 def similarity(models: dict[str, Any]) -> str:
-    body: dict[str, list[str]] = {}
-    for name, model in models.items():
-        for row in model["figures"]:
-            if row["set"] == "STS-b":
-                applies = name == DEFAULT or row["language"] == "en"
-                figures = f"{percent(row['spearman'])} / {percent(row['pearson'])}" if applies else "–"
-                body.setdefault(row["language"], []).append(figures)
-    return markdown(["language", *models], [[language, *cells] for language, cells in body.items()])
+    """Spearman's and Pearson's correlation by language."""
+    rows = {
+        name: {row["language"]: row for row in model["figures"] if row["set"] == "STS-b"}
+        for name, model in models.items()
+    }
+    body = []
+    for language in dict.fromkeys(language for own in rows.values() for language in own):
+        body.append([language])
+        for name, own in rows.items():
+            row = own.get(language) if name != ENGLISH or language == "en" else None
+            body[-1].append(f"{percent(row['spearman'])} / {percent(row['pearson'])}" if row else "–")
+    return markdown(["language", *rows], body)
 
 
 def speed(found: dict[str, Any]) -> str:

@@ -26,9 +26,10 @@ LICENCES = {
 }
 
 
-def about(name: str, settings: Settings, teacher: Teacher | None) -> dict[str, Any]:
-    """Name, source, licence and recipe."""
-    sources = settings.weights()
+def about(name: str, settings: Settings, pairs: Pairs, teacher: Teacher | None) -> dict[str, Any]:
+    """Name, source, licence and recipe; of the sources those that the languages have pairs in."""
+    known = list(settings.weights())
+    sources = [known[place] for place in np.unique(pairs.source)]
     return {
         "name": name,
         "source": "trained by export_scripts.train_static on " + ", ".join(sources),

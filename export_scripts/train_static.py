@@ -296,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         table, spread = by_variance(student.table.numpy(), student(bags.take(sample)).numpy())
     tested = [pairs.texts[number] for number in np.unique(np.concatenate([held.english, held.other]))]
     manifest = write_bundle(
-        options.out, table, spread, tokenizer, tested, settings, about(options.name, settings, teacher)
+        options.out, table, spread, tokenizer, tested, settings, about(options.name, settings, pairs, teacher)
     )
     recommended = thresholds(options.out, held, siblings, settings)
     write_manifest(options.out, dataclasses.replace(manifest, thresholds=recommended))
