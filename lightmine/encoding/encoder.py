@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
+from lightmine.encoding.bundle import default_model
 from lightmine.encoding.locate import open_source
 from lightmine.encoding.options import Options, Work, settle
 from lightmine.encoding.pooling import SENTENCE
@@ -123,10 +124,10 @@ class Encoder:
         runtime = Runtime(
             source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
         )
-        # The model that comes with lightmine is as trustworthy as the code that would look at its tokenizer.
+        # What comes with lightmine is as trustworthy as the code that would look at its tokenizer.
         tokenizer = Tokenizer(
             source.tokenizer, max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
-            trusted=model is None,
+            trusted=source.folder.parent == default_model().parent,
         )  # fmt: skip
         return cls(source.measured(runtime.run), tokenizer, runtime)
 
@@ -276,7 +277,7 @@ class Encoder:
         --------
         >>> identity = Encoder.load().identity(prompt="query: ")
         >>> identity["prompt"], identity["dimension"], len(identity["model"])
-        ('query: ', 256, 64)
+        ('query: ', 320, 64)
         """
         work = self._settled(Options(**options))
         batches = "any"

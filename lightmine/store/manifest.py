@@ -235,7 +235,7 @@ def open_embeddings(path: str | Path, *, verify: bool = False) -> Embeddings:
     >>> _ = write_embeddings(path, Encoder.load(), ["one", "", "three"])
     >>> found = open_embeddings(path, verify=True)
     >>> found.vectors.shape, found.manifest.sentences
-    ((3, 256), 2)
+    ((3, 320), 2)
     """
     path = Path(path)
     manifest = read_manifest(path)

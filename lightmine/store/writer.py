@@ -108,7 +108,7 @@ def write_embeddings(
     >>> path, lines = pathlib.Path(tempfile.mkdtemp(), "x.npy"), ["one", "", "three"]
     >>> written = write_embeddings(path, Encoder.load(), lines)
     >>> np.load(path, mmap_mode="r").shape, written.found
-    ((3, 256), 0)
+    ((3, 320), 0)
     >>> write_embeddings(path, Encoder.load(), lines).found
     3
     """
