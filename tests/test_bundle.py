@@ -20,12 +20,29 @@ def change(bundle, **fields):
     path.write_text(json.dumps({name: value for name, value in manifest.items() if value is not ...}))
 
 
-def test_the_default_model_is_whole_and_says_what_it_is():
-    manifest = read_manifest(default_model())
-    verify_files(default_model(), manifest)
+@pytest.mark.parametrize(("name", "most"), [("static-multilingual", 30_000_000), ("static-tiny", 4_000_000)])
+def test_a_model_that_comes_along_is_whole_and_says_what_it_is(name, most):
+    folder = default_model().parent / name
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
+    assert manifest.name == name
     assert manifest.languages
     assert manifest.licence
     assert manifest.batch == "any"
+    assert set(manifest.thresholds) == {"bitext", "paraphrase"}
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= most
+
+
+def test_the_tiny_model_knows_its_languages():
+    encoder = Encoder.load("static-tiny")
+    english = encoder.encode(["The dog sleeps under the table.", "It has been raining since yesterday."])
+    for others in (
+        ["Der Hund schläft unter dem Tisch.", "Es regnet seit gestern."],
+        ["Le chien dort sous la table.", "Il pleut depuis hier."],
+        ["El perro duerme debajo de la mesa.", "Llueve desde ayer."],
+        ["De hond slaapt onder de tafel.", "Het regent sinds gisteren."],
+    ):
+        assert (english @ encoder.encode(others).T).argmax(axis=1).tolist() == [0, 1]
 
 
 def test_the_default_model_has_a_name_unless_a_folder_here_is_called_so(bundle, monkeypatch):
