@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -155,35 +156,30 @@ def retrieval(rows: list[dict[str, Any]], name: str) -> str:
 
 def paraphrases(models: dict[str, Any]) -> str:
     """Average precision and best F1 by language."""
-    rows = {
-        name: {row["language"]: row for row in model["figures"] if row["set"] == "paraphrase"}
-        for name, model in models.items()
-    }
-    body = []
-    for language in dict.fromkeys(language for own in rows.values() for language in own):
-        body.append([language])
-        for name, own in rows.items():
-            row = own.get(language) if name != ENGLISH or language == "en" else None
-            body[-1].append(
-                f"{percent(row['average_precision'])} / {percent(row['f1'])} ({row['threshold']:.3f})"
-                if row
-                else "–"
-            )
-    return markdown(["language", *rows], body)
+    return by_language(
+        models,
+        "paraphrase",
+        lambda row: f"{percent(row['average_precision'])} / {percent(row['f1'])} ({row['threshold']:.3f})",
+    )
 
 
 def similarity(models: dict[str, Any]) -> str:
     """Spearman's and Pearson's correlation by language."""
+    return by_language(models, "STS-b", lambda row: f"{percent(row['spearman'])} / {percent(row['pearson'])}")
+
+
+def by_language(models: dict[str, Any], name: str, cell: Callable[[dict[str, Any]], str]) -> str:
+    """A line a language, a column a model; a dash where it was not measured or does not apply."""
     rows = {
-        name: {row["language"]: row for row in model["figures"] if row["set"] == "STS-b"}
-        for name, model in models.items()
+        model: {row["language"]: row for row in found["figures"] if row["set"] == name}
+        for model, found in models.items()
     }
     body = []
     for language in dict.fromkeys(language for own in rows.values() for language in own):
         body.append([language])
-        for name, own in rows.items():
-            row = own.get(language) if name != ENGLISH or language == "en" else None
-            body[-1].append(f"{percent(row['spearman'])} / {percent(row['pearson'])}" if row else "–")
+        for model, own in rows.items():
+            row = own.get(language) if model != ENGLISH or language == "en" else None
+            body[-1].append(cell(row) if row else "–")
     return markdown(["language", *rows], body)
 
 
