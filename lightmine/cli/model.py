@@ -37,8 +37,8 @@ NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
 def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
     """Show what a model says about itself, a bundle's files checked, and what runs it here.
 
-    MODEL is a bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub; without
-    it, the model that comes with lightmine.
+    MODEL is a bundle's folder, a directory with an ONNX graph, static-tiny, which comes with lightmine, or
+    owner/name[@revision] on a hub; without it, static-multilingual, which comes along too.
 
     \b
     Example:

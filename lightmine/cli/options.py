@@ -45,8 +45,8 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and
 model_option = click.option(
     "--model",
     metavar="MODEL",
-    help="A bundle's folder, a directory with an ONNX graph, or owner/name[@revision] on a hub; by default "
-    "the model that comes with lightmine.",
+    help="A bundle's folder, a directory with an ONNX graph, static-tiny, which comes with lightmine, or "
+    "owner/name[@revision] on a hub; by default static-multilingual, which comes along too.",
 )
 provider_option = click.option(
     "--provider",

@@ -129,7 +129,8 @@ def read_manifest(folder: Path) -> Manifest:
         No such folder, no manifest, or one that this version cannot honour.
     """
     if not folder.is_dir():
-        raise BundleError(f"{folder}: no such model; give the folder of a bundle, or leave the model out")
+        ours = ", ".join(sorted(path.parent.name for path in default_model().parent.glob(f"*/{MANIFEST}")))
+        raise BundleError(f"{folder}: no such model; give the folder of a bundle, or one of {ours}")
     try:
         fields = read_json(folder / MANIFEST)
     except FileNotFoundError:
