@@ -47,7 +47,7 @@ def test_margin_writes_what_bitext_would_write(run, with_ids, tmp_path):
     assert f"5 neighbours of 26 and 27 texts to {near}" in err
     assert run("margin", near)[:2] == (0, first)
     for change in (
-        ["--retrieval", "intersect", "--threshold", 1.2],
+        ["--retrieval", "intersect", "--threshold", 2.2],
         ["--margin", "distance", "--n-best", 2, "--one-to-one", "optimal"],
         ["--compat", "laser", "-k", 4],
         ["--max-score", 1.5, "--no-copies", "--same-numbers", "--max-length-ratio", 1.5],
