@@ -52,6 +52,13 @@ def test_the_default_model_has_a_name_unless_a_folder_here_is_called_so(bundle, 
     assert Encoder.load("static-multilingual").manifest.name == "tiny"
 
 
+def test_without_the_default_model_others_are_read(bundle, monkeypatch, tmp_path):
+    monkeypatch.setattr("lightmine.encoding.bundle.models_folder", lambda: tmp_path / "none")
+    assert Encoder.load(bundle).manifest.name == "tiny"
+    with pytest.raises(BundleError, match="the default model is not in .*name another, or install"):
+        Encoder.load()
+
+
 def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
     change(bundle, from_the_future={"a": 1})
     manifest = read_manifest(bundle)

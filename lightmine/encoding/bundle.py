@@ -110,14 +110,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def default_model() -> Path:
-    """The folder of the model that comes with lightmine."""
+def models_folder() -> Path:
+    """Where the models lie that come with lightmine: in a wheel in the package, in a checkout beside it."""
     package = Path(__file__).parents[1]
-    # In a wheel the models lie in the package; in a checkout, beside it.
-    for base in (package / "models", package.parent / "models"):
-        if (base / DEFAULT / MANIFEST).is_file():
-            return base / DEFAULT
-    raise BundleError(f"the default model {DEFAULT} is not in {package / 'models'}; install lightmine again")
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def default_model() -> Path:
+    """The folder of the model that is taken when none is named."""
+    folder = models_folder() / DEFAULT
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(f"the default model is not in {folder}; name another, or install lightmine again")
+    return folder
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -129,7 +134,7 @@ def read_manifest(folder: Path) -> Manifest:
         No such folder, no manifest, or one that this version cannot honour.
     """
     if not folder.is_dir():
-        ours = ", ".join(sorted(path.parent.name for path in default_model().parent.glob(f"*/{MANIFEST}")))
+        ours = ", ".join(sorted(path.parent.name for path in models_folder().glob(f"*/{MANIFEST}")))
         raise BundleError(f"{folder}: no such model; give the folder of a bundle, or one of {ours}")
     try:
         fields = read_json(folder / MANIFEST)

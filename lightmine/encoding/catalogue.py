@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from lightmine.encoding.bundle import default_model
+from lightmine.encoding.bundle import models_folder
 
 FILE = "catalog.json"
 FACTS = ("licence", "languages", "dimension", "pooling", "prompt", "threshold")
@@ -30,7 +30,7 @@ def read_catalogue() -> list[Entry]:
     >>> labse.facts["dimension"], labse.sources["dimension"]
     (768, 'https://huggingface.co/sentence-transformers/LaBSE')
     """
-    text = (default_model().parent / FILE).read_text(encoding="utf-8")
+    text = (models_folder() / FILE).read_text(encoding="utf-8")
     return [
         Entry(
             model["id"],

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
-from lightmine.encoding.bundle import default_model
+from lightmine.encoding.bundle import models_folder
 from lightmine.encoding.locate import open_source
 from lightmine.encoding.options import Options, Work, settle
 from lightmine.encoding.pooling import SENTENCE
@@ -127,7 +127,7 @@ class Encoder:
         # What comes with lightmine is as trustworthy as the code that would look at its tokenizer.
         tokenizer = Tokenizer(
             source.tokenizer, max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
-            trusted=source.folder.parent == default_model().parent,
+            trusted=source.folder.parent == models_folder(),
         )  # fmt: skip
         return cls(source.measured(runtime.run), tokenizer, runtime)
 

@@ -12,6 +12,7 @@ from lightmine.encoding.bundle import (
     MODEL,
     TOKENIZER,
     default_model,
+    models_folder,
     read_manifest,
     verify_files,
 )
@@ -84,7 +85,7 @@ def open_source(
 def _brought(model: str | Path) -> Path:
     """The folder of a model that comes with lightmine, by its bare name; what is here comes first."""
     folder = Path(model)
-    inside = default_model().parent / folder.name
+    inside = models_folder() / folder.name
     bare = isinstance(model, str) and model == folder.name and not folder.exists()
     return inside if bare and (inside / MANIFEST).is_file() else folder
 
