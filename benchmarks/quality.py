@@ -206,10 +206,9 @@ def runnable(data: Path, todo: Iterable[Task]) -> list[Task]:
 
 
 def evaluate_model(
-    path: str | None, data: Path, todo: Sequence[Task], truncate_dim: int | None = None
+    encoder: lightmine.Encoder, data: Path, todo: Sequence[Task], truncate_dim: int | None = None
 ) -> dict[str, Any]:
     """All figures of one model, and which model it was."""
-    encoder = lightmine.Encoder.load(path)
     started = time.perf_counter()
     encode = functools.partial(encoder.encode, truncate_dim=truncate_dim)
     figures = [task.run(encode, data) for task in todo]
@@ -265,12 +264,6 @@ def named(model: str) -> tuple[str, str | None]:
     return name or Path(path).name, path
 
 
-def spoken(path: str | None) -> list[str]:
-    """Of the first languages those that a model says it has; all where it says nothing."""
-    known = lightmine.Encoder.load(path).manifest.languages or FIRST
-    return [language for language in FIRST if language in known]
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, write the JSON, print the table."""
     parser = argparse.ArgumentParser(
@@ -297,11 +290,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.json and options.json.exists():
         results = json.loads(options.json.read_text(encoding="utf-8"))
     for name, path in map(named, options.model or ["default"]):
+        encoder = lightmine.Encoder.load(path)
         whole = path is None or options.all
-        todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(spoken(path))
-        results["models"][name] = evaluate_model(path, options.data, runnable(options.data, todo))
+        known = encoder.manifest.languages or FIRST
+        first = [language for language in FIRST if language in known]
+        todo = [*tasks(), *more_tasks(options.data)] if whole else tasks(first)
+        results["models"][name] = evaluate_model(encoder, options.data, runnable(options.data, todo))
         for size in options.truncate_dim if whole and options.truncate_dim else ():
-            found = evaluate_model(path, options.data, runnable(options.data, tasks(FIRST)), size)
+            found = evaluate_model(encoder, options.data, runnable(options.data, tasks(FIRST)), size)
             results.setdefault("prefixes", {}).setdefault(name, {})[str(size)] = found["figures"]
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -104,6 +104,8 @@ def read_pairs(data: Path, settings: Settings) -> tuple[Pairs, Pairs]:
         for language, name in enumerate(languages)
         for left, right in _lines(data / "train" / folder / f"en-{name}.tsv.gz", name)
     ]
+    if not rows:
+        sys.exit(f"{data / 'train'}: no pairs of {settings.languages}; --data names the folder around train/")
     english, other, language, source = np.array(rows, np.int64).T
     pairs = Pairs(list(numbers), english, other, language, source, english)
     outside = source == len(sources) - 1

@@ -102,6 +102,11 @@ def pairs(data):
     return read_pairs(data, Settings(**OPTIONS))
 
 
+def test_no_pairs_are_said_so(data):
+    with pytest.raises(SystemExit, match=r"nowhere/train: no pairs of de fr; --data names the folder around"):
+        read_pairs(data / "nowhere", Settings(**OPTIONS))
+
+
 def sentences(pairs):
     return set(pairs.english) | set(pairs.other)
 
