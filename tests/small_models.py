@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModel,
     BertConfig,
@@ -84,12 +85,26 @@ def build(
 
 @functools.cache
 def tokenizer() -> Tokenizer:
-    """A lower-casing WordPiece tokenizer trained on the parity sentences."""
-    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    made.normalizer = normalizers.BertNormalizer()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=SPECIAL, show_progress=False)
-    made.train_from_iterator(evaluation_sentences()[0], trainer)
+    """A lower-casing WordPiece tokenizer of the characters, endings and words of the parity sentences.
+
+    It is counted, not trained: the library's trainer settles ties in the order of its hash tables,
+    which gives another vocabulary, and so another model, in every process.
+    """
+    normalizer, pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for sentence in evaluation_sentences()[0]:
+        words.update(word for word, _ in pre_tokenizer.pre_tokenize_str(normalizer.normalize_str(sentence)))
+    endings: Counter[str] = Counter()
+    for word, times in words.items():
+        endings.update({"##" + word[start:]: times for start in range(1, len(word))})
+    characters = sorted({character for word in words for character in word})
+    pieces = dict.fromkeys(SPECIAL + characters + ["##" + character for character in characters])
+    commonest = sorted((words + endings).items(), key=lambda counted: (-counted[1], counted[0]))
+    pieces |= dict.fromkeys(piece for piece, _ in commonest)
+    vocabulary = {piece: number for number, piece in enumerate(list(pieces)[:VOCABULARY])}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.add_special_tokens(SPECIAL)
+    made.normalizer, made.pre_tokenizer = normalizer, pre_tokenizer
     made.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[(name, SPECIAL.index(name)) for name in ("[CLS]", "[SEP]")]
     )
