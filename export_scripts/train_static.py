@@ -26,9 +26,19 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from export_scripts.static_bigrams import Bigrams
 from export_scripts.static_bundle import by_variance, silence, write_bundle
 from export_scripts.static_card import about, thresholds
-from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_out, pivoted, read_pairs
+from export_scripts.static_pairs import (
+    Groups,
+    Pairs,
+    Settings,
+    balanced,
+    batches,
+    hold_out,
+    pivoted,
+    read_pairs,
+)
 from export_scripts.static_student import Bags, Student, accuracy, apart, contrast, distance
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
@@ -39,7 +49,7 @@ EVERY = 300
 # Sentences of each language that the tokenizer is learnt from; English has three times as many.
 SENTENCES = 12_000
 # The settings that the tokenizer depends on.
-DECIDING = ("languages", "sources", "seed", "held_out", "pieces", "piece_length", "rare")
+DECIDING = ("languages", "sources", "seed", "held_out", "pieces", "piece_length", "rare", "common")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,19 +127,20 @@ class Lesson:
         return settings.distillation * similarities / 3 + settings.view * vectors / 2
 
 
-def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.float32]:
-    """Run every step that the work folder has no checkpoint of; return the table."""
+def train(lesson: Lesson, held: dict[str, Pairs], rows: int, work: Path) -> Student:
+    """Run every step that the work folder has no checkpoint of; return the student of so many rows."""
     settings = lesson.settings
     torch.manual_seed(settings.seed)
     taught = 0 if lesson.teacher is None else lesson.teacher.vectors.shape[1]
-    student = Student(settings.pieces, settings.dimension, taught)
+    student = Student(rows, settings.dimension, settings.hidden, pieces=settings.pieces, taught=taught)
     # Adam's usual memory of a gradient's size, a thousand steps, forgets that a rare piece had any, and then
     # throws it far at one sight of it.
     betas = (0.9, settings.memory)
-    optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, betas=betas, fused=True)
+    groups = [{"params": [student.table, student.view]}, {"params": student.layer()}]
+    optimizer = torch.optim.Adam(groups, lr=settings.rate, betas=betas, fused=True)
     steps = lesson.steps()
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.rate, total_steps=steps + 1, cycle_momentum=False
+        optimizer, [settings.rate, settings.hidden_rate], total_steps=steps + 1, cycle_momentum=False
     )
     parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "checkpoint.pt"
@@ -157,7 +168,7 @@ def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.floa
                 f"held-out accuracy {shown}; {pace * (steps - step - 1) / 60:.0f} minutes to go",
                 flush=True,
             )
-    return student.table.detach().numpy()
+    return student
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
@@ -248,10 +259,19 @@ def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], work: P
         pieces=settings.pieces,
         rare=settings.rare,
         piece_length=settings.piece_length,
+        common=settings.common,
         words=words,
     )
     tokenizer.save(str(path))
     return tokenizer
+
+
+def sentence_weights(pairs: Pairs, settings: Settings) -> NDArray[np.float64]:
+    """How often each sentence counts where bigrams are counted: as often as its language is seen."""
+    weights = np.zeros(len(pairs.texts))
+    weights[pairs.other] = balanced(pairs, settings)[pairs.language]
+    weights[pairs.english] = 1
+    return weights
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -276,28 +296,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(f"{settings.pieces:,} pieces")
     bags = Bags(*encode(tokenizer, pairs.texts))
     report(f"{len(bags.pieces):,} of them in {len(pairs.texts):,} sentences")
+    bigrams = Bigrams.telling(
+        bags, sentence_weights(train_pairs, settings), pieces=settings.pieces, most=settings.bigrams
+    )
+    bags = bigrams.extend(bags)
+    report(f"{len(bigrams.codes):,} bigrams, met {(bags.pieces >= settings.pieces).sum():,} times")
     teacher = near = words = None
     if options.teacher:
         teacher = Teacher.of((pairs, outside), options.teacher, options.work)
         report("the teacher's vectors")
-        words = Bags(*encode(tokenizer, teacher.words)) if settings.words else None
+        words = bigrams.extend(Bags(*encode(tokenizer, teacher.words))) if settings.words else None
         near = near_pairs(train_pairs, teacher, settings) if settings.hard else None
         report("neighbours" if settings.hard else "no neighbours")
     lesson = Lesson(train_pairs, bags, Groups.of(train_pairs), near, teacher, words, settings)
     held_out = {"inside": held, "outside": outside}
-    table = train(lesson, held_out, work)
+    student = train(lesson, held_out, bigrams.rows(), work)
     report("trained")
-    student = Student(*table.shape)
-    student.table.data = torch.from_numpy(silence(table, tokenizer, bags.pieces))
+    student.table.data = torch.from_numpy(silence(student.table.detach().numpy(), tokenizer, bags.pieces))
     scores = by_language(student, bags, held_out, settings, 1_000)
     (work / "held-out.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    sample = np.random.default_rng(settings.seed).permutation(len(pairs.texts))[:100_000]
+    sample = bags.take(np.random.default_rng(settings.seed).permutation(len(pairs.texts))[:100_000])
     with torch.no_grad():
-        table, spread = by_variance(student.table.numpy(), student(bags.take(sample)).numpy())
+        student.turn(torch.from_numpy(by_variance(student(sample).numpy())))
+        spread = student.sums(sample).square().mean(0).sqrt().numpy()
     tested = [pairs.texts[number] for number in np.unique(np.concatenate([held.english, held.other]))]
     manifest = write_bundle(
-        options.out, table, spread, tokenizer, tested, settings, about(options.name, settings, pairs, teacher)
-    )
+        options.out, student, bigrams, spread, tokenizer, tested, settings,
+        about(options.name, settings, pairs, teacher),
+    )  # fmt: skip
     recommended = thresholds(options.out, held, siblings, settings)
     write_manifest(options.out, dataclasses.replace(manifest, thresholds=recommended))
     report(f"{options.out}, parity {manifest.parity}, thresholds {recommended}")
