@@ -26,24 +26,17 @@ class Bigrams:
     pieces: int
 
     @classmethod
-    def telling(
-        cls, bags: Bags, weights: NDArray[np.float64], *, pieces: int, most: int, seldom: int = SELDOM
-    ) -> Bigrams:
-        """Choose the `most` bigrams that tell most beyond their pieces, sentences counted by their weights.
+    def common(cls, bags: Bags, weights: NDArray[np.float64], *, pieces: int, most: int) -> Bigrams:
+        """Choose the `most` bigrams that are most often met, sentences counted by their weights.
 
-        ``count * log(count * all / (count of left * count of right))``: what a bigram adds to the
-        divergence of the bigrams there are from those that chance would make of the pieces.
+        Those that tell most beyond their pieces (``count * log(count / chance)``) did no better.
         """
         codes, sentences = _side_by_side(bags, pieces)
-        known = weights[sentences] > 0
-        found, which = np.unique(codes[known], return_inverse=True)
-        times = np.bincount(which)
-        counts = np.bincount(which, weights=weights[sentences[known]])
-        single = np.bincount(bags.pieces, weights=np.repeat(weights, np.diff(bags.starts)), minlength=pieces)
-        chance = single[found // pieces] * single[found % pieces] / single.sum()
-        score = np.where(times >= seldom, counts * np.log(counts / chance), 0)
-        chosen = np.argsort(-score, kind="stable")[:most]
-        return cls(np.sort(found[chosen[score[chosen] > 0]]), pieces)
+        found, which, times = np.unique(codes, return_inverse=True, return_counts=True)
+        counts = np.bincount(which, weights=weights[sentences])
+        counts[times < SELDOM] = 0
+        chosen = np.argsort(-counts, kind="stable")[:most]
+        return cls(np.sort(found[chosen[counts[chosen] > 0]]), pieces)
 
     def rows(self) -> int:
         """How many rows the table has, pieces and bigrams."""

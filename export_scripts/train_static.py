@@ -296,7 +296,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(f"{settings.pieces:,} pieces")
     bags = Bags(*encode(tokenizer, pairs.texts))
     report(f"{len(bags.pieces):,} of them in {len(pairs.texts):,} sentences")
-    bigrams = Bigrams.telling(
+    bigrams = Bigrams.common(
         bags, sentence_weights(train_pairs, settings), pieces=settings.pieces, most=settings.bigrams
     )
     bags = bigrams.extend(bags)
