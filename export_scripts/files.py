@@ -24,9 +24,14 @@ def is_large(graph: onnx.ModelProto) -> bool:
     return sum(len(tensor.raw_data) for tensor in graph.graph.initializer) > LARGEST_FILE
 
 
-def save_graph(graph: onnx.ModelProto, path: Path) -> Path:
-    """Write a graph, its weights beside it where it is large."""
-    if is_large(graph):
+def save_graph(graph: onnx.ModelProto, path: Path, *, beside: bool = False) -> Path:
+    """Write a graph, its weights beside it where it is large or that is asked for.
+
+    ONNX Runtime maps weights that lie beside, and copies others twice.
+    """
+    if beside or is_large(graph):
+        # What is there is not written over, but gone on from.
+        path.with_name(path.name + ".data").unlink(missing_ok=True)
         onnx.save(graph, path, save_as_external_data=True, location=path.name + ".data")
         # Saving takes them out of the graph in memory.
         load_external_data_for_model(graph, str(path.parent))

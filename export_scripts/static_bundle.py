@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
+from export_scripts.files import save_graph
 from export_scripts.static_bigrams import Bigrams
 from export_scripts.static_pairs import Settings
 from export_scripts.static_student import Bags, Student
 from export_scripts.static_tokenizer import BYTES, INSIDE, encode
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
+from lightmine.encoding.bundle import MODEL, TOKENIZER, VOCABULARY, Manifest, write_manifest
 
 OPSET = 17
 IR_VERSION = 10
@@ -240,8 +242,9 @@ def write_bundle(
 ) -> Manifest:
     """Write graph, tokenizer and manifest; the parity there is int8 against float on the sentences."""
     out.mkdir(parents=True, exist_ok=True)
-    onnx.save(build_graph(Weights.of(student, bigrams, spread, settings.levels)), out / MODEL)
-    tokenizer.save(str(out / TOKENIZER), pretty=False)
+    weights = Weights.of(student, bigrams, spread, settings.levels)
+    save_graph(build_graph(weights), out / MODEL, beside=True)
+    save_tokenizer(tokenizer, out)
     cosines = parity(out, student, bigrams, tokenizer, sentences)
     return write_manifest(
         out,
@@ -266,6 +269,16 @@ def write_bundle(
             **about,
         ),
     )
+
+
+def save_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
+    """Write a WordPiece tokenizer, its pieces beside it."""
+    written = json.loads(tokenizer.to_str())
+    pieces: dict[str, int] = written["model"].pop("vocab")
+    written["model"]["vocab"] = {}
+    (out / TOKENIZER).write_text(json.dumps(written), encoding="utf-8")
+    lines = "".join(f"{piece}\n" for piece in sorted(pieces, key=pieces.__getitem__))
+    (out / VOCABULARY).write_text(lines, encoding="utf-8")
 
 
 def parity(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from export_scripts.static_pairs import Pairs, Settings
 from lightmine import Encoder, neighbors
-from lightmine.encoding.bundle import TOKENIZER
+from lightmine.encoding.bundle import TOKENIZER, VOCABULARY
 
 NEIGHBOURS = 4
 # Sentences more alike than this say the same, as far as the teacher can tell: no negatives.
@@ -60,8 +60,9 @@ def vocabulary_words(folder: Path) -> list[str]:
 
     They reach far beyond those of the training pairs.
     """
-    vocabulary = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))["model"]["vocab"]
-    in_order = sorted(vocabulary, key=vocabulary.__getitem__)
+    pieces = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))["model"]["vocab"]
+    # Where the tokenizer has none, they lie beside it.
+    in_order = sorted(pieces, key=pieces.__getitem__) or (folder / VOCABULARY).read_text("utf-8").split()
     return [word for word in in_order if word.isascii() and word.isalpha() and len(word) > 1]
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoding.bundle import default_model, read_manifest, verify_files
+from lightmine.encoding.bundle import (
+    default_model,
+    models_folder,
+    read_manifest,
+    verify_files,
+    write_manifest,
+)
+from lightmine.encoding.locate import open_source
 from lightmine.errors import BundleError
 
 
@@ -84,6 +91,44 @@ def test_an_altered_file_is_named(bundle, name):
     (bundle / name).write_bytes(data)
     with pytest.raises(BundleError, match=f"{name}: altered, its SHA-256 is "):
         Encoder.load(bundle)
+
+
+@pytest.fixture
+def brought(tmp_path, monkeypatch):
+    """A copy of static-tiny in a folder that is taken for lightmine's own, whose files are hashed aside."""
+    shutil.copytree(models_folder() / "static-tiny", tmp_path / "own" / "static-tiny")
+    for module in ("locate", "encoder"):
+        monkeypatch.setattr(f"lightmine.encoding.{module}.models_folder", lambda: tmp_path / "own")
+    return tmp_path / "own" / "static-tiny"
+
+
+def test_what_comes_along_is_hashed_too(brought):
+    source = open_source(brought, aside=True)
+    source.settle()
+    assert source.verified
+    assert source.fingerprint() == open_source(brought).fingerprint()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("verify", ["full", "size"])
+def test_what_comes_along_altered_is_named(brought, name, verify):
+    data = bytearray((brought / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (brought / name).write_bytes(data if verify == "full" else data[:-1])
+    with pytest.raises(BundleError, match=f"{name}: altered, "):
+        Encoder.load(brought, verify=verify)
+
+
+def test_a_vocabulary_is_for_word_pieces(brought):
+    tokenizer = json.loads((brought / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
+    (brought / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    write_manifest(brought, read_manifest(brought))
+    message = (
+        r"vocab\.txt: not the vocabulary of a WordPiece tokenizer: the tokenizer beside it is of WordLevel"
+    )
+    with pytest.raises(BundleError, match=message):
+        Encoder.load(brought)
 
 
 @pytest.mark.parametrize(

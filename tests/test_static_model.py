@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from export_scripts.static_bigrams import Bigrams
-from export_scripts.static_bundle import Weights, build_graph, by_variance, quantise, silence
+from export_scripts.static_bundle import Weights, build_graph, by_variance, quantise, save_tokenizer, silence
 from export_scripts.static_student import Bags, Student
 from export_scripts.static_tokenizer import BYTES, INSIDE, UNKNOWN, encode, train_tokenizer
+from lightmine.encoding.bundle import TOKENIZER, VOCABULARY
+from lightmine.encoding.tokenizer import Tokenizer
 
 SPREAD = np.linspace(2, 0.1, 16).astype(np.float32)
 NONE = Bigrams(np.array([], np.int64), 50)
@@ -155,6 +157,18 @@ def test_common_words_are_pieces(tokenizer):
 
 def test_chinese_is_read_a_character_at_a_time(tokenizer):
     assert len(tokenizer.encode("我喜欢狗").ids) == 4
+
+
+def test_pieces_that_lie_beside_are_read_alike(tokenizer, tmp_path):
+    save_tokenizer(tokenizer, tmp_path)
+    beside = Tokenizer(tmp_path / TOKENIZER, vocabulary=tmp_path / VOCABULARY, max_tokens=8)
+    for reader, most in ((beside, 8), (beside.cutting_at(3), 3)):
+        ids, cut = reader.ids(SENTENCES[:6])
+        wanted = [tokenizer.encode(sentence).ids for sentence in SENTENCES[:6]]
+        assert [row.tolist() for row in np.split(ids.flat, ids.starts[1:-1])] == [
+            one[:most] for one in wanted
+        ]
+        assert cut == sum(len(one) > most for one in wanted)
 
 
 @pytest.mark.parametrize("text", ["ቋንቋ", "🦊 Ω", "x" * 1_000, "\x00\x01", "가나다", "<unk> ##dog <0x41>"])

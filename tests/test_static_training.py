@@ -92,7 +92,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(data, trained, tmp_pat
         train_static.main(command(data, tmp_path / "bundle", tmp_path / "work"))
     train_static.main(command(data, tmp_path / "bundle", tmp_path / "work"))
     assert saved[:3] == [10, 20, 30]
-    assert (tmp_path / "bundle/model.onnx").read_bytes() == (trained / "model.onnx").read_bytes()
+    for name in read_manifest(trained).files:
+        assert (tmp_path / "bundle" / name).read_bytes() == (trained / name).read_bytes()
 
 
 # --- pairs

@@ -120,15 +120,20 @@ class Encoder:
         """
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
-        source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify)
-        runtime = Runtime(
-            source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
-        )
-        # What comes with lightmine is as trustworthy as the code that would look at its tokenizer.
-        tokenizer = Tokenizer(
-            source.tokenizer, max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
-            trusted=source.folder.parent == models_folder(),
-        )  # fmt: skip
+        source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify, aside=True)
+        try:
+            runtime = Runtime(
+                source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
+            )
+            # What comes with lightmine is as trustworthy as the code that would look at its tokenizer.
+            tokenizer = Tokenizer(
+                source.tokenizer, vocabulary=source.vocabulary,
+                max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
+                trusted=source.folder.parent == models_folder(),
+            )  # fmt: skip
+        finally:
+            # That a file is altered is what to say, and not what else came of it.
+            source.settle()
         return cls(source.measured(runtime.run), tokenizer, runtime)
 
     def encode(

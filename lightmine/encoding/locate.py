@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from lightmine.encoding.bundle import (
     MANIFEST,
     MODEL,
     TOKENIZER,
+    VOCABULARY,
     default_model,
     models_folder,
     read_manifest,
@@ -37,6 +41,7 @@ def open_source(
     file: str | None = None,
     pooling: str | None = None,
     verify: str = "full",
+    aside: bool = False,
 ) -> Source:
     """Find a model and everything that the runtime must know about it; nothing is loaded yet.
 
@@ -55,6 +60,9 @@ def open_source(
         For a directory that says nothing of pooling: a mode, or several joined with ``+``.
     verify : str
         How a bundle's files are checked: ``full`` by SHA-256, ``size`` by their sizes alone.
+    aside : bool
+        Hash the files of a model that comes with lightmine while the caller loads it, who then waits for
+        `Source.settle`.
 
     Raises
     ------
@@ -78,7 +86,7 @@ def open_source(
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
         if pooling or file not in (None, MODEL):
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
-        return _bundle(folder, name, commit, verify)
+        return _bundle(folder, name, commit, verify, aside)
     return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
 
 
@@ -144,9 +152,12 @@ def _read_origin(folder: Path) -> tuple[str, str | None]:
         return folder.name, None
 
 
-def _bundle(folder: Path, name: str, commit: str | None, verify: str) -> Source:
+def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: bool) -> Source:
     manifest = read_manifest(folder)
-    verify_files(folder, manifest, verify=verify)
+    # What comes with lightmine may be read before it is hashed: it is as trustworthy as the code that reads.
+    aside = aside and folder.parent == models_folder()
+    verify_files(folder, manifest, verify="size" if aside else verify)
+    hashing = _aside(verify_files, folder, manifest, verify=verify, mapped=True) if aside else None
     graph = read_graph(folder / MODEL)
     if unnamed := graph.weight_files - manifest.files.keys():
         raise BundleError(f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in")
@@ -159,6 +170,17 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str) -> Source:
         manifest=manifest,
         graph=folder / MODEL,
         tokenizer=folder / TOKENIZER,
+        vocabulary=folder / VOCABULARY if VOCABULARY in manifest.files else None,
         head=Head(manifest.output, SENTENCE, (), manifest.dimension),
         verified=verify == "full",
+        hashing=hashing,
     )
+
+
+def _aside(function: Callable[..., None], *arguments: Any, **named: Any) -> Future[None]:
+    """What the function does in a thread of its own."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        return pool.submit(function, *arguments, **named)
+    finally:
+        pool.shutdown(wait=False)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ SETTINGS = (
 class Source:
     """A model's files, what is said about it, and what is done after its graph.
 
-    ``verified`` tells whether every file has the SHA-256 that its manifest says.
+    ``vocabulary`` holds the tokenizer's pieces where they lie beside it (`Tokenizer`). ``verified`` tells
+    whether every file has the SHA-256 that its manifest says; with a `hashing`, only once `settle` has
+    returned.
     """
 
     folder: Path
@@ -36,13 +39,30 @@ class Source:
     graph: Path
     tokenizer: Path
     head: Head
+    vocabulary: Path | None = None
     lower_case: bool = False
     verified: bool = False
+    hashing: Future[None] | None = None
+
+    def settle(self) -> None:
+        """Wait for files that are hashed meanwhile.
+
+        Raises
+        ------
+        BundleError
+            One is not what the manifest says.
+        """
+        if self.hashing:
+            self.hashing.result()
 
     @property
     def size(self) -> int:
         """Bytes of the graph, of the weights beside it, and of the tokenizer."""
-        return sum(path.stat().st_size for path in (self.graph, self.tokenizer, *self.weights))
+        return sum(path.stat().st_size for path in self._files())
+
+    def _files(self) -> list[Path]:
+        vocabulary = [self.vocabulary] if self.vocabulary else []
+        return [self.graph, self.tokenizer, *vocabulary, *self.weights]
 
     @property
     def weights(self) -> list[Path]:
@@ -55,7 +75,7 @@ class Source:
         It is the same for copies of a model, wherever they lie and whatever they are called.
         """
         known = self.manifest.files if self.verified else {}
-        files = [known.get(path.name) or sha256(path) for path in (self.graph, self.tokenizer, *self.weights)]
+        files = [known.get(path.name) or sha256(path) for path in self._files()]
         settings = {name: getattr(self.manifest, name) for name in SETTINGS}
         made = hashlib.sha256(json.dumps([files, settings, self.lower_case], sort_keys=True).encode())
         for part in (self.head.output, self.head.feature, *self.head.modules):

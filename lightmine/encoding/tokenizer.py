@@ -11,7 +11,7 @@ from pathlib import Path
 import tokenizers
 
 from lightmine.encoding.batching import Tokens
-from lightmine.encoding.vocabulary import check_tokenizer
+from lightmine.encoding.vocabulary import check_size, check_tokenizer
 from lightmine.errors import BundleError, TextError, one_line
 from lightmine.threads import default_threads
 
@@ -26,23 +26,34 @@ THREADS = "RAYON_NUM_THREADS"
 class Tokenizer:
     """A bundle's `tokenizer.json`, cutting at `max_tokens` with special tokens counted.
 
-    Padding and truncation that the file itself asks for are ignored: the manifest decides. What is not
-    `trusted` is first looked at for what would end the process.
+    Padding and truncation that the file itself asks for are ignored: the manifest decides. The pieces of a
+    WordPiece tokenizer may lie in a `vocabulary` beside it, one a line. What is not `trusted` is first
+    looked at for what would end the process.
     """
 
     def __init__(
-        self, path: Path, *, max_tokens: int, lower_case: bool = False, trusted: bool = False
+        self,
+        path: Path,
+        *,
+        max_tokens: int,
+        vocabulary: Path | None = None,
+        lower_case: bool = False,
+        trusted: bool = False,
     ) -> None:
         if not trusted:
             check_tokenizer(path)
+            check_size(vocabulary or path)
         with _explained(path, "not a tokenizer that can be read"):
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        if vocabulary:
+            with _explained(vocabulary, "not the vocabulary of a WordPiece tokenizer"):
+                self._tokenizer.model = _word_pieces(self._tokenizer.model, vocabulary)
         if lower_case:
             steps = [tokenizers.normalizers.Lowercase(), self._tokenizer.normalizer]
             self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
-        self._path, self._lower_case = path, lower_case
+        self._path, self._vocabulary, self._lower_case = path, vocabulary, lower_case
         self._many = MANY_CHARACTERS * max_tokens
         self._lengths = {max_tokens: self}
         with _explained(path, "not a tokenizer that works"):
@@ -56,8 +67,9 @@ class Tokenizer:
         """The same tokenizer with another length; one object cannot cut at two lengths at once."""
         if max_tokens not in self._lengths:
             self._lengths[max_tokens] = Tokenizer(
-                self._path, max_tokens=max_tokens, lower_case=self._lower_case, trusted=True
-            )
+                self._path, vocabulary=self._vocabulary, max_tokens=max_tokens,
+                lower_case=self._lower_case, trusted=True,
+            )  # fmt: skip
         return self._lengths[max_tokens]
 
     def ids(self, texts: Sequence[str]) -> tuple[Tokens, int]:
@@ -116,6 +128,18 @@ def _start_threads(tokenizer: tokenizers.Tokenizer) -> None:
             tokenizer.encode_batch_fast([])
             del os.environ[THREADS]
         _started.set()
+
+
+def _word_pieces(model: tokenizers.models.Model, vocabulary: Path) -> tokenizers.models.WordPiece:
+    """The model with the pieces of a file."""
+    if not isinstance(model, tokenizers.models.WordPiece):
+        raise ValueError(f"the tokenizer beside it is of {type(model).__name__}")
+    return tokenizers.models.WordPiece.from_file(
+        str(vocabulary),
+        unk_token=model.unk_token,
+        continuing_subword_prefix=model.continuing_subword_prefix,
+        max_input_chars_per_word=model.max_input_chars_per_word,
+    )
 
 
 @contextlib.contextmanager

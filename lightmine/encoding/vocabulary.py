@@ -29,9 +29,8 @@ def check_tokenizer(path: Path) -> None:
     BundleError
         It says what is wrong.
     """
+    check_size(path)
     try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise BundleError(f"{path}: {size:,} bytes, and tokenizers have {LARGEST:,} at most")
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: not a tokenizer that can be read: {one_line(error)}") from None
@@ -52,6 +51,22 @@ def check_tokenizer(path: Path) -> None:
             f"{path}: its normalizer makes up to {longest:,} characters of one, and none should make more "
             f"than {LONGEST_REPLACEMENT}"
         )
+
+
+def check_size(path: Path) -> None:
+    """Refuse a file that is larger than any tokenizer's.
+
+    Raises
+    ------
+    BundleError
+        It is, or cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise BundleError(f"{path}: not a tokenizer that can be read: {one_line(error)}") from None
+    if size > LARGEST:
+        raise BundleError(f"{path}: {size:,} bytes, and tokenizers have {LARGEST:,} at most")
 
 
 def _steps(normalizer: Any) -> Iterator[dict[str, Any]]:
