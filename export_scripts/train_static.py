@@ -4,11 +4,12 @@
 
     python -m export_scripts.train_static --data DIR --out models/static-multilingual --teacher MODEL
 
-Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
-pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
-loss, both directions); the similarities within a batch must follow those that the teacher gives the English
-sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What
-was done is kept in the work folder, and a run with the same settings goes on from there.
+Every piece of text has one vector, and so has every common bigram; a sentence is their sum, and what one
+hidden layer adds to it, at unit length. All is learnt from pairs of English and another language: a pair must
+be nearer than the rest of its batch (in-batch contrastive loss, both directions); the similarities within a
+batch must follow those that the teacher gives the English sides (mean squared difference); and a linear map
+of each vector must find the teacher's own (cosine). What was done is kept in the work folder, and a run with
+the same settings goes on from there.
 """
 
 from __future__ import annotations
