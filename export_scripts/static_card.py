@@ -41,8 +41,7 @@ def about(name: str, settings: Settings, pairs: Pairs, teacher: Teacher | None) 
 def recipe(settings: Settings, *, distilled: bool) -> str:
     """How the model was made."""
     steps = [
-        f"{settings.pieces:,} pieces and {settings.bigrams:,} bigrams, one {settings.dimension}-d vector "
-        f"each, summed, and one hidden layer of {settings.hidden}",
+        f"{settings.pieces:,} pieces, one {settings.dimension}-d vector each, summed",
         f"in-batch contrastive loss at scale {settings.scale:g}, both directions",
         f"{settings.epochs} epochs, batches of {settings.batch}, seed {settings.seed}",
         f"int8 rows of {2 * settings.levels + 1} levels with a scale each",

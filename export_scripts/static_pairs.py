@@ -42,11 +42,9 @@ class Settings:
     languages: str = LANGUAGES
     sources: str = " ".join(f"{name}={weight:g}" for name, weight in SOURCES.items())
     seed: int = 0
-    pieces: int = 61_440
+    pieces: int = 81_920
     piece_length: int = 16
     rare: int = 3
-    common: int = 5  # times that a word is met by the tokenizer's sentences to be a candidate
-    bigrams: int = 20_480
     dimension: int = 320
     levels: int = 15  # that a coordinate is rounded to either side of nought
     epochs: int = 5
@@ -57,8 +55,6 @@ class Settings:
     pivot: float = 0.3  # share of the English sides in mixed batches that another translation replaces
     hard: float = 0.0  # share of a batch that are neighbours, by the teacher, of the rest
     rate: float = 0.02
-    hidden: int = 256
-    hidden_rate: float = 0.002
     memory: float = 0.99  # Adam's second decay
     scale: float = 20.0
     distillation: float = 70.0  # weight of the mean squared distance from the teacher's similarities
@@ -153,13 +149,6 @@ def hold_out(pairs: Pairs, settings: Settings) -> tuple[Pairs, Pairs, Pairs]:
     return pairs.select(~touched), pairs.select(held), pairs.select(touched & ~held)
 
 
-def balanced(pairs: Pairs, settings: Settings) -> NDArray[np.float64]:
-    """How often each language's pairs are seen."""
-    counts = np.bincount(pairs.language)
-    repeats: NDArray[np.float64] = (counts.max() / counts) ** settings.balance
-    return repeats
-
-
 def batches(
     pairs: Pairs, settings: Settings, epoch: int, near: NDArray[np.int64] | None
 ) -> list[NDArray[np.int64]]:
@@ -169,12 +158,13 @@ def batches(
     is made of fewer pairs and of one such neighbour of each.
     """
     rng = np.random.default_rng([settings.seed, epoch])
-    repeats = balanced(pairs, settings)
+    counts = np.bincount(pairs.language)
+    repeats = (counts.max() / counts) ** settings.balance
     weights = np.array([*settings.weights().values()])
     mixed: list[NDArray[np.int64]] = []
     out: list[NDArray[np.int64]] = []
     seeds = settings.batch - int(settings.batch * settings.hard)
-    for language in range(len(repeats)):
+    for language in range(len(counts)):
         ours = np.flatnonzero(pairs.language == language)
         ours = _repeated(rng, ours, repeats[language] * weights[pairs.source[ours]])
         cut = int(len(ours) * settings.one_language)

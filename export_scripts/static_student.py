@@ -26,32 +26,18 @@ class Bags:
 
 
 class Student(torch.nn.Module):
-    """One vector a piece; their sum at unit length, and what one hidden layer adds to it, at unit length.
+    """One vector a piece; a sentence is their sum at unit length.
 
-    The layer (a deep averaging network's, Iyyer et al. 2015, beside a way past it) lets a word's part
-    depend on what else is in the sentence, and begins with adding nothing. `view` maps a sentence's
-    vector into the teacher's space of `taught` numbers; training leaves it behind.
+    `view` maps a sentence's vector into the teacher's space of `taught` numbers; training leaves it behind.
     """
 
-    def __init__(self, rows: int, dimension: int, hidden: int, *, pieces: int = 0, taught: int = 0) -> None:
+    def __init__(self, pieces: int, dimension: int, taught: int = 0) -> None:
         super().__init__()
-        # Small, so that a piece that is seldom met adds little that it was not taught; bigrams, which lie
-        # behind the pieces, add nothing until they are.
-        table = torch.randn(rows, dimension) * 0.02
-        table[pieces or rows :] = 0
-        self.table = torch.nn.Parameter(table)
+        # Small, so that a piece that is seldom met adds little that it was not taught.
+        self.table = torch.nn.Parameter(torch.randn(pieces, dimension) * 0.02)
         self.view = torch.nn.Parameter(torch.randn(dimension, taught) * 0.05)
-        self.inner = torch.nn.Parameter(torch.randn(dimension, hidden) * dimension**-0.5)
-        self.bias = torch.nn.Parameter(torch.zeros(hidden))
-        self.outer = torch.nn.Parameter(torch.zeros(hidden, dimension))
 
     def forward(self, bag: tuple[torch.Tensor, torch.Tensor], dropout: float = 0.0) -> torch.Tensor:
-        # Numbers of about one, as a layer expects them.
-        sums = self.sums(bag, dropout) * self.table.shape[1] ** 0.5
-        return functional.normalize(sums + torch.relu(sums @ self.inner + self.bias) @ self.outer, dim=1)
-
-    def sums(self, bag: tuple[torch.Tensor, torch.Tensor], dropout: float = 0.0) -> torch.Tensor:
-        """The sums of pieces, at unit length."""
         pieces, offsets = bag
         kept = None
         if dropout:
@@ -59,17 +45,6 @@ class Student(torch.nn.Module):
             kept[offsets] = torch.where(kept[offsets] == 0, 1e-3, kept[offsets])  # never nothing
         sums = functional.embedding_bag(pieces, self.table, offsets, mode="sum", per_sample_weights=kept)
         return functional.normalize(sums, dim=1)
-
-    def layer(self) -> list[torch.nn.Parameter]:
-        """The hidden layer's weights, which are met in every step and so learn at a rate of their own."""
-        return [self.inner, self.bias, self.outer]
-
-    def turn(self, axes: torch.Tensor) -> None:
-        """Rotate the vectors; the layer turns along, so that no cosine changes."""
-        with torch.no_grad():
-            self.table.data = self.table @ axes
-            self.inner.data = axes.T @ self.inner
-            self.outer.data = self.outer @ axes
 
 
 def contrast(left: torch.Tensor, right: torch.Tensor, same: torch.Tensor, scale: float) -> torch.Tensor:

@@ -26,21 +26,12 @@ LONGEST = 40 * 4  # bytes of such a run
 
 
 def train_tokenizer(
-    sentences: Sequence[str],
-    *,
-    pieces: int,
-    rare: int,
-    piece_length: int,
-    common: int,
-    words: Sequence[str] = (),
+    sentences: Sequence[str], *, pieces: int, rare: int, piece_length: int, words: Sequence[str] = ()
 ) -> Tokenizer:
     """Learn `pieces` pieces, the unknown piece and the bytes, at a word's beginning and inside, among them.
 
-    Candidates are the words met at least `common` times, and half as many learnt pieces as are wanted
-    more. What is met least is dropped, a quarter of what is too many at first, since a dropped word is
-    read by others, and then the rest. Unigram alone will not do: it has no use for a word that costs
-    little in two, and leaves a third of the most common words of a language in crumbs.
     A character seen fewer than `rare` times is left to the bytes: its own piece would hardly be trained.
+    Learnt are a quarter more than that; of these the ones stay that are met most often in the sentences.
     `words` are pieces whether they are met or not.
     """
     normalised = [_normalizer().normalize_str(sentence) for sentence in sentences]
@@ -59,32 +50,16 @@ def train_tokenizer(
         show_progress=False,
     )
     unigram.train_from_iterator(_common_characters(normalised, rare), trainer)
-    learnt = _word_pieces(piece for piece in unigram.get_vocab() if piece != UNKNOWN)
-    learnt |= _common_words(normalised, common)
+    learnt = sorted(_word_pieces(piece for piece in unigram.get_vocab() if piece != UNKNOWN))
     alphabet = [*BYTES, *(INSIDE + byte for byte in BYTES)]
     certain = [*dict.fromkeys([UNKNOWN, *alphabet, *map(_over_bytes, words)])]
-    tokenizer = _word_piece([*dict.fromkeys([*certain, *sorted(learnt)])])
-    for room in (2 * pieces, 3 * pieces // 2, 5 * pieces // 4, pieces):
-        tokenizer = _most_met(tokenizer, sentences, certain, room)
-    return tokenizer
-
-
-def _most_met(tokenizer: Tokenizer, sentences: Sequence[str], certain: Sequence[str], room: int) -> Tokenizer:
-    """The tokenizer of the certain pieces and of those that the sentences are most often cut into."""
+    tokenizer = _word_piece([*dict.fromkeys([*certain, *learnt])])
     ids, _ = encode(tokenizer, sentences)
     counts = np.bincount(ids, minlength=tokenizer.get_vocab_size())
-    counts[[tokenizer.token_to_id(piece) for piece in certain]] += len(ids)
-    counts[0] += 1  # the unknown piece stays the first
+    counts[: len(certain)] += len(ids)
     # Ids that are equally common keep the order of their pieces, so that every run gives the same.
-    kept = np.argsort(-counts, kind="stable")[:room]
+    kept = np.argsort(-counts, kind="stable")[:pieces]
     return _word_piece([tokenizer.id_to_token(place) for place in kept[counts[kept] > 0]])
-
-
-def _common_words(sentences: Sequence[str], common: int) -> set[str]:
-    """Words met at least `common` times, over bytes."""
-    cut = _pre_tokenizer()
-    counts = Counter(word for sentence in sentences for word, _ in cut.pre_tokenize_str(sentence))
-    return {word for word, times in counts.items() if times >= common}
 
 
 def _normalizer() -> normalizers.Normalizer:
@@ -132,17 +107,13 @@ def _word_piece(vocabulary: Sequence[str]) -> Tokenizer:
         )
     )
     tokenizer.normalizer = _normalizer()
-    tokenizer.pre_tokenizer = _pre_tokenizer()
-    return tokenizer
-
-
-def _pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    return pre_tokenizers.Sequence(
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PARTS), "removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    return tokenizer
 
 
 def encode(tokenizer: Tokenizer, sentences: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -4,12 +4,11 @@
 
     python -m export_scripts.train_static --data DIR --out models/static-multilingual --teacher MODEL
 
-Every piece of text has one vector, and so has every common bigram; a sentence is their sum, and what one
-hidden layer adds to it, at unit length. All is learnt from pairs of English and another language: a pair must
-be nearer than the rest of its batch (in-batch contrastive loss, both directions); the similarities within a
-batch must follow those that the teacher gives the English sides (mean squared difference); and a linear map
-of each vector must find the teacher's own (cosine). What was done is kept in the work folder, and a run with
-the same settings goes on from there.
+Every piece of text has one vector, and a sentence is their sum at unit length. The vectors are learnt from
+pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
+loss, both directions); the similarities within a batch must follow those that the teacher gives the English
+sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What
+was done is kept in the work folder, and a run with the same settings goes on from there.
 """
 
 from __future__ import annotations
@@ -27,19 +26,9 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from export_scripts.static_bigrams import Bigrams
 from export_scripts.static_bundle import by_variance, silence, write_bundle
 from export_scripts.static_card import about, thresholds
-from export_scripts.static_pairs import (
-    Groups,
-    Pairs,
-    Settings,
-    balanced,
-    batches,
-    hold_out,
-    pivoted,
-    read_pairs,
-)
+from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_out, pivoted, read_pairs
 from export_scripts.static_student import Bags, Student, accuracy, apart, contrast, distance
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
@@ -50,7 +39,7 @@ EVERY = 300
 # Sentences of each language that the tokenizer is learnt from; English has three times as many.
 SENTENCES = 12_000
 # The settings that the tokenizer depends on.
-DECIDING = ("languages", "sources", "seed", "held_out", "pieces", "piece_length", "rare", "common")
+DECIDING = ("languages", "sources", "seed", "held_out", "pieces", "piece_length", "rare")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,20 +117,19 @@ class Lesson:
         return settings.distillation * similarities / 3 + settings.view * vectors / 2
 
 
-def train(lesson: Lesson, held: dict[str, Pairs], rows: int, work: Path) -> Student:
-    """Run every step that the work folder has no checkpoint of; return the student of so many rows."""
+def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.float32]:
+    """Run every step that the work folder has no checkpoint of; return the table."""
     settings = lesson.settings
     torch.manual_seed(settings.seed)
     taught = 0 if lesson.teacher is None else lesson.teacher.vectors.shape[1]
-    student = Student(rows, settings.dimension, settings.hidden, pieces=settings.pieces, taught=taught)
+    student = Student(settings.pieces, settings.dimension, taught)
     # Adam's usual memory of a gradient's size, a thousand steps, forgets that a rare piece had any, and then
     # throws it far at one sight of it.
     betas = (0.9, settings.memory)
-    groups = [{"params": [student.table, student.view]}, {"params": student.layer()}]
-    optimizer = torch.optim.Adam(groups, lr=settings.rate, betas=betas, fused=True)
+    optimizer = torch.optim.Adam(student.parameters(), lr=settings.rate, betas=betas, fused=True)
     steps = lesson.steps()
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [settings.rate, settings.hidden_rate], total_steps=steps + 1, cycle_momentum=False
+        optimizer, settings.rate, total_steps=steps + 1, cycle_momentum=False
     )
     parts = {"student": student, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "checkpoint.pt"
@@ -169,7 +157,7 @@ def train(lesson: Lesson, held: dict[str, Pairs], rows: int, work: Path) -> Stud
                 f"held-out accuracy {shown}; {pace * (steps - step - 1) / 60:.0f} minutes to go",
                 flush=True,
             )
-    return student
+    return student.table.detach().numpy()
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
@@ -260,19 +248,10 @@ def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], work: P
         pieces=settings.pieces,
         rare=settings.rare,
         piece_length=settings.piece_length,
-        common=settings.common,
         words=words,
     )
     tokenizer.save(str(path))
     return tokenizer
-
-
-def sentence_weights(pairs: Pairs, settings: Settings) -> NDArray[np.float64]:
-    """How often each sentence counts where bigrams are counted: as often as its language is seen."""
-    weights = np.zeros(len(pairs.texts))
-    weights[pairs.other] = balanced(pairs, settings)[pairs.language]
-    weights[pairs.english] = 1
-    return weights
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -297,34 +276,28 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(f"{settings.pieces:,} pieces")
     bags = Bags(*encode(tokenizer, pairs.texts))
     report(f"{len(bags.pieces):,} of them in {len(pairs.texts):,} sentences")
-    bigrams = Bigrams.common(
-        bags, sentence_weights(train_pairs, settings), pieces=settings.pieces, most=settings.bigrams
-    )
-    bags = bigrams.extend(bags)
-    report(f"{len(bigrams.codes):,} bigrams, met {(bags.pieces >= settings.pieces).sum():,} times")
     teacher = near = words = None
     if options.teacher:
         teacher = Teacher.of((pairs, outside), options.teacher, options.work)
         report("the teacher's vectors")
-        words = bigrams.extend(Bags(*encode(tokenizer, teacher.words))) if settings.words else None
+        words = Bags(*encode(tokenizer, teacher.words)) if settings.words else None
         near = near_pairs(train_pairs, teacher, settings) if settings.hard else None
         report("neighbours" if settings.hard else "no neighbours")
     lesson = Lesson(train_pairs, bags, Groups.of(train_pairs), near, teacher, words, settings)
     held_out = {"inside": held, "outside": outside}
-    student = train(lesson, held_out, bigrams.rows(), work)
+    table = train(lesson, held_out, work)
     report("trained")
-    student.table.data = torch.from_numpy(silence(student.table.detach().numpy(), tokenizer, bags.pieces))
+    student = Student(*table.shape)
+    student.table.data = torch.from_numpy(silence(table, tokenizer, bags.pieces))
     scores = by_language(student, bags, held_out, settings, 1_000)
     (work / "held-out.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    sample = bags.take(np.random.default_rng(settings.seed).permutation(len(pairs.texts))[:100_000])
+    sample = np.random.default_rng(settings.seed).permutation(len(pairs.texts))[:100_000]
     with torch.no_grad():
-        student.turn(torch.from_numpy(by_variance(student(sample).numpy())))
-        spread = student.sums(sample).square().mean(0).sqrt().numpy()
+        table, spread = by_variance(student.table.numpy(), student(bags.take(sample)).numpy())
     tested = [pairs.texts[number] for number in np.unique(np.concatenate([held.english, held.other]))]
     manifest = write_bundle(
-        options.out, student, bigrams, spread, tokenizer, tested, settings,
-        about(options.name, settings, pairs, teacher),
-    )  # fmt: skip
+        options.out, table, spread, tokenizer, tested, settings, about(options.name, settings, pairs, teacher)
+    )
     recommended = thresholds(options.out, held, siblings, settings)
     write_manifest(options.out, dataclasses.replace(manifest, thresholds=recommended))
     report(f"{options.out}, parity {manifest.parity}, thresholds {recommended}")

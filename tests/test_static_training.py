@@ -18,7 +18,6 @@ VERBS = ["sees", "finds", "paints", "moves", "wants", "loses", "sells", "hides",
 OPTIONS = {
     "languages": "de fr", "sources": "tatoeba=1 massive=0.5", "pieces": 700, "dimension": 16, "epochs": 6,
     "batch": 64, "held_out": 40, "levels": 127, "words": 0, "vocabulary": 0, "hard": 0.0, "rare": 1,
-    "bigrams": 60, "hidden": 8,
 }  # fmt: skip
 
 
