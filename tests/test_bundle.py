@@ -119,6 +119,13 @@ def test_what_comes_along_altered_is_named(brought, name, verify):
         Encoder.load(brought, verify=verify)
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "vocab.txt"])
+def test_what_comes_along_unreadable_is_named_as_altered(brought, name):
+    (brought / name).write_bytes(bytes((brought / name).stat().st_size))
+    with pytest.raises(BundleError, match=f"{name}: altered, its SHA-256 is "):
+        Encoder.load(brought)
+
+
 def test_a_vocabulary_is_for_word_pieces(brought):
     tokenizer = json.loads((brought / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}

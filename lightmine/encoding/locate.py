@@ -158,10 +158,17 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: boo
     aside = aside and folder.parent == models_folder()
     verify_files(folder, manifest, verify="size" if aside else verify)
     hashing = _aside(verify_files, folder, manifest, verify=verify, mapped=True) if aside else None
-    graph = read_graph(folder / MODEL)
-    if unnamed := graph.weight_files - manifest.files.keys():
-        raise BundleError(f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in")
-    check_weights(folder / MODEL, graph)
+    try:
+        graph = read_graph(folder / MODEL)
+        if unnamed := graph.weight_files - manifest.files.keys():
+            raise BundleError(
+                f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in"
+            )
+        check_weights(folder / MODEL, graph)
+    except BundleError:
+        if hashing:
+            hashing.result()  # that a file is altered is what to say
+        raise
     if commit:
         hub = {"hub": name, "hub_revision": commit}
         manifest = dataclasses.replace(manifest, extra=manifest.extra | hub)
