@@ -77,10 +77,10 @@ def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, 
 
     words = ["bicycle", "Fahrrad", "自転車", "don't", "1984", "unbelievable"]
     book = space.join(np.random.default_rng(0).choice(words, 100_000))
-    path = default_model() / "tokenizer.json"
-    short = tokenizer.Tokenizer(path, max_tokens=64)
+    path, vocabulary = default_model() / "tokenizer.json", default_model() / "vocab.txt"
+    short = tokenizer.Tokenizer(path, vocabulary=vocabulary, max_tokens=64)
     monkeypatch.setattr(tokenizer, "MANY_CHARACTERS", 10**9)
-    whole = tokenizer.Tokenizer(path, max_tokens=64)
+    whole = tokenizer.Tokenizer(path, vocabulary=vocabulary, max_tokens=64)
     assert len(short._start_of(book)) < 10_000
     assert whole._start_of(book) == book
     (found, cut), (expected, _) = short.ids([book, "a"]), whole.ids([book, "a"])
