@@ -6,7 +6,6 @@ import pytest
 
 from lightmine import Encoder
 from lightmine.encoding.bundle import (
-    default_model,
     models_folder,
     read_manifest,
     verify_files,
@@ -29,7 +28,7 @@ def change(bundle, **fields):
 
 @pytest.mark.parametrize(("name", "most"), [("static-multilingual", 30_000_000), ("static-tiny", 4_000_000)])
 def test_a_model_that_comes_along_is_whole_and_says_what_it_is(name, most):
-    folder = default_model().parent / name
+    folder = models_folder() / name
     manifest = read_manifest(folder)
     verify_files(folder, manifest)
     assert manifest.name == name
@@ -97,8 +96,7 @@ def test_an_altered_file_is_named(bundle, name):
 def brought(tmp_path, monkeypatch):
     """A copy of static-tiny in a folder that is taken for lightmine's own, whose files are hashed aside."""
     shutil.copytree(models_folder() / "static-tiny", tmp_path / "own" / "static-tiny")
-    for module in ("locate", "encoder"):
-        monkeypatch.setattr(f"lightmine.encoding.{module}.models_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr("lightmine.encoding.locate.models_folder", lambda: tmp_path / "own")
     return tmp_path / "own" / "static-tiny"
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
-from lightmine.encoding.bundle import models_folder
 from lightmine.encoding.locate import open_source
 from lightmine.encoding.options import Options, Work, settle
 from lightmine.encoding.pooling import SENTENCE
@@ -129,7 +128,7 @@ class Encoder:
             tokenizer = Tokenizer(
                 source.tokenizer, vocabulary=source.vocabulary,
                 max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
-                trusted=source.folder.parent == models_folder(),
+                trusted=source.hashing is not None,
             )  # fmt: skip
         finally:
             # That a file is altered is what to say, and not what else came of it.

@@ -31,7 +31,7 @@ class Source:
 
     ``vocabulary`` holds the tokenizer's pieces where they lie beside it (`Tokenizer`). ``verified`` tells
     whether every file has the SHA-256 that its manifest says; with a `hashing`, only once `settle` has
-    returned.
+    returned. Only what comes with lightmine is hashed so.
     """
 
     folder: Path

@@ -42,7 +42,8 @@ class Tokenizer:
     ) -> None:
         if not trusted:
             check_tokenizer(path)
-            check_size(vocabulary or path)
+            if vocabulary:
+                check_size(vocabulary)
         with _explained(path, "not a tokenizer that can be read"):
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         if vocabulary:
