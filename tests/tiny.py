@@ -11,12 +11,22 @@ WORDS = ["[PAD]", "[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "under"
 
 
 def write_bundle(
-    folder, *, dimension=8, max_tokens=12, normalize=True, pooling_mask=False, half=False, **manifest
+    folder,
+    *,
+    dimension=8,
+    max_tokens=12,
+    normalize=True,
+    pooling_mask=False,
+    half=False,
+    drops="",
+    **manifest,
 ):
     folder.mkdir(parents=True)
     model = tokenizers.models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
     tokenizer = tokenizers.Tokenizer(model)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    if drops:
+        tokenizer.normalizer = tokenizers.normalizers.Replace(drops, "")
     tokenizer.save(str(folder / TOKENIZER))
     model = graph(dimension, normalize, "pooling_mask" if pooling_mask else "attention_mask", half)
     onnx.save(model, folder / MODEL)

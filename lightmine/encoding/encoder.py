@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, Tokens, batches, pad, windows
-from lightmine.encoding.locate import open_source
+from lightmine.encoding.batching import WINDOW, WINDOW_CHARACTERS, windows
+from lightmine.encoding.locate import is_hub_name, open_source
 from lightmine.encoding.options import Options, Work, settle
+from lightmine.encoding.pipeline import Counts, Pipeline
 from lightmine.encoding.pooling import SENTENCE
 from lightmine.encoding.quantised import quantise, ranges_of
 from lightmine.encoding.runtime import Runtime
+from lightmine.encoding.sentences import check_container, check_filled, check_sentences
 from lightmine.encoding.source import Source
-from lightmine.encoding.tokenizer import Tokenizer, check_sentences
-from lightmine.errors import ArgumentError, TextError
-from lightmine.memory import own_pages
+from lightmine.encoding.tokenizer import Tokenizer
+from lightmine.errors import ArgumentError, BundleError
 
 # Called with the number of sentences done, and the number in all where that is known.
 Progress = Callable[[int, int | None], None]
@@ -40,8 +40,14 @@ class Encoder:
         What runs the graph: ``cpu``, ``openvino`` or ``cuda``.
     reason : str
         Why that, and why not another.
+    dimension : int
+        Numbers in a vector.
     truncated : int
         How many of the sentences that this thread's last `encode` or `stream` gave back were cut.
+    without_tokens : tuple of int
+        Which of them have no tokens, by their place, where ``no_tokens="zeros"`` let them through.
+
+    An encoder can be pickled: the copy opens the same model again, and refuses one that has changed.
 
     Examples
     --------
@@ -61,11 +67,35 @@ class Encoder:
         self._runtime = runtime
         self._head = source.head
         self._last = threading.local()  # threads that share an encoder do not see each other's counts
+        self._opened: dict[str, Any] = {}
+
+    @property
+    def dimension(self) -> int:
+        """See above."""
+        return self.manifest.dimension
 
     @property
     def truncated(self) -> int:
         """See above."""
-        return getattr(self._last, "truncated", 0)
+        return self._counts.truncated
+
+    @property
+    def without_tokens(self) -> tuple[int, ...]:
+        """See above."""
+        return tuple(self._counts.without_tokens)
+
+    @property
+    def _counts(self) -> Counts:
+        return getattr(self._last, "counts", Counts())
+
+    def __repr__(self) -> str:
+        return (
+            f"Encoder({self.manifest.name!r}, dimension={self.dimension}, "
+            f"max_tokens={self.manifest.max_tokens}, provider={self.provider!r})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self._opened, self.fingerprint)
 
     @classmethod
     def load(
@@ -133,7 +163,13 @@ class Encoder:
         finally:
             # That a file is altered is what to say, and not what else came of it.
             source.settle()
-        return cls(source.measured(runtime.run), tokenizer, runtime)
+        encoder = cls(source.measured(runtime.run), tokenizer, runtime)
+        encoder._opened = _pinned(model, source) | {
+            "file": file, "pooling": pooling, "provider": provider, "threads": threads,
+            "provider_options": None if provider_options is None else dict(provider_options),
+            "verify": verify,
+        }  # fmt: skip
+        return encoder
 
     def encode(
         self,
@@ -149,6 +185,7 @@ class Encoder:
         fast: bool = False,
         batch_tokens: int | None = None,
         threads: int | None = None,
+        no_tokens: Literal["error", "zeros"] = "error",
         progress: Progress | None = None,
     ) -> NDArray[Any]:
         """Encode sentences, each vector a function of its own sentence alone.
@@ -156,6 +193,8 @@ class Encoder:
         Parameters
         ----------
         sentences : iterable of str
+            A list, a Series, an array or a generator of strings; of a DataFrame one column,
+            ``df["text"]``.
         prompt : str, optional
             Goes before every sentence; by default the model's default prompt, ``""`` for none.
         prompt_name : str, optional
@@ -177,6 +216,10 @@ class Encoder:
             default what was measured best.
         threads : int, optional
             Workers; by default those that the encoder was loaded for.
+        no_tokens : {"error", "zeros"}
+            What becomes of a sentence in which the tokenizer finds no token (an empty one, or one of
+            characters that it drops): refuse it, or give it a row of zeros and list its place in
+            `without_tokens`.
         progress : callable, optional
             Called with the number of sentences done, and the number in all (None where it is not known).
 
@@ -188,14 +231,16 @@ class Encoder:
         Raises
         ------
         TextError
-            An item is not a string, or has no tokens at all (an empty string).
+            An item is not a string, or has no tokens at all (an empty string); or `sentences` is a table, a
+            mapping or a set, or gives another number of items than its length says.
         ArgumentError
             An option out of range, or one that the model does not have.
         """
         options = Options(
             prompt, prompt_name, truncate_dim, normalize, max_tokens, precision, ranges, fast,
-            batch_tokens, threads,
+            batch_tokens, threads, no_tokens,
         )  # fmt: skip
+        check_container(sentences)
         if isinstance(sentences, Sequence):
             check_sentences(sentences)  # before the work, not after the half of it
         blocks = self._blocks(sentences, options, progress)
@@ -205,8 +250,10 @@ class Encoder:
         vectors = np.empty((len(sentences), *empty.shape[1:]), empty.dtype)
         done = 0
         for block in blocks:
+            check_filled(sentences, len(vectors), done + len(block), more_to_come=True)
             vectors[done : done + len(block)] = block
             done += len(block)
+        check_filled(sentences, len(vectors), done)
         return vectors
 
     def stream(
@@ -232,6 +279,7 @@ class Encoder:
         >>> [len(block) for block in Encoder.load().stream(lines)]
         [9886, 16384, 11023, 2707]
         """
+        check_container(sentences)
         blocks = self._blocks(sentences, Options(**options), progress)
         next(blocks)
         return blocks
@@ -314,62 +362,33 @@ class Encoder:
     ) -> Iterator[NDArray[Any]]:
         """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
         work = self._settled(options)
+        counts = self._last.counts = Counts()
         total = len(sentences) if isinstance(sentences, Sized) else None
-        self._last.truncated = truncated = started = done = 0
         empty = np.empty((0, work.dimension), np.float32)
         yield quantise(empty, work.precision, work.ranges)
-        pool = ThreadPoolExecutor(work.workers)
-        waiting: deque[tuple[NDArray[np.float32], list[Future[int]], int]] = deque()
-
-        def finish() -> NDArray[Any]:
-            nonlocal done, truncated
-            vectors, futures, cut = waiting.popleft()
-            for future in as_completed(futures):
-                done += future.result()
-                if progress:
-                    progress(done, total)
-            truncated += cut
-            self._last.truncated = truncated
-            return quantise(vectors, work.precision, work.ranges)
-
-        try:
-            for window in self.windows(sentences):
-                check_sentences(window, start=started)
-                tokens, cut = work.tokenizer.ids([work.prompt + sentence for sentence in window])
-                _check_tokens(tokens, started)
-                started += len(window)
-                vectors = own_pages(len(window), work.dimension)
-                futures = [
-                    pool.submit(self._encode_batch, tokens, places, vectors, work)
-                    for places in batches(tokens.lengths, batch_tokens=work.batch_tokens)
-                ]
-                waiting.append((vectors, futures, cut))
-                # While this window is run the next is read and tokenised; no more than that is ahead.
-                if len(waiting) > 1:
-                    yield finish()
-            while waiting:
-                yield finish()
-        finally:
-            # Whoever stops early, or an error, is not kept waiting for what nobody will see.
-            pool.shutdown(cancel_futures=True)
-
-    def _encode_batch(
-        self, tokens: Tokens, places: NDArray[np.intp], vectors: NDArray[np.float32], work: Work
-    ) -> int:
-        for part in places[:, None] if work.alone else [places]:
-            ids, mask = pad(
-                tokens, part, pad_token_id=self.manifest.pad_token_id, side=self.manifest.padding_side
-            )
-            found = self._head(self._runtime.run(ids, mask, work.skip), mask, work.skip)
-            rows = found[:, : work.dimension].astype(np.float64)
-            if work.normalize:
-                # Even if the graph does: in float32 it leaves norms off by some 1e-7, and scores over 1.
-                rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-            vectors[part] = rows
-        return len(places)
+        pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
+        show = (lambda done: progress(done, total)) if progress else int
+        yield from pipeline.blocks(self.windows(sentences), counts, show)
 
 
-def _check_tokens(tokens: Tokens, start: int) -> None:
-    empty = np.flatnonzero(tokens.lengths == 0)
-    if len(empty):
-        raise TextError(f"sentences[{start + empty[0]}] is empty: it has no tokens to encode; drop it")
+def _pinned(model: str | Path | None, source: Source) -> dict[str, Any]:
+    """How to open the same model again, from whatever folder."""
+    if model is not None and Path(model).exists():
+        return {"model": os.path.abspath(model), "revision": None}
+    # A branch of a hub model may move on; the commit that was opened does not.
+    hub = isinstance(model, str) and is_hub_name(model)
+    if not hub:
+        return {"model": None if model is None else str(model), "revision": None}
+    revision = source.manifest.extra.get("hub_revision") or source.manifest.revision
+    return {"model": str(model).partition("@")[0], "revision": revision}
+
+
+def _reopened(opened: dict[str, Any], fingerprint: str) -> Encoder:
+    """The copy of a pickled encoder."""
+    encoder = Encoder.load(**opened)
+    if encoder.fingerprint != fingerprint:
+        raise BundleError(
+            f"{opened['model'] or encoder.manifest.name}: is not the model that was pickled; its files or "
+            "settings have changed since"
+        )
+    return encoder

@@ -29,6 +29,7 @@ class Options:
     fast: bool = False
     batch_tokens: int | None = None
     threads: int | None = None
+    no_tokens: str = "error"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Work:
     alone: bool
     batch_tokens: int
     workers: int
+    no_tokens: str
 
 
 def settle(
@@ -74,6 +76,8 @@ def settle(
         )
     dimension = _at_most("truncate_dim", options.truncate_dim, manifest.dimension, "dimensions")
     longest = _at_most("max_tokens", options.max_tokens, manifest.max_tokens, "tokens")
+    if options.no_tokens not in ("error", "zeros"):
+        raise ArgumentError(f"no_tokens must be error or zeros, not {options.no_tokens!r}")
     check_precision(options.precision, options.ranges, dimension)
     if not options.normalize and manifest.normalize and dimension == manifest.dimension:
         raise ArgumentError("normalize=False: the model's own graph makes unit rows; leave it out")
@@ -94,6 +98,7 @@ def settle(
         tokenizer=tokenizer, prompt=prompt, skip=skip, dimension=dimension, normalize=options.normalize,
         precision=options.precision, ranges=options.ranges,
         alone=manifest.batch == "one" and not options.fast, batch_tokens=batch_tokens, workers=workers,
+        no_tokens=options.no_tokens,
     )  # fmt: skip
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tokenizers
 
 from lightmine.encoding.batching import Tokens
 from lightmine.encoding.vocabulary import check_size, check_tokenizer
-from lightmine.errors import BundleError, TextError, one_line
+from lightmine.errors import BundleError, one_line
 from lightmine.threads import default_threads
 
 # Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
@@ -161,24 +161,3 @@ def _explained(path: Path, what: str) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     return one_line(error) or type(error).__name__
-
-
-def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:
-    """Refuse what is not a row of strings, naming the first that is not one.
-
-    `start` is the place of the first of them.
-
-    Examples
-    --------
-    >>> check_sentences(["fine", None])
-    Traceback (most recent call last):
-    lightmine.errors.TextError: sentences[1] is a NoneType, not a string; drop or convert it
-    """
-    if isinstance(sentences, str | bytes):
-        raise TextError("sentences must be a list of strings, not one string; put it in a list")
-    for place, sentence in enumerate(sentences, start=start):
-        if not isinstance(sentence, str):
-            kind = type(sentence).__name__
-            raise TextError(f"sentences[{place}] is a {kind}, not a string; drop or convert it")
-        if not sentence.isascii() and any("\ud800" <= character <= "\udfff" for character in sentence):
-            raise TextError(f"sentences[{place}] holds half a surrogate pair, which is no character; mend it")

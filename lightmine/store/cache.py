@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoding.encoder import Encoder, Progress
+from lightmine.encoding.sentences import check_container, check_filled, check_sentences
 from lightmine.errors import OutputError
 from lightmine.files import is_abandoned, replacing
 from lightmine.store.manifest import Head, header, text_hash
@@ -130,12 +131,15 @@ class Cache:
         **options
             As for `Encoder.encode`.
         """
+        check_container(texts)
         head = Head.of(encoder, options)
         shelf = _Shelf(self.folder, head)
         vectors = np.empty((len(texts), head.columns), head.dtype)
         missing: list[tuple[int, int, str]] = []
         cut = damaged = start = 0
         for window in encoder.windows(texts):
+            check_sentences(window, start=start)
+            check_filled(texts, len(vectors), start + len(window), more_to_come=True)
             key, rows = text_hash(window), vectors[start : start + len(window)]
             was_cut = shelf.read(key, rows)
             damaged += was_cut == DAMAGED
@@ -143,6 +147,7 @@ class Cache:
             if was_cut < 0:
                 missing.append((start, start + len(window), key))
             start += len(window)
+        check_filled(texts, len(vectors), start)
         found = len(texts) - sum(end - begin for begin, end, _ in missing)
 
         def show(done: int, _: int | None) -> None:

@@ -38,6 +38,8 @@ class Block:
         Sentences that were longer than the longest input.
     texts, data : str
         SHA-256 of the lines, as `text_hash` makes it, and of the rows' bytes.
+    without_tokens : int
+        Sentences in which the tokenizer found no token; their rows are zeros.
     """
 
     rows: int
@@ -45,17 +47,22 @@ class Block:
     cut: int
     texts: str
     data: str
+    without_tokens: int = 0
 
     @classmethod
     def parse(cls, value: Any) -> Block:
         """What JSON held, checked; ValueError where it is no block."""
         counts = [value[name] for name in ("rows", "sentences", "cut")]
+        counts.append(value.get("without_tokens", 0))
         hashes = [value[name] for name in ("texts", "data")]
         if not (all(_is_count(count) for count in counts) and all(_is_hash(made) for made in hashes)):
             raise ValueError(f"{reprlib.repr(value)} is no block")
-        if not counts[0] >= counts[1] >= counts[2]:
-            raise ValueError(f"{counts[1]} sentences in {counts[0]} rows, {counts[2]} of them cut")
-        return cls(*counts, *hashes)
+        rows, sentences, cut, without_tokens = counts
+        if not rows >= sentences >= max(cut, without_tokens):
+            raise ValueError(
+                f"{sentences} sentences in {rows} rows, {cut} of them cut and {without_tokens} without tokens"
+            )
+        return cls(rows, sentences, cut, value["texts"], value["data"], without_tokens)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,6 +156,11 @@ class Manifest:
     def cut(self) -> int:
         """Sentences that were longer than the longest input."""
         return sum(block.cut for block in self.blocks)
+
+    @property
+    def without_tokens(self) -> int:
+        """Sentences in which the tokenizer found no token."""
+        return sum(block.without_tokens for block in self.blocks)
 
     def json(self) -> bytes:
         """The text of its file."""

@@ -78,7 +78,8 @@ def write_embeddings(
     path : path or str
     encoder : Encoder
     lines : iterable of str
-        Row i is item i. Blank ones (empty, or only white space) have rows of zeros.
+        Row i is item i. Blank ones (empty, or only white space) have rows of zeros, and so have those in
+        which the tokenizer finds no token; the manifest counts them.
     name : str
         What messages call the lines.
     restart : bool
@@ -272,27 +273,28 @@ class _Job:
         progress: Progress | None,
     ) -> None:
         """All blocks that are still to be done."""
-        before, cut = self.manifest.sentences, 0
+        before, cut, without = self.manifest.sentences, 0, 0
 
         def show(done: int, _: int | None) -> None:
             if progress:
                 progress(before + done, None)
 
-        blocks = encoder.stream(reader.sentences(), progress=show, **options)
+        blocks = encoder.stream(reader.sentences(), progress=show, **options | {"no_tokens": "zeros"})
         # Closed at once where something stops the work: nobody is kept waiting for what is not wanted.
         with contextlib.closing(blocks):  # type: ignore[type-var]
             for vectors in blocks:
                 gaps, texts = reader.take(len(vectors))
-                self._append(gaps, vectors, text_hash(texts, gaps), encoder.truncated - cut)
-                cut = encoder.truncated
+                now_cut, now_without = encoder.truncated, len(encoder.without_tokens)
+                self._append(gaps, vectors, text_hash(texts, gaps), now_cut - cut, now_without - without)
+                cut, without = now_cut, now_without
         if not self.manifest.sentences:
             rows = f"has {reader.rows:,} lines, all of them blank" if reader.rows else "is empty"
             raise TextError(f"{reader.name}: {rows}; one sentence a line is needed")
         if reader.blank:
             none = np.empty((0, self.head.columns), self.head.dtype)
-            self._append([reader.blank], none, text_hash([], [reader.blank]), 0)
+            self._append([reader.blank], none, text_hash([], [reader.blank]), 0, 0)
 
-    def _append(self, gaps: list[int], vectors: NDArray[Any], texts: str, cut: int) -> None:
+    def _append(self, gaps: list[int], vectors: NDArray[Any], texts: str, cut: int, without: int) -> None:
         """A block: its rows, and then the journal's line, each on the disk before the next step."""
         assert self._data is not None
         made = hashlib.sha256()
@@ -303,7 +305,7 @@ class _Job:
                 made.update(data)
             rows += len(piece)
         sync(self._data)
-        block = Block(rows, len(vectors), cut, texts, made.hexdigest())
+        block = Block(rows, len(vectors), cut, texts, made.hexdigest(), without)
         self._note(dataclasses.asdict(block))
         self.blocks.append(block)
 
