@@ -1,4 +1,4 @@
-"""The tokenizer of the static model: NFKC, lower case, words and punctuation apart, over bytes.
+"""The tokenizer of the static model: a normalized text, words and punctuation apart, over bytes.
 
 Pieces are learnt by the Unigram method, which finds those worth having, and text is read by WordPiece: the
 longest piece that fits, from left to right. Both cut words almost alike (3 % fewer pieces), and WordPiece
@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from export_scripts.static_normalizer import normalizer
 
 UNKNOWN = "<unk>"
 BYTES = tuple(sorted(pre_tokenizers.ByteLevel.alphabet()))
@@ -34,7 +36,7 @@ def train_tokenizer(
     Learnt are a quarter more than that; of these the ones stay that are met most often in the sentences.
     `words` are pieces whether they are met or not.
     """
-    normalised = [_normalizer().normalize_str(sentence) for sentence in sentences]
+    normalised = [normalizer().normalize_str(sentence) for sentence in sentences]
     unigram = Tokenizer(models.Unigram())
     unigram.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -60,10 +62,6 @@ def train_tokenizer(
     # Ids that are equally common keep the order of their pieces, so that every run gives the same.
     kept = np.argsort(-counts, kind="stable")[:pieces]
     return _word_piece([tokenizer.id_to_token(place) for place in kept[counts[kept] > 0]])
-
-
-def _normalizer() -> normalizers.Normalizer:
-    return normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase(), normalizers.Replace("ß", "ss")])
 
 
 def _common_characters(sentences: Sequence[str], rare: int) -> Iterator[str]:
@@ -106,7 +104,7 @@ def _word_piece(vocabulary: Sequence[str]) -> Tokenizer:
             max_input_chars_per_word=LONGEST,
         )
     )
-    tokenizer.normalizer = _normalizer()
+    tokenizer.normalizer = normalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(PARTS), "removed", invert=True),
