@@ -200,15 +200,15 @@ def paraphrase_truth(score: NDArray[np.float32], n: int) -> Floats:
             f"the {wanted:,} best pairs all score {lowest:.2f} or more: nothing tells the true among them"
         )
     counts, _ = np.histogram(best, edges)
-    of_bin = _mixture(counts.astype(np.float64), edges)
+    of_bin = mixture(counts.astype(np.float64), edges)
     truth = np.zeros(len(score))
     truth[:wanted] = of_bin[np.clip(np.searchsorted(edges, best, side="right") - 1, 0, len(counts) - 1)]
     return truth
 
 
-def _mixture(counts: Floats, edges: Floats) -> Floats:
+def mixture(counts: Floats, edges: Floats, *, bin_width: float = BIN) -> Floats:
     """The share of paraphrases in each bin: an exponential tail and a beta distribution, by EM."""
-    width = np.diff(edges) / BIN
+    width = np.diff(edges) / bin_width
     place = np.clip((edges[1:] + edges[:-1] - 2 * edges[0]) / (2 * (1 - edges[0])), 1e-3, 1 - 1e-3)
     share = np.clip(2 * place - 1, 0, 1) ** 2
     for _ in range(1000):

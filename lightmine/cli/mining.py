@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.bitext import score_bitext
+from lightmine.cli.by_default import mine_by_default
 from lightmine.cli.inputs import Inputs, reading_options
 from lightmine.cli.options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
 from lightmine.cli.run import (
@@ -46,7 +47,8 @@ from lightmine.texts.pairs import FORMATS, write_pairs
     "--threshold",
     type=number_or_none,
     metavar="COSINE|none",
-    help="Only pairs whose cosine is at least this.  [default: what the model recommends, if it does]",
+    help="Only pairs whose cosine is at least this.  [default: what the model recommends, or a higher one "
+    "where by estimate fewer than 80% of the pairs would be paraphrases]",
 )
 @click.option("--max-score", type=float, help="Only pairs whose cosine is at most this: no near-copies.")
 @top_k_option
@@ -88,6 +90,9 @@ def paraphrase(
     Writes score (cosine), the lines that the two sentences stand on, and their texts; best first. A text
     that stands on several lines is one sentence: copies are no paraphrases, --duplicates-output lists them.
 
+    Without --threshold the precision is estimated from the scores, and a note says which threshold follows
+    from it. It depends on the texts and the model alone.
+
     \b
     Example:
       lightmine paraphrase examples/questions.txt --threshold 0.6 -o pairs.tsv
@@ -108,12 +113,12 @@ def paraphrase(
         if duplicates_output is not None:
             _write_duplicates(duplicates_output, read, same, run)
         encoder = run.encoder()
-        if threshold is None:
-            threshold = run.recommended(encoder, "paraphrase")
         vectors = [run.encode(encoder, side.texts, name) for side, name in zip(sides, names, strict=True)]
-        found = mine_paraphrases(
-            *vectors, top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score, **run.engine
-        )
+        limits: dict[str, Any] = {"top_k": top_k, "max_pairs": max_pairs, "max_score": max_score}
+        if threshold is None:
+            found = mine_by_default(encoder, vectors, run, **limits)
+        else:
+            found = mine_paraphrases(*vectors, **(run.engine | limits | {"threshold": threshold}))
         pairs = found[_kept(keep, sides[0], sides[-1], (found.left, found.right), run.note)]
         columns: dict[str, Any] = {"score": pairs.score} | side_by_side(
             ("left", sides[0], pairs.left), ("right", sides[-1], pairs.right)
