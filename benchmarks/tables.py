@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import quality_tables, soak
+from benchmarks import default_threshold, quality_tables, soak
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/run.json"
@@ -37,7 +37,7 @@ def write() -> None:
         made["machine"] = machine(jobs[-1]["machine"])
     if PROFILE.exists():
         made["profile"] = profile(json.loads(PROFILE.read_text()))
-    made |= quality_tables.made() | precisions() | reliability()
+    made |= quality_tables.made() | default_threshold.made() | precisions() | reliability()
     if ENCODING.exists():
         found = json.loads(ENCODING.read_text())
         made["encoding_machine"] = machine(found["machine"])

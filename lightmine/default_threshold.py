@@ -126,7 +126,7 @@ def default_threshold(
     >>> score = np.sort(score[score < 1]).astype(np.float32)[::-1]
     >>> found = default_threshold(score, 2000, recommended=0.6)
     >>> found.threshold, round(found.precision, 2)
-    (0.682, 0.8)
+    (0.668, 0.8)
     """
     needed, texts = pairs_needed(n, m), n if m is None else n + m
     strict = STRICT_ALONE if recommended is None else _up(1 - STRICT * (1 - recommended))

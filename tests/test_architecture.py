@@ -22,6 +22,7 @@ LAYERS = [
         "lightmine.saved",
         "lightmine.nulls",
         "lightmine.calibration",
+        "lightmine.default_threshold",
         "lightmine.retrieval",
         "lightmine.paraphrase",
         "lightmine.bitext",

@@ -26,7 +26,8 @@ def test_paraphrase_takes_the_models_threshold_and_says_so(run, model):
     _, wanted, _ = run("paraphrase", QUESTIONS, "--model", model, "--threshold", 0.7)
     status, out, err = run("paraphrase", QUESTIONS, "--model", model)
     assert status == 0
-    assert "threshold 0.7, which own recommends; --threshold none for all" in err
+    assert "threshold 0.7, which own recommends (under 200 texts the precision cannot be estimated)" in err
+    assert "; --threshold none for all" in err
     assert out == wanted
     assert rows(out)
 
@@ -65,5 +66,5 @@ def test_a_model_without_thresholds_mines_all(run, model, tmp_path):
     del manifest["thresholds"]
     (folder / "lightmine.json").write_text(json.dumps(manifest), encoding="utf-8")
     _, out, err = run("paraphrase", QUESTIONS, "--model", folder)
-    assert "recommends" not in err
+    assert "no threshold: own recommends none, and under 200 texts" in err
     assert out == run("paraphrase", QUESTIONS, "--model", folder, "--threshold", "none")[1]
