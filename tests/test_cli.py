@@ -217,7 +217,7 @@ def test_a_full_standard_output_is_one_line():
 
 def test_what_nobody_foresaw_is_one_line_too(run, monkeypatch):
     monkeypatch.setattr("lightmine.cli.mining.mine_paraphrases", lambda *_, **__: 1 // 0)
-    status, out, err = run("paraphrase", QUESTIONS, "-q")
+    status, out, err = run("paraphrase", QUESTIONS, "--threshold", 0.6, "-q")
     assert (status, out) == (2, "")
     assert err.startswith("lightmine: unexpected ZeroDivisionError: ")
     assert err.count("\n") == 1
