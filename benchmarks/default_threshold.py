@@ -202,7 +202,7 @@ def without_gold(rows: list[dict[str, Any]]) -> str:
             model.removeprefix("static-"), kind, str(len(own)), _range(own, lambda row: row["texts"]),
             _range(own, lambda row: row["fixed"]["pairs"]), _range(own, lambda row: row["default"]["pairs"]),
         ])  # fmt: skip
-    head = ["model", "set", "languages", "texts", "pairs by the fixed threshold", "by default"]
+    head = ["model", "set", "lists", "texts", "pairs by the fixed threshold", "by default"]
     return markdown(head, body, left=2)
 
 
