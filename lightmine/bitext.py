@@ -58,6 +58,9 @@ def mine_bitext(
         Whether each sentence is used once, in whatever retrieval; see `lightmine.rules.MarginRule`.
     threshold, max_score : float, optional
         Only pairs whose margin is at least, and at most, this, whatever the retrieval.
+    min_cosine : float, optional
+        Only pairs whose cosine is at least this: where no translation is present, a sentence far from all
+        others can still have a high margin.
 
     Returns
     -------

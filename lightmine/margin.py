@@ -84,3 +84,19 @@ def check_threshold(threshold: float | None, *, name: str = "threshold") -> None
     real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
     if not real or math.isnan(min(threshold, 10**9)):
         raise ArgumentError(f"{name} must be a number, not {threshold!r}")
+
+
+def check_cosine(value: float | None, *, name: str) -> None:
+    """Refuse a limit of cosines that no cosine can have; minus infinity stands for none.
+
+    Examples
+    --------
+    >>> check_cosine(80, name="threshold")
+    Traceback (most recent call last):
+    lightmine.errors.ArgumentError: threshold is a cosine, from -1 to 1, not 80; 0.8 perhaps?
+    """
+    check_threshold(value, name=name)
+    if value is None or value == -math.inf or -1 <= value <= 1:
+        return
+    perhaps = f"; {value / 100:g} perhaps?" if 1 < value <= 100 else ""
+    raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {value:g}{perhaps}")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from lightmine.engine.join import Job, Progress, check_count, join, prepare
 from lightmine.engine.topk import Pairs, Rule
-from lightmine.margin import check_threshold
+from lightmine.margin import check_cosine, check_threshold
 
 
 def mine_paraphrases(
@@ -76,7 +76,7 @@ def mine_paraphrases(
     [(0.800000011920929, 1, 2), (0.6000000238418579, 0, 2)]
     """
     top_k, max_pairs = check_count("top_k", top_k), check_count("max_pairs", max_pairs)
-    check_threshold(threshold)
+    check_cosine(threshold, name="threshold")
     check_threshold(max_score, name="max_score")
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
     unit, right, budget = prepare(x, other, job)

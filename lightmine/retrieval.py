@@ -89,7 +89,7 @@ def retrieve(near: Neighbors, **options: Unpack[MarginOptions]) -> Bitext:
     else:
         mutual = np.isin(_keys(backward, len(back.index)), _keys(forward, len(back.index)))
         found = backward[mutual] if rule.retrieval == "intersect" else _joined(forward, backward[~mutual])
-    found = found[rule.admits(found.score)]
+    found = found[rule.admits(found.score, found.cosine)]
     found = found[np.lexsort((found.right, found.left, -found.score))]
     if rule.matching == "greedy":
         found = found[greedy(found.left, found.right)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lightmine.engine.join import check_count
 from lightmine.errors import ArgumentError
-from lightmine.margin import MARGINS, SMALLEST_AVERAGE, check_choice, check_threshold
+from lightmine.margin import MARGINS, SMALLEST_AVERAGE, check_choice, check_cosine, check_threshold
 
 RETRIEVALS = ("forward", "backward", "intersect", "max")
 RANKS = ("margin", "cosine")
@@ -31,6 +31,7 @@ class MarginOptions(TypedDict, total=False):
     one_to_one: str | None
     threshold: float | None
     max_score: float | None
+    min_cosine: float | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,9 @@ class MarginRule:
     threshold, max_score : float or None
         Only pairs whose margin is at least, and at most, this. The threshold acts before sentences are
         used up, `max_score` on the answer: what is over it takes its sentences with it.
+    min_cosine : float or None
+        Only pairs whose cosine is at least this; it acts where the threshold does. A pair far from all its
+        neighbours can have a high margin, though no translation is there.
     strict, acts_in, cosine_scale, smallest_average, retrievals
         Ways of peers, see docs/bitext.md: whether a margin must be over the threshold; the retrievals in
         which there is a threshold at all, and those that the peer has; what cosines and means are
@@ -72,6 +76,7 @@ class MarginRule:
     one_to_one: str = "auto"
     threshold: float | None = None
     max_score: float | None = None
+    min_cosine: float | None = None
     strict: bool = False
     acts_in: tuple[str, ...] = RETRIEVALS
     cosine_scale: float = 1.0
@@ -88,6 +93,7 @@ class MarginRule:
         check_choice("one_to_one", self.one_to_one, ONE_TO_ONE)
         check_threshold(self.threshold)
         check_threshold(self.max_score, name="max_score")
+        check_cosine(self.min_cosine, name="min_cosine")
 
     @property
     def back(self) -> int:
@@ -107,10 +113,16 @@ class MarginRule:
         acts = self.threshold is not None and self.retrieval in self.acts_in
         return float(min(self.threshold, 1e300)) if acts and self.threshold is not None else -math.inf
 
-    def admits(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which margins are over the threshold, compared in float64: rounding it would let others in."""
+    def admits(self, scores: NDArray[np.float32], cosines: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Which pairs reach the threshold and the least cosine.
+
+        Compared in float64: rounding the limits would let others in.
+        """
         wide = scores.astype(np.float64)
-        return np.greater(wide, self.limit) if self.strict else np.greater_equal(wide, self.limit)
+        over = np.greater(wide, self.limit) if self.strict else np.greater_equal(wide, self.limit)
+        if self.min_cosine is not None:
+            over &= cosines.astype(np.float64) >= self.min_cosine
+        return over
 
 
 # How the peers mine where nothing else is asked for; docs/bitext.md has the same as a table, with sources.
