@@ -19,7 +19,9 @@ from lightmine.errors import TextError, one_line
 from lightmine.texts.dedup import Distinct
 from lightmine.texts.output import open_binary
 
-VERSION = 1
+VERSION = 2
+# Limits that the model recommends, in the order of the array that keeps them.
+LIMITS = ("bitext", "bitext_cosine")
 SIDES = ("source", "target")
 
 Arrays = dict[str, NDArray[Any]]
@@ -35,6 +37,10 @@ class Saved:
     k, k_backward : int
         As they were asked for when they were mined.
     source, target : Distinct
+    model : str
+        What embedded the texts.
+    recommended : dict of str to float
+        Of the limits that its manifest recommends, those of bitext mining.
     """
 
     near: Neighbors
@@ -42,6 +48,8 @@ class Saved:
     k_backward: int
     source: Distinct
     target: Distinct
+    model: str = "the model"
+    recommended: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def save_neighbors(path: str, saved: Saved) -> None:
@@ -52,7 +60,12 @@ def save_neighbors(path: str, saved: Saved) -> None:
     OutputError
     """
     assert saved.near.reverse is not None
-    arrays: Arrays = {"version": np.array([VERSION, saved.k, saved.k_backward])}
+    limits = [saved.recommended.get(name, np.nan) for name in LIMITS]
+    arrays: Arrays = {
+        "version": np.array([VERSION, saved.k, saved.k_backward]),
+        "recommended": np.array(limits, np.float64),
+        **_packed_texts("model", [saved.model]),
+    }
     for name, near, texts in zip(
         SIDES, (saved.near, saved.near.reverse), (saved.source, saved.target), strict=True
     ):
@@ -114,7 +127,29 @@ def _unpacked(arrays: Arrays) -> Saved:
             raise ValueError(f"a {name} neighbour is not one of {m} rows, or its score is not finite")
         near.append((index.astype(np.int64), score))
         texts.append(_unpacked_side(arrays, name, len(index)))
-    return Saved(Neighbors(*near[0], reverse=Neighbors(*near[1])), k, k_backward, *texts)
+    model, limits = _unpacked_model(arrays)
+    near_both = Neighbors(*near[0], reverse=Neighbors(*near[1]))
+    return Saved(near_both, k, k_backward, texts[0], texts[1], model, limits)
+
+
+def recommended(thresholds: dict[str, float]) -> dict[str, float]:
+    """Of a manifest's thresholds those of bitext mining.
+
+    Examples
+    --------
+    >>> recommended({"bitext": 1.2, "paraphrase": 0.8})
+    {'bitext': 1.2}
+    """
+    return {name: thresholds[name] for name in LIMITS if name in thresholds}
+
+
+def _unpacked_model(arrays: Arrays) -> tuple[str, dict[str, float]]:
+    names, limits = _unpacked_texts(arrays, "model"), arrays["recommended"]
+    right = limits.shape == (len(LIMITS),) and limits.dtype == np.float64
+    if len(names) != 1 or not right or np.isinf(limits).any():
+        raise ValueError(f"{len(names)} models and {limits.shape} of {limits.dtype} as what they recommend")
+    found = zip(LIMITS, limits.tolist(), strict=True)
+    return one_line(names[0]), {name: limit for name, limit in found if not np.isnan(limit)}
 
 
 def _unpacked_side(arrays: Arrays, name: str, n: int) -> Distinct:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from lightmine.calibration import Curve, choose, curve_of
 from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
 from lightmine.cli.inputs import Inputs, reading_options
+from lightmine.cli.margins import calibration_options, recommended_limits
 from lightmine.cli.options import one_stdin, output_format, top_k_option
+from lightmine.cli.paths import check_outputs
 from lightmine.cli.plot import check_plot, plot_curve
-from lightmine.cli.run import folded, margin_options
+from lightmine.cli.run import folded
 from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError, TextError
 from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, enough, paraphrase_truth
@@ -48,6 +50,10 @@ class Wanted:
         if self.curve is not None:
             output_format(self.curve, None)
         check_plot(self.plot)
+
+    def check_outputs(self, *inputs: str) -> None:
+        """Refuse a curve or a picture over another file of the command."""
+        check_outputs([*inputs, self.gold], {"--curve": self.curve, "--plot": self.plot})
 
     def read(self, path: str, reading: Reading) -> Sentences:
         """Sentences of a file. Without gold each text counts once, as it does when it is mined."""
@@ -105,14 +111,14 @@ def calibrate() -> None:
 @calibrate.command()
 @click.argument("source")
 @click.argument("target")
-@margin_options
+@calibration_options
 @reading_options
 @wanted_options
 @measuring_options
 def bitext(
     source: str, target: str, options: MarginOptions, inputs: Inputs, wanted: Wanted, run: Measuring
 ) -> None:
-    """A margin threshold for lightmine bitext with the same options.
+    """A margin threshold for lightmine bitext with the same options; the least cosine is as there.
 
     Without gold: each sentence's partner is struck out and the sentence mined again. What it finds then is
     false, and tells how sentences without a translation score. It needs 200 sentences a side at least.
@@ -123,20 +129,26 @@ def bitext(
     """  # fmt: skip
     one_stdin(source, target)
     rule = margin_rule(**options)
+    wanted.check_outputs(source, target)
     readings = inputs.readings(2, gold=wanted.gold is not None)
     sides = [wanted.read(path, reading) for path, reading in zip((source, target), readings, strict=False)]
     true_pairs = _gold(wanted, sides[0], sides[1], readings[-1])
     if true_pairs is None:
         enough(min(len(sides[0]), len(sides[1])))
     encoder = run.encoder()
-    vectors = [run.encode(encoder, side.texts, side.name) for side in sides]
+    vectors = [run.encode_all(encoder, side.texts, side.lines, side.name) for side in sides]
     near = neighbors(*vectors, k=max(rule.k, rule.back) + MORE_NEIGHBORS, both=True, **run.engine)
+    # The least cosine of lightmine bitext: its default stands beside any threshold, so one is named here.
+    limits = recommended_limits(options | {"threshold": 0.0}, encoder.manifest.thresholds, "the model", str)
+    least = margin_rule(**limits).min_cosine
     if true_pairs is None:
         found, truth = bitext_truth(near, rule)
+        if least is not None:
+            truth, found = truth[found.cosine >= least], found[found.cosine >= least]
         curve = curve_of(found.score, truth)
     else:
         everything = options | {"k": rule.k, "k_backward": rule.back, "threshold": -1e300, "max_score": 1e300}
-        found = retrieve(near, **everything)
+        found = retrieve(near, **everything | {"min_cosine": least})
         curve = _judged(found.left, found.right, found.score, true_pairs)
     wanted.show(curve, run, title=f"{source} and {target}, margin")
 
@@ -164,13 +176,14 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
     Example:
       lightmine calibrate paraphrase questions.txt --precision 0.9 --curve curve.tsv
     """  # fmt: skip
+    wanted.check_outputs(file)
     readings = inputs.readings(1, gold=wanted.gold is not None)
     sentences = wanted.read(file, readings[0])
     true_pairs = _gold(wanted, sentences, sentences, readings[-1])
     if true_pairs is None:
         enough(len(sentences))
         max_pairs = PAIRS_A_SENTENCE * len(sentences)
-    vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
+    vectors = run.encode_all(run.encoder(), sentences.texts, sentences.lines, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
     if true_pairs is None:
         curve = curve_of(found.score, paraphrase_truth(found.score, len(sentences)))

@@ -23,12 +23,15 @@ from lightmine.cli.options import (
     note,
     note_reading,
     note_truncated,
+    prompt_options,
     provider_option,
     quiet_option,
     read,
     threads_option,
     verify_option,
 )
+from lightmine.cli.paths import check_outputs, files_of
+from lightmine.cli.run import in_words
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.quantised import PRECISIONS
 from lightmine.errors import ArgumentError, TextError
@@ -36,12 +39,14 @@ from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
 from lightmine.texts.compression import NAMES
-from lightmine.texts.formats import Reading
+from lightmine.texts.formats import Reading, plain_name
 from lightmine.texts.lines import Sentences, SentenceStream, stream_sentences
 from lightmine.texts.output import STDOUT, open_binary
 
 # Sentences that int8 ranges are made from, at most.
 CALIBRATION = 10_000
+# What is written beside the matrix, behind its name.
+BESIDE = (".json", ".part", ".part.jsonl")
 COMPRESSED = tuple(f".{ending}" for ending in NAMES)
 
 
@@ -50,8 +55,7 @@ COMPRESSED = tuple(f".{ending}" for ending in NAMES)
 @click.option("--output", "-o", required=True, metavar="OUT.npy", help="Where the vectors go.")
 @model_option
 @reading_options
-@click.option("--prompt", metavar="TEXT", help="Goes before every sentence; by default the model's own.")
-@click.option("--prompt-name", metavar="NAME", help="The same, by its name in the model's manifest.")
+@prompt_options
 @click.option("--truncate-dim", type=click.IntRange(1), help="Only the first so many dimensions.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Cut sentences earlier than the model would.")
 @click.option(
@@ -101,6 +105,7 @@ def encode(
     """
     if (ranges is not None) != (options["precision"] == "int8"):
         raise ArgumentError("--precision int8 and --ranges FILE.npy go together; give both or neither")
+    _check_places(file, output, ranges, model)
     reading = inputs.readings(1)[0]
     encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
     if not _is_kept(output):
@@ -131,6 +136,24 @@ def encode(
         note_truncated(encoder, name, written.manifest.cut, max_tokens=options["max_tokens"], quiet=quiet)
     for line in _about(written, name, output):
         note(line, quiet=quiet)
+
+
+def _check_places(file: str, output: str, ranges: str | None, model: str | None) -> None:
+    """Refuse names that say something else than what is written, and files that would be written over."""
+    beside = {f"{output}{ending}": f"the file {output}{ending} beside --output" for ending in BESIDE}
+    to_file = _is_kept(output)
+    for path, option in ((output, "--output"), (ranges, "--ranges")):
+        is_special = path == STDOUT or (
+            path is not None and os.path.exists(path) and not os.path.isfile(path)
+        )
+        plain = "" if path is None else path[: path.rfind(".")] if path.endswith(COMPRESSED) else path
+        if path is not None and not is_special and not plain_name(plain).endswith(".npy"):
+            raise ArgumentError(f"{path}: {option} is a NumPy matrix; name it .npy")
+    made = ranges if ranges is not None and not os.path.exists(ranges) else None
+    read = [file, *files_of(model), ranges if made is None else None]
+    check_outputs(read, {"--output": output, "--ranges": made})
+    if to_file:
+        check_outputs(read, {option: path for path, option in beside.items()})
 
 
 def _is_kept(output: str) -> bool:
@@ -180,6 +203,8 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
         return
     if blank := made.rows - made.sentences:
         yield f"{name}: {blank:,} blank lines have rows of zeros"
+    if empty := made.without_tokens:
+        yield f"{name}: {in_words(empty, 'line')} without a token of {made.head.model}: rows of zeros"
     precision, dimension = made.head.identity["precision"], made.head.identity["dimension"]
     kind = "" if precision == "float32" else f", {precision}"
     before = f"; {written.found:,} of them were there already" if written.found else ""
@@ -201,7 +226,7 @@ def _to_stream(
         sentences = read(file, reading, quiet=quiet)
         if ranges is not None:
             options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet)
-        blocks = encoder.stream(sentences.texts, progress=bar, **options)
+        blocks = encoder.stream(sentences.texts, progress=bar, **options | {"no_tokens": "zeros"})
         width = 0
         for rows in _by_line(blocks, sentences):
             if not width:
@@ -212,6 +237,9 @@ def _to_stream(
         note_truncated(
             encoder, sentences.name, encoder.truncated, max_tokens=options["max_tokens"], quiet=quiet
         )
+    if empty := len(encoder.without_tokens):
+        what = f"{in_words(empty, 'line')} without a token of {encoder.manifest.name}"
+        note(f"{sentences.name}: {what}: rows of zeros", quiet=quiet)
     kind = "" if options["precision"] == "float32" else f", {options['precision']}"
     dimension = options["truncate_dim"] or encoder.manifest.dimension
     note(f"{sentences.total:,} vectors of {dimension} dimensions{kind} to {output}", quiet=quiet)

@@ -10,8 +10,8 @@ import click
 import numpy as np
 
 from lightmine import evaluate as measures
-from lightmine.bitext import mine_bitext
 from lightmine.cli.inputs import Inputs, encoding_options, reading_options
+from lightmine.cli.margins import evaluation_options, recommended_limits
 from lightmine.cli.options import (
     cache_option,
     fast_option,
@@ -25,11 +25,13 @@ from lightmine.cli.options import (
     top_k_option,
     verify_option,
 )
-from lightmine.cli.run import Run, folded, margin_options
+from lightmine.cli.run import Run, folded
+from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError, TextError
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.rules import MarginOptions
-from lightmine.texts.formats import Reading
+from lightmine.retrieval import Bitext, retrieve
+from lightmine.rules import MarginOptions, margin_rule
+from lightmine.texts.formats import Reading, kind_of
 from lightmine.texts.gold import read_gold, read_mined, read_scored
 from lightmine.texts.lines import Sentences, read_sentences
 from lightmine.texts.output import open_text
@@ -58,7 +60,7 @@ def show(figures: Any, *, as_json: bool, **more: Any) -> None:
         return
     for name, value in values.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value:.6f}"
-        click.echo(f"{name.replace('_', ' '):20} {shown}")
+        click.echo(f"{name.replace('_', ' '):21} {shown}")
 
 
 measuring_options = folded(
@@ -89,7 +91,7 @@ def evaluate() -> None:
 @click.argument("source")
 @click.argument("target")
 @click.argument("gold")
-@margin_options
+@evaluation_options
 @encoding_options
 @click.option("--output", "-o", metavar="FILE", help="Write the mined pairs too: id TAB id TAB margin.")
 @measuring_options  # fmt: skip
@@ -106,12 +108,17 @@ def bucc(
 
     Precision, recall and F1 at the threshold with the best F1, which is chosen on the gold, as is usual for
     BUCC: halfway between the last score taken and the next. Pairs of equal score are taken together.
+    So without --threshold every margin is looked at. Where the model recommends limits for lightmine bitext,
+    precision, recall and F1 within them stand beside.
 
     \b
     Example:
       lightmine evaluate bucc de-en.training.de de-en.training.en de-en.training.gold
     """  # fmt: skip
     one_stdin(source, target, gold)
+    run.check_outputs(source, target, gold, **{"--output": output})
+    if output is not None and kind_of(output).format not in ("txt", "tsv"):
+        raise ArgumentError(f"{output}: id TAB id TAB margin is written; name it .tsv")
     *readings, of_gold = inputs.readings(2, gold=True)
     sides = [
         _read(path, dataclasses.replace(reading, id_column=1))
@@ -120,15 +127,34 @@ def bucc(
     rows = [_numbered(side) for side in sides]
     pairs = read_gold(gold, rows[0], rows[1], reading=of_gold)
     encoder = run.encoder()
-    vectors = [run.encode(encoder, side.texts, side.name) for side in sides]
-    found = mine_bitext(vectors[0], vectors[1], **run.engine, **options)
+    vectors = [run.encode_all(encoder, side.texts, side.lines, side.name) for side in sides]
+    rule = margin_rule(**options)
+    near = neighbors(*vectors, k=max(rule.k, rule.back), both=True, **run.engine)
+    counted: MarginOptions = {"k": rule.k, "k_backward": rule.back}
+    found = retrieve(near, **options | counted)
     if output is not None:
         names = [list(side) for side in rows]
         with open_text(output) as stream:
             for (_, i, j), score in zip(found, found.score, strict=True):
                 stream.write(f"{names[0][i]}\t{names[1][j]}\t{score}\n")
     quality = measures.bitext_mining(found.left, found.right, found.score, pairs)
-    run.show(quality, mined=len(found), gold=len(set(pairs)))
+    manifest = encoder.manifest
+    limits = recommended_limits(options, manifest.thresholds, manifest.name, str)
+    within = {}
+    if options.get("threshold") is None and (threshold := limits.get("threshold")) is not None:
+        kept = retrieve(near, **limits | counted)
+        within = _figures(kept, set(pairs)) | {"recommended_threshold": threshold}
+    run.show(quality, mined=len(found), gold=len(set(pairs)), **within)
+
+
+def _figures(found: Bitext, gold: set[tuple[int, int]]) -> dict[str, float]:
+    """Precision, recall and F1 of all that lightmine bitext would write."""
+    right = sum((left, right) in gold for _, left, right in found)
+    return {
+        "recommended_precision": right / max(len(found), 1),
+        "recommended_recall": right / len(gold),
+        "recommended_f1": 2 * right / (len(found) + len(gold)),
+    }
 
 
 @evaluate.command()
@@ -201,7 +227,7 @@ def paraphrase(
     rows = gold_names(sentences, count_from)
     what = "line number" if sentences.ids is None else "id"
     true = np.array(read_gold(gold, rows, rows, what=what, reading=of_gold))
-    vectors = run.encode(run.encoder(), sentences.texts, sentences.name)
+    vectors = run.encode_all(run.encoder(), sentences.texts, sentences.lines, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
     true = measures.transitive_closure(true) if closure else true
     quality = measures.paraphrase_mining(found.left, found.right, found.score, true)
@@ -233,7 +259,9 @@ def retrieval(source: str, target: str, inputs: Inputs, run: Measuring) -> None:
                 "must translate line i of the other"
             )
     encoder = run.encoder()
-    accuracy = measures.retrieval_accuracy(*(run.encode(encoder, side.texts, side.name) for side in sides))
+    accuracy = measures.retrieval_accuracy(
+        *(run.encode_all(encoder, side.texts, side.lines, side.name) for side in sides)
+    )
     run.show(accuracy, mean=accuracy.mean, sentences=len(sides[0]))
 
 
@@ -252,7 +280,9 @@ def sts(file: str, inputs: Inputs, run: Measuring) -> None:
     """  # fmt: skip
     left, right, gold = read_scored(file, inputs.readings(1)[0])
     encoder = run.encoder()
-    x, y = (run.encode(encoder, texts, file) for texts in (left, right))
+    x, y = (
+        run.encode_all(encoder, texts, range(1, len(texts) + 1), f"{file}: pair") for texts in (left, right)
+    )
     cosines = np.vecdot(x.astype(np.float64), y.astype(np.float64))
     correlation = measures.similarity_correlation(cosines, gold)
     run.show(correlation, pairs=len(gold))

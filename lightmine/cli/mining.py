@@ -13,28 +13,29 @@ from numpy.typing import NDArray
 from lightmine.bitext import score_bitext
 from lightmine.cli.by_default import mine_by_default
 from lightmine.cli.inputs import Inputs, reading_options
+from lightmine.cli.margins import margin_options, note_few, recommended_limits
 from lightmine.cli.options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
+from lightmine.cli.paths import check_outputs
 from lightmine.cli.run import (
     Run,
     Texts,
-    comparable,
     counts,
-    margin_options,
     number_or_none,
     pair_filters,
     run_options,
     side_by_side,
     text_options,
 )
+from lightmine.encoding.encoder import Encoder
 from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError
-from lightmine.margin import check_threshold
+from lightmine.margin import check_cosine
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.retrieval import Bitext, retrieve
+from lightmine.retrieval import retrieve
 from lightmine.rules import MarginOptions, margin_rule
-from lightmine.saved import Saved, load_neighbors, save_neighbors
+from lightmine.saved import Saved, load_neighbors, recommended, save_neighbors
 from lightmine.texts.dedup import Distinct, distinct
-from lightmine.texts.filters import PairFilter, normalized
+from lightmine.texts.filters import PairFilter
 from lightmine.texts.lines import Sentences
 from lightmine.texts.output import STDOUT, open_text
 from lightmine.texts.pairs import FORMATS, write_pairs
@@ -56,13 +57,6 @@ from lightmine.texts.pairs import FORMATS, write_pairs
 @click.option(
     "--script", metavar="NAME", help="Leave out sentences not in this script, or language's scripts."
 )
-@click.option(
-    "--same",
-    type=click.Choice(["exact", "normalized"]),
-    default="exact",
-    show_default=True,
-    help="What counts as one text: the same characters, or the same letters and digits in any case.",
-)
 @click.option("--duplicates-output", metavar="FILE", help="Write the lines that share one text, by cluster.")
 @reading_options
 @text_options
@@ -76,7 +70,6 @@ def paraphrase(
     top_k: int,
     max_pairs: int,
     script: str | None,
-    same: str,
     duplicates_output: str | None,
     inputs: Inputs,
     texts: Texts,
@@ -97,10 +90,11 @@ def paraphrase(
     Example:
       lightmine paraphrase examples/questions.txt --threshold 0.6 -o pairs.tsv
     """  # fmt: skip
-    check_threshold(threshold)
-    check_threshold(max_score, name="max_score")
+    check_cosine(threshold, name="threshold")
+    check_cosine(max_score, name="max_score")
     names = [file] if other is None else [file, other]
     one_stdin(*names)
+    run.check_outputs(*names, **{"--duplicates-output": duplicates_output})
     if duplicates_output is not None:
         output_format(duplicates_output, None)
     with open_text(run.output) as stream:
@@ -109,11 +103,12 @@ def paraphrase(
             texts.read(name, reading, run, script=script)
             for name, reading in zip(names, readings, strict=True)
         ]
-        sides = [texts.distinct(sentences, run, same=same) for sentences in read]
-        if duplicates_output is not None:
-            _write_duplicates(duplicates_output, read, same, run)
         encoder = run.encoder()
-        vectors = [run.encode(encoder, side.texts, name) for side, name in zip(sides, names, strict=True)]
+        read = [texts.known(sentences, encoder, run) for sentences in read]
+        distinct_texts = [texts.distinct(sentences, run) for sentences in read]
+        if duplicates_output is not None:
+            _write_duplicates(duplicates_output, read, texts, run)
+        sides, vectors = _encoded(encoder, distinct_texts, read, run)
         limits: dict[str, Any] = {"top_k": top_k, "max_pairs": max_pairs, "max_score": max_score}
         if threshold is None:
             found = mine_by_default(encoder, vectors, run, **limits)
@@ -168,6 +163,7 @@ def bitext(
     if score_only and save_neighbors is not None:
         raise ArgumentError("--score-only mines nothing: there are no neighbours to save")
     _npz(save_neighbors)
+    run.check_outputs(source, target, **{"--save-neighbors": save_neighbors})
     with open_text(run.output) as stream:
         read = [
             texts.read(path, reading, run, script=script)
@@ -175,20 +171,21 @@ def bitext(
                 (source, target), inputs.readings(2), (source_script, target_script), strict=True
             )
         ]
+        encoder = run.encoder()
         if score_only:
-            message = run.write(stream, _aligned(read, options, keep, run))
+            message = run.write(stream, _aligned(read, options, keep, encoder, run))
         else:
-            sides = [texts.distinct(sentences, run) for sentences in read]
-            encoder = run.encoder()
-            if comparable(options):
-                options["threshold"] = run.recommended(encoder, "bitext")
-            vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
+            read = [texts.known(sentences, encoder, run) for sentences in read]
+            sides, vectors = _encoded(encoder, [texts.distinct(s, run) for s in read], read, run)
             rule = margin_rule(**options)
             near = neighbors(*vectors, k=max(rule.k, rule.back), both=True, **run.engine)
+            saved = Saved(
+                near, rule.k, rule.back, sides[0], sides[1], encoder.manifest.name,
+                recommended(encoder.manifest.thresholds),
+            )  # fmt: skip
             if save_neighbors is not None:
-                _save(save_neighbors, Saved(near, rule.k, rule.back, sides[0], sides[1]), run)
-            found = retrieve(near, **options | {"k": rule.k, "k_backward": rule.back})
-            message = run.write(stream, _columns(found, sides[0], sides[1], keep, run.note))
+                _save(save_neighbors, saved, run)
+            message = run.write(stream, _mined(saved, options, keep, run.note))
     run.finished(message)
 
 
@@ -228,13 +225,9 @@ def margin(
       lightmine margin near.npz --retrieval intersect --threshold 1.2 -o bitext.tsv
     """  # fmt: skip
     format_ = output_format(output, format_)
+    check_outputs([file], {"--output": output})
     with open_text(output) as stream:
-        saved = load_neighbors(file)
-        if not options.get("compat") and options.get("k") is None:
-            options["k"] = saved.k
-            options["k_backward"] = options.get("k_backward") or saved.k_backward
-        found = retrieve(saved.near, **options)
-        columns = _columns(found, saved.source, saved.target, keep, functools.partial(note, quiet=quiet))
+        columns = _mined(load_neighbors(file), options, keep, functools.partial(note, quiet=quiet))
         message = write(stream, output, columns, format_=format_)
     note(message, quiet=quiet)
 
@@ -267,17 +260,48 @@ def _kept(
     return np.array(stays, bool)
 
 
-def _columns(
-    found: Bitext, source: Distinct, target: Distinct, keep: PairFilter, say: Callable[[str], None]
+def _encoded(
+    encoder: Encoder, sides: Sequence[Distinct], read: Sequence[Sentences], run: Run
+) -> tuple[list[Distinct], list[NDArray[np.float32]]]:
+    """The texts of each side that have tokens, and their vectors."""
+    encoded = [
+        run.encode_distinct(encoder, side, sentences.name)
+        for side, sentences in zip(sides, read, strict=True)
+    ]
+    return [side for side, _ in encoded], [vectors for _, vectors in encoded]
+
+
+def _mined(
+    saved: Saved, options: MarginOptions, keep: PairFilter, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """What is written of mined pairs."""
-    pairs = found[_kept(keep, source, target, (found.left, found.right), say)]
+    """What is written of neighbours: the pairs within the options and what the model recommends."""
+    if not options.get("compat") and options.get("k") is None:
+        back = options.get("k_backward") or saved.k_backward
+        options = options | {"k": saved.k, "k_backward": back}
+    options = recommended_limits(options, saved.recommended, saved.model, say)
+    note_few({"the source": len(saved.source), "the target": len(saved.target)}, say)
+    found = retrieve(saved.near, **options)
+    if not len(found):
+        _say_best(saved, options, say)
+    pairs = found[_kept(keep, saved.source, saved.target, (found.left, found.right), say)]
     return {"margin": pairs.score, "cosine": pairs.cosine} | side_by_side(
-        ("source", source, pairs.left), ("target", target, pairs.right)
+        ("source", saved.source, pairs.left), ("target", saved.target, pairs.right)
     )
 
 
-def _aligned(read: Sequence[Sentences], options: MarginOptions, keep: PairFilter, run: Run) -> dict[str, Any]:
+def _say_best(saved: Saved, options: MarginOptions, say: Callable[[str], None]) -> None:
+    """Where no pair is left, say how near the best one comes to the limits."""
+    rule = margin_rule(**options)
+    best = retrieve(saved.near, k=rule.k, k_backward=rule.back, margin=rule.margin, retrieval=rule.retrieval)[
+        :1
+    ]
+    for margin_, cosine in zip(best.score, best.cosine, strict=True):
+        say(f"no pair is within the limits; the best has a margin of {margin_:.4f}, a cosine of {cosine:.4f}")
+
+
+def _aligned(
+    read: Sequence[Sentences], options: MarginOptions, keep: PairFilter, encoder: Encoder, run: Run
+) -> dict[str, Any]:
     """What is written of an aligned corpus: every line pair, in the order of the lines."""
     source, target = read
     if source.total != target.total:
@@ -297,8 +321,10 @@ def _aligned(read: Sequence[Sentences], options: MarginOptions, keep: PairFilter
             sides, (dict(zip(side.lines, side.places(), strict=True)) for side in read), strict=True
         )
     ]
-    encoder = run.encoder()
-    vectors = [run.encode(encoder, side.texts, s.name) for side, s in zip(sides, read, strict=True)]
+    vectors = [
+        run.encode_all(encoder, side.texts, [lines[0] for lines in side.lines], sentences.name)
+        for side, sentences in zip(sides, read, strict=True)
+    ]
     pairs = np.array([(rows[0][line], rows[1][line]) for line in lines], np.int64).reshape(-1, 2)
     scored = score_bitext(vectors[0], vectors[1], pairs, **run.engine, **options)
     by_line = [
@@ -308,19 +334,19 @@ def _aligned(read: Sequence[Sentences], options: MarginOptions, keep: PairFilter
     own = [np.array([place[line] for line in lines], np.int64) for place in places]
     stays = _kept(keep, by_line[0], by_line[1], (own[0], own[1]), run.note)
     limit = margin_rule(**options)
-    stays &= limit.admits(scored.score)
+    stays &= limit.admits(scored.score, scored.cosine)
     return {"margin": scored.score[stays], "cosine": scored.cosine[stays]} | side_by_side(
         ("source", by_line[0], own[0][stays]), ("target", by_line[1], own[1][stays])
     )
 
 
-def _write_duplicates(path: str, read: Sequence[Sentences], same: str, run: Run) -> None:
+def _write_duplicates(path: str, read: Sequence[Sentences], texts: Texts, run: Run) -> None:
     """The lines that share a text with another line, a cluster of them after the other."""
     columns: dict[str, list[Any]] = {"file": [], "cluster": [], "line": [], "text": []}
     clusters = 0
     for sentences in read:
         text_of = dict(zip(sentences.lines, sentences.texts, strict=True))
-        for lines in distinct(sentences, normalized if same == "normalized" else str).lines:
+        for lines in distinct(sentences, texts.key).lines:
             if len(lines) > 1:
                 clusters += 1
                 for line in lines:

@@ -45,8 +45,10 @@ quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress and
 model_option = click.option(
     "--model",
     metavar="MODEL",
-    help="A bundle's folder, a directory with an ONNX graph, static-tiny, which comes with lightmine, or "
-    "owner/name[@revision] on a hub; by default static-multilingual, which comes along too.",
+    envvar="LIGHTMINE_MODEL",
+    show_envvar=True,
+    help="A bundle's folder, a directory with an ONNX graph, owner/name[@revision] on a hub, or one of the "
+    "packaged models by its name: static-multilingual, which is the default, or static-tiny.",
 )
 provider_option = click.option(
     "--provider",
@@ -98,6 +100,10 @@ cache_option = click.option(
 threads_option = click.option(
     "--threads", type=click.IntRange(1), help="Workers; by default one for each processor."
 )
+prompt_options = options(
+    click.option("--prompt", metavar="TEXT", help="Goes before every sentence; by default the model's own."),
+    click.option("--prompt-name", metavar="NAME", help="The same, by its name in the model's manifest."),
+)
 mining_options = options(
     click.option("--output", "-o", default=STDOUT, metavar="FILE", show_default=True,
                  help="Where pairs go: .tsv, .csv, .jsonl (also .gz, .bz2, .xz, .zst) or .parquet; "
@@ -108,6 +114,7 @@ mining_options = options(
     provider_option,
     verify_option,
     fast_option,
+    prompt_options,
     memory_option,
     threads_option,
     click.option("--resume", metavar="DIR",
@@ -206,7 +213,11 @@ def note_reading(read: Sentences | SentenceStream, sentences: int, reading: Read
 def encode_texts(
     encoder: Encoder, texts: Sequence[str], name: str, *, cache: str | None, quiet: bool, **options: Any
 ) -> NDArray[Any]:
-    """Encode with a progress bar, from a cache what it has; cut sentences are said once."""
+    """Encode with a progress bar, from a cache what it has; cut sentences are said once.
+
+    Texts without tokens have rows of zeros.
+    """
+    options["no_tokens"] = "zeros"
     check_room(len(texts) * encoder.manifest.dimension * 4, f"{name}: {len(texts):,} embeddings")
     bar = Bar("encoding", "sentence", quiet=quiet)
     if not cache:

@@ -1,10 +1,11 @@
-"""What a command reads and writes, looked at before any of it is read: no output may lie over another file of it."""
+"""No output of a command may lie over one of its inputs, or over another output."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from lightmine.errors import ArgumentError
 from lightmine.texts.formats import is_url
@@ -40,9 +41,7 @@ def check_outputs(inputs: Iterable[str | None], outputs: Mapping[str, str | None
             continue
         keys = [STDOUT] if path == STDOUT else _keys(path)
         if over := next((read[key] for key in keys if key in read), None):
-            raise ArgumentError(
-                f"{path}: {option} would overwrite {over}, which is read; name another file"
-            )
+            raise ArgumentError(f"{path}: {option} would overwrite {over}, which is read; name another file")
         if other := next((written[key] for key in keys if key in written), None):
             raise ArgumentError(
                 f"{path}: {other} and {option} are one file; name two"
@@ -63,3 +62,11 @@ def _keys(path: str) -> list[object]:
     if not stat.S_ISREG(about.st_mode):
         return []
     return [os.path.normcase(os.path.realpath(path)), (about.st_dev, about.st_ino)]
+
+
+def files_of(model: str | None) -> list[str]:
+    """The files of a model that lies in a folder; they are read, too."""
+    if model is None or is_url(model):
+        return []
+    folder = Path(model)
+    return [str(path) for path in (folder.rglob("*") if folder.is_dir() else [folder]) if path.is_file()]

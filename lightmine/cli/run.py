@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 import click
 import numpy as np
@@ -22,13 +22,13 @@ from lightmine.cli.options import (
     read,
     write,
 )
+from lightmine.cli.paths import check_outputs, files_of
 from lightmine.encoding.encoder import Encoder
 from lightmine.engine.checkpoint import forget
 from lightmine.engine.join import Progress
 from lightmine.engine.tiles import parse_bytes
 from lightmine.errors import TextError
-from lightmine.margin import MARGINS
-from lightmine.rules import COMPAT, ONE_TO_ONE, RANKS, RETRIEVALS, MarginOptions, margin_rule
+from lightmine.texts.coverage import Coverage
 from lightmine.texts.dedup import Distinct, distinct
 from lightmine.texts.filters import PairFilter, SentenceFilter, normalized
 from lightmine.texts.formats import Reading
@@ -78,6 +78,8 @@ class Run:
     fast: bool
     memory_budget: str
     threads: int | None
+    prompt: str | None = None
+    prompt_name: str | None = None
     resume: str | None = None
     cache: str | None
     quiet: bool
@@ -85,6 +87,10 @@ class Run:
     def __post_init__(self) -> None:
         output_format(self.output, self.format_)
         parse_bytes(self.memory_budget)
+
+    def check_outputs(self, *inputs: str | None, **outputs: str | None) -> None:
+        """Refuse an output over an input, or over another output."""
+        check_outputs([*inputs, *files_of(self.model)], {"--output": self.output} | outputs)
 
     def note(self, message: str) -> None:
         """One line for people."""
@@ -113,18 +119,41 @@ class Run:
         """The model that was asked for."""
         return Encoder.load(self.model, provider=self.provider, threads=self.threads, verify=self.verify)
 
-    def recommended(self, encoder: Encoder, command: str) -> float | None:
-        """The threshold that the model's maker recommends for a command; it is said."""
-        best = encoder.manifest.thresholds.get(command)
-        if best is not None:
-            self.note(
-                f"threshold {best:g}, which {encoder.manifest.name} recommends; --threshold none for all"
-            )
-        return best
-
     def encode(self, encoder: Encoder, texts: Sequence[str], name: str) -> NDArray[np.float32]:
-        """Unit rows of texts; cut sentences are said."""
-        return encode_texts(encoder, texts, name, cache=self.cache, fast=self.fast, quiet=self.quiet)
+        """Unit rows of texts, of zeros where a text has no tokens; cut sentences are said."""
+        return encode_texts(
+            encoder, texts, name, cache=self.cache, quiet=self.quiet, fast=self.fast, prompt=self.prompt,
+            prompt_name=self.prompt_name,
+        )  # fmt: skip
+
+    def encode_all(
+        self, encoder: Encoder, texts: Sequence[str], lines: Sequence[int], name: str
+    ) -> NDArray[np.float32]:
+        """Unit rows of texts that all count; one without tokens is refused by its line."""
+        vectors = self.encode(encoder, texts, name)
+        if len(empty := np.flatnonzero(~vectors.any(axis=1))):
+            raise TextError(
+                f"{name}: line {lines[empty[0]]}: {encoder.manifest.name} finds no token in it; take it out"
+            )
+        return vectors
+
+    def encode_distinct(
+        self, encoder: Encoder, texts: Distinct, name: str
+    ) -> tuple[Distinct, NDArray[np.float32]]:
+        """Texts and their unit rows; texts without tokens are left out, and said with their lines."""
+        vectors = self.encode(encoder, texts.texts, name)
+        full = vectors.any(axis=1)
+        if full.all():
+            return texts, vectors
+        lines = [line for row in np.flatnonzero(~full) for line in texts.lines[row]]
+        if not full.any():
+            raise TextError(f"{name}: {encoder.manifest.name} finds no token in any sentence")
+        shown = ", ".join(f"{line:,}" for line in lines[:LINES_SHOWN]) + ", ..." * (len(lines) > LINES_SHOWN)
+        self.note(
+            f"{name}: {in_words(len(lines), 'line')} without a token of {encoder.manifest.name} left out "
+            f"({shown}); the others keep their numbers"
+        )
+        return texts.take(np.flatnonzero(full).tolist()), vectors[full]
 
     def write(self, stream: TextIO, columns: dict[str, Any]) -> str:
         """Write pairs; returns the note to make once they are there."""
@@ -138,6 +167,8 @@ class Texts:
     min_length: int | None
     max_length: int | None
     duplicates: str
+    same: str
+    keep_unknown: bool
 
     def read(self, path: str, reading: Reading, run: Run, *, script: str | None = None) -> Sentences:
         """The sentences of a file that may stay; what is left out is counted and said."""
@@ -151,9 +182,32 @@ class Texts:
             run.note(f"{kept.name}: {counts('sentence', left_out)}; the others keep their numbers")
         return kept
 
-    def distinct(self, sentences: Sentences, run: Run, *, same: str = "exact") -> Distinct:
+    def known(self, sentences: Sentences, encoder: Encoder, run: Run) -> Sentences:
+        """The sentences in scripts that the model was taught, or all of them; unknown ones are said."""
+        coverage = Coverage(encoder.manifest.languages)
+        unknown = coverage.count(sentences.texts)
+        if not unknown:
+            return sentences
+        total = in_words(sum(unknown.values()), "sentence")
+        what = ", ".join(f"{count:,} of {reason}" for reason, count in unknown.items())
+        taught = f"{sentences.name}: {total} that {encoder.manifest.name} was not taught to read ({what})"
+        if self.keep_unknown:
+            run.note(f"{taught}: their scores mean little; --drop-unknown leaves them out")
+            return sentences
+        known = [at for at, text in enumerate(sentences.texts) if not coverage.unknown(text)]
+        if not known:
+            raise TextError(f"{taught}: no sentence is left to mine; --keep-unknown mines them all the same")
+        run.note(f"{taught} left out; the others keep their numbers")
+        return sentences.take(known)
+
+    @property
+    def key(self) -> Callable[[str], str]:
+        """What two lines have in common that count as one text."""
+        return normalized if self.same == "normalized" else str
+
+    def distinct(self, sentences: Sentences, run: Run) -> Distinct:
         """Each text once; repeated ones are said."""
-        texts = distinct(sentences, normalized if same == "normalized" else str)
+        texts = distinct(sentences, self.key)
         if repeated := len(sentences) - len(texts):
             which = "its first line" if self.duplicates == "first" else "all its lines"
             run.note(
@@ -172,9 +226,22 @@ def counts(what: str, left_out: dict[str, int]) -> str:
     '1,201 pairs left out (1 near-copies, 1,200 other numbers)'
     """
     each = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
-    total = sum(left_out.values())
-    return f"{total:,} {what}{'' if total == 1 else 's'} left out ({each})"
+    return f"{in_words(sum(left_out.values()), what)} left out ({each})"
 
+
+def in_words(count: int, what: str) -> str:
+    """A count and its noun.
+
+    Examples
+    --------
+    >>> in_words(1, "pair"), in_words(1200, "pair")
+    ('1 pair', '1,200 pairs')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+# Line numbers that a note names.
+LINES_SHOWN = 5
 
 run_options = folded("run", Run, mining_options)
 
@@ -186,6 +253,12 @@ text_options = folded(
                  help="Leave out sentences of more characters."),
     click.option("--duplicates", type=click.Choice(["first", "all"]), default="all", show_default=True,
                  help="Of a text that stands on several lines, list the first line or all of them."),
+    click.option("--same", type=click.Choice(["exact", "normalized"]), default="exact", show_default=True,
+                 help="What counts as one text: the same characters, or the same letters and digits in any "
+                 "case."),
+    click.option("--keep-unknown/--drop-unknown", "keep_unknown", default=True, show_default=True,
+                 help="Sentences in scripts that the model was not taught, or without letters and digits: "
+                 "mine them and say how many there are, or leave them out."),
 )  # fmt: skip
 
 pair_filters = folded(
@@ -196,50 +269,6 @@ pair_filters = folded(
                  help="Leave out pairs whose texts are the same but for case, spaces and punctuation."),
     click.option("--same-numbers", "numbers", is_flag=True, help="Leave out pairs whose numbers differ."),
     click.option("--same-urls", "urls", is_flag=True, help="Leave out pairs whose URLs differ."),
-)  # fmt: skip
-
-
-def comparable(options: MarginOptions) -> bool:
-    """Whether no threshold is asked for and margins are of the kind that models recommend one for."""
-    asked = {name: value for name, value in options.items() if value is not None}
-    return (
-        not asked.keys() & {"threshold", "compat", "k_backward"}
-        and asked.get("k", 4) == 4
-        and asked.get("margin", "ratio") == "ratio"
-    )
-
-
-def _margin_options(**options: Any) -> MarginOptions:
-    """What was asked for, checked before any work."""
-    margin_rule(**options)
-    return cast(MarginOptions, options)
-
-
-margin_options = folded(
-    "options", _margin_options,
-    click.option("--compat", type=click.Choice(tuple(COMPAT)),
-                 help="Mine as a peer does by default; options given beside it replace its own."),
-    click.option("-k", "--k", "k", type=click.IntRange(1), metavar="N",
-                 help="Neighbours of each source sentence: its candidates, and what a margin compares with.  "
-                 "[default: 4]"),
-    click.option("--k-backward", type=click.IntRange(1), metavar="N",
-                 help="Neighbours of each target sentence.  [default: as many]"),
-    click.option("--margin", type=click.Choice(MARGINS),
-                 help="What a pair's cosine is to its neighbours' mean cosine.  [default: ratio]"),
-    click.option("--retrieval", type=click.Choice(RETRIEVALS),
-                 help="forward or backward: each sentence's best; intersect: both agree; max: either, one to "
-                 "one.  [default: max]"),
-    click.option("--rank", type=click.Choice(RANKS),
-                 help="What makes a candidate the best.  [default: margin]"),
-    click.option("--n-best", type=click.IntRange(1), metavar="N",
-                 help="Candidates that each sentence proposes.  [default: 1]"),
-    click.option("--one-to-one", type=click.Choice(ONE_TO_ONE),
-                 help="Each sentence in one pair at most: from the best down, or for the largest sum of "
-                 "margins (needs scipy). auto: greedy for max.  [default: auto]"),
-    click.option("--threshold", type=number_or_none, metavar="MARGIN|none",
-                 help="Only pairs whose margin is at least this.  [default for mined ratio margins of 4 "
-                 "neighbours: what the model recommends, if it does]"),
-    click.option("--max-score", type=float, help="Only pairs whose margin is at most this."),
 )  # fmt: skip
 
 

@@ -29,6 +29,17 @@ class Distinct:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def take(self, rows: list[int]) -> Distinct:
+        """Some of the texts, in that order.
+
+        Examples
+        --------
+        >>> Distinct(["a", "b"], [[1, 4], [2]]).take([1])
+        Distinct(texts=['b'], lines=[[2]], ids=None)
+        """
+        ids = None if self.ids is None else [self.ids[row] for row in rows]
+        return Distinct([self.texts[row] for row in rows], [self.lines[row] for row in rows], ids)
+
     def firsts(self) -> Distinct:
         """The same texts, each with its first line and id alone.
 

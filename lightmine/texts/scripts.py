@@ -81,11 +81,18 @@ def letters_by_script(text: str) -> Counter[str]:
     >>> letters_by_script("a б 你好 42!") == {"Latin": 1, "Cyrillic": 1, "Han": 2}
     True
     """
-    return Counter(script for character in text if (script := _script(character)))
+    return Counter(script for character in text if (script := script_of(character)))
 
 
 @functools.lru_cache(1 << 16)
-def _script(character: str) -> str:
+def script_of(character: str) -> str:
+    """The script of a letter; empty for what is no letter.
+
+    Examples
+    --------
+    >>> script_of("ж"), script_of("7")
+    ('Cyrillic', '')
+    """
     if not character.isalpha():
         return ""
     # Python does not know scripts; the names of letters begin with them.
@@ -99,4 +106,4 @@ def _script(character: str) -> str:
 @functools.cache
 def _known() -> frozenset[str]:
     """Every script that a letter of the basic plane is named by."""
-    return frozenset(filter(None, (_script(chr(code)) for code in range(0x10000))))
+    return frozenset(filter(None, (script_of(chr(code)) for code in range(0x10000))))
