@@ -48,7 +48,23 @@ def test_bucc_finds_the_threshold_of_the_best_f1(run, bucc, tmp_path):
     )  # fmt: skip
     assert figures["precision"] == 1.0
     status, again, _ = run("evaluate", "pairs", out, paths[2], "--json")
+    figures = {name: value for name, value in figures.items() if not name.startswith("recommended")}
     assert (status, json.loads(again)) == (0, figures)
+
+
+def test_bucc_measures_what_bitext_writes_with_the_recommended_limits(run, bucc, tmp_path):
+    paths, _, gold = bucc
+    figures = json.loads(run("evaluate", "bucc", *paths, "--json")[1])
+    assert run("bitext", *paths[:2], "--id-column", 1, "-o", tmp_path / "mined.tsv", "-q")[0] == 0
+    mined = rows((tmp_path / "mined.tsv").read_text())
+    names = {tuple(line.split("\t")) for line in paths[2].read_text().splitlines()}
+    right = sum((row["source_ids"], row["target_ids"]) in names for row in mined)
+    assert figures["recommended_precision"] == pytest.approx(right / len(mined))
+    assert figures["recommended_recall"] == pytest.approx(right / len(gold))
+    assert figures["recommended_threshold"] == 1.169
+    assert figures["mined"] >= len(mined) > 0
+    asked = json.loads(run("evaluate", "bucc", *paths, "--json", "--threshold", 1.3)[1])
+    assert not any(name.startswith("recommended") for name in asked)
 
 
 def test_pairs_that_bitext_wrote_are_measured_by_their_ids(run, bucc, tmp_path):

@@ -67,7 +67,7 @@ def test_what_is_no_file_of_neighbours_is_refused_in_one_line(saved, tmp_path):
     path.write_bytes(whole[:200] + bytes(50) + whole[250:middle] + whole[middle:])
     assert "no archive of arrays that can be read" in message()
     assert "it has no 'version'" in altered(version=None)
-    assert "version 9, and this lightmine reads version 1" in altered(version=np.array([9, 1, 1]))
+    assert "version 9, and this lightmine reads version 2" in altered(version=np.array([9, 1, 1]))
     assert "a source neighbour is not one of 9 rows" in altered(source_index=arrays["source_index"] + 9)
     assert "or its score is not finite" in altered(target_score=arrays["target_score"] * np.nan)
     assert "source neighbours are (7, 4) of float32" in altered(source_index=arrays["source_score"])

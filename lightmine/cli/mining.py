@@ -279,8 +279,8 @@ def _mined(
         back = options.get("k_backward") or saved.k_backward
         options = options | {"k": saved.k, "k_backward": back}
     options = recommended_limits(options, saved.recommended, saved.model, say)
-    note_few({"the source": len(saved.source), "the target": len(saved.target)}, say)
     found = retrieve(saved.near, **options)
+    note_few({"the source": len(saved.source), "the target": len(saved.target)}, say)
     if not len(found):
         _say_best(saved, options, say)
     pairs = found[_kept(keep, saved.source, saved.target, (found.left, found.right), say)]
