@@ -122,29 +122,6 @@ def check_of(options: argparse.Namespace) -> Check:
     )
 
 
-def command(name: str, *, purpose: str, example: str) -> argparse.ArgumentParser:
-    """The parser of a command of the exporter, with what all have: a hub model's revision, and the gate."""
-    program = f"python -m export_scripts.{name}"
-    parser = argparse.ArgumentParser(
-        prog=program, description=purpose, epilog=f"example: {program} {example}"
-    )
-    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
-    group = parser.add_argument_group("the gate")
-    group.add_argument(
-        "--eval", metavar="FILE", help="sentences to measure on (default: ours, in the model's languages)"
-    )
-    group.add_argument("--sts", metavar="FILE", help="CSV or TSV of two sentences and a score, for Spearman")
-    group.add_argument(
-        "--require",
-        metavar="NAME=X",
-        action="append",
-        default=[],
-        help="another threshold, as cosine_min=0.98",
-    )
-    group.add_argument("--speed", action="store_true", help="measure speed beside the source, too")
-    return parser
-
-
 def exit_status(work: Callable[[], int]) -> int:
     """What a command ends with: its own status, 2 for an error that has a message, 3 for one of the gate."""
     try:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export_scripts import calibrate
-from export_scripts.check import VERIFY, Check, check_of, command, exit_status, pass_gate, table_of
+from export_scripts.arguments import OPSET, export_parser
+from export_scripts.check import VERIFY, Check, check_of, exit_status, pass_gate, table_of
 from export_scripts.files import appearing_whole, save_graph
-from export_scripts.optimize import LEVELS, Shape
-from export_scripts.quantize import TARGETS
-from export_scripts.recipe import PRECISIONS, Recipe
+from export_scripts.optimize import Shape
+from export_scripts.recipe import Recipe
 from lightmine.encoding.bundle import MODEL, Manifest, write_manifest
 from lightmine.errors import ArgumentError
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from export_scripts.source import Source
 
 Report = Callable[[str], None]
-OPSET = 17
 
 
 def export_bundle(
@@ -248,7 +247,7 @@ def _describe(
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return 0, 2 for an error that has a message, 3 for a bundle that fails."""
-    options = parser().parse_args(argv)
+    options = export_parser().parse_args(argv)
     return exit_status(lambda: _run(options))
 
 
@@ -296,39 +295,6 @@ def _export(options: argparse.Namespace) -> None:
         opset=options.opset,
         **common,
     )
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = command(
-        "export",
-        purpose="Export a sentence-transformers model to a lightmine bundle and measure its vectors.",
-        example="sentence-transformers/LaBSE labse --precision int8",
-    )
-    parser.add_argument("model", metavar="MODEL", help="a model's folder, or its id on the hub")
-    parser.add_argument("out", metavar="OUT", help="the bundle's folder")
-    parser.add_argument(
-        "--from-onnx", action="store_true", help="MODEL is a folder that carries ONNX; torch is not needed"
-    )
-    parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
-    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: where nothing says how")
-    parser.add_argument(
-        "--exporter", choices=("torch", "optimum"), default="torch", help="optimum: see make optimum"
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
-    parser.add_argument("--optimize", choices=LEVELS, default="basic", help="default: %(default)s")
-    parser.add_argument(
-        "--target", choices=TARGETS, default="any", help="processors that int8 is for (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--calibrate", metavar="FILE", help="sentences that int8 is calibrated on (default: ours)"
-    )
-    parser.add_argument("--name", help="the bundle's name (default: the last part of the source's)")
-    parser.add_argument("--licence", help="recorded where the model's card states none")
-    parser.add_argument("--truncate-dim", type=int, metavar="N", help="keep N dimensions (Matryoshka models)")
-    parser.add_argument("--opset", type=int, default=OPSET, help="ONNX operator set (default: %(default)s)")
-    parser.add_argument("--force", action="store_true", help="replace a bundle at OUT")
-    return parser
 
 
 if __name__ == "__main__":

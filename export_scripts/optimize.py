@@ -20,7 +20,6 @@ from export_scripts.edit import MICROSOFT
 from export_scripts.files import is_large, save_graph
 from lightmine.encoding.providers import runtime
 
-LEVELS = ("none", "basic", "fused")
 # ONNX Runtime's name for the family of fusions that knows an architecture; bert's are general enough
 # for every encoder, and where a pattern is not found nothing is fused.
 FAMILIES = {"bart": "bart", "gpt2": "gpt2", "qwen3": "qwen3", "phi": "phi", "t5": "t5"}

@@ -25,8 +25,6 @@ from export_scripts.calibrate import Feed, Seen, observe, smooth
 from export_scripts.edit import MICROSOFT, Edit, products, weights_of
 from export_scripts.rounding import Rounding
 
-PRECISIONS = ("int8", "int8-fast", "int8-static")
-TARGETS = ("any", "avx2", "avx512", "vnni", "amx", "arm64")
 # On x86 without VNNI two products of uint8 and int8 are added in int16, which holds them only where one
 # side has 7 bits.
 REDUCED, FULL = 63, 127

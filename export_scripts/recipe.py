@@ -12,16 +12,15 @@ import numpy as np
 import onnx
 
 from export_scripts import calibrate
+from export_scripts.arguments import INT8, LEVELS, PRECISIONS, TARGETS
 from export_scripts.calibrate import Feed
-from export_scripts.optimize import LEVELS, Shape, optimize
-from export_scripts.quantize import PRECISIONS as INT8
-from export_scripts.quantize import TARGETS, find_target, quantize
+from export_scripts.optimize import Shape, optimize
+from export_scripts.quantize import find_target, quantize
 from export_scripts.sentences import read_sentences
 from lightmine.encoding.bundle import TOKENIZER, Manifest
 from lightmine.encoding.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError
 
-PRECISIONS = ("fp32", "fp16", *INT8)
 # Nodes of the modules after the transformer, as tracing names them, and those that are ours.
 AFTER_TRANSFORMER = re.compile(r"/(?!chain\.0/)")
 HEAD = re.compile(r"/?head/")

@@ -14,6 +14,8 @@ from pathlib import Path
 from lightmine.errors import ArgumentError
 
 VARIABLE = "LIGHTMINE_THREADS"
+# What OpenMP and most numerical libraries go by; where VARIABLE is set it does not count.
+OPENMP = "OMP_NUM_THREADS"
 ROOT = Path("/")
 # Where each controller is found: version 1 mounts a folder for each, alone or with its companion; version 2
 # has one tree, which a hybrid machine mounts beside those of version 1.
@@ -45,7 +47,7 @@ def thread_limit() -> Limit:
 
 
 def thread_limits(root: Path | None = None) -> list[Limit]:
-    """Every limit there is: LIGHTMINE_THREADS, affinity, the quotas and processor sets of cgroups.
+    """Every limit there is: LIGHTMINE_THREADS or else OMP_NUM_THREADS, affinity, quotas and sets of cgroups.
 
     `root` is the folder that ``proc`` and ``sys`` lie in.
     """
@@ -95,6 +97,10 @@ def processors(folder: Path) -> int | None:
 def _asked() -> Iterator[Limit]:
     value = os.environ.get(VARIABLE, "").strip()
     if not value:
+        # A list is of nested levels, of which the first is ours. What is no number OpenMP ignores, too.
+        outer = os.environ.get(OPENMP, "").partition(",")[0].strip()
+        if outer.isascii() and outer.isdigit() and int(outer):
+            yield Limit(int(outer), OPENMP)
         return
     if not (value.isascii() and value.isdigit() and int(value)):
         raise ArgumentError(

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from lightmine import Encoder, mine_bitext, mine_paraphrases
-from lightmine.cli import cli, main
+from lightmine.cli import COMMANDS, cli, main
 
 ROOT = Path(__file__).parents[1]
 QUESTIONS = ROOT / "examples/questions.txt"
@@ -140,6 +141,42 @@ def test_export_names_the_extra_where_torch_is_missing(run, monkeypatch):
     assert "exporting needs torch, which running does not: pip install 'lightmine[export]'" in err
 
 
+def test_exports_help_needs_no_torch_and_no_onnx(monkeypatch):
+    # What is not there is what cannot be imported.
+    block = (
+        "import sys; sys.modules |= dict.fromkeys(['torch', 'onnx', 'sentence_transformers', 'transformers'])"
+    )
+    code = f"{block}; import runpy; runpy.run_module('export_scripts.arguments', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "--precision {fp32,fp16,int8,int8-fast,int8-static}" in done.stdout
+    monkeypatch.setattr("lightmine.cli.model._there", lambda name: False)
+    command = [sys.executable, "-m", "lightmine", "export", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert shown.stdout == done.stdout
+
+
+def test_a_command_imports_no_more_than_it_needs():
+    code = """
+        import atexit, sys
+        atexit.register(lambda: print(sorted({"numpy", "onnxruntime", "tqdm"} & {*sys.modules})))
+        sys.argv = ["lightmine", "--version"]
+        from lightmine.__main__ import main
+        main()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "lightmine, version 0.1.0\n[]\n"
+
+
+def test_the_environment_names_a_model_and_the_option_another(run, monkeypatch):
+    monkeypatch.setenv("LIGHTMINE_MODEL", "static-tiny")
+    assert "model           static-tiny" in run("info")[1]
+    assert "model           static-multilingual" in run("info", "static-multilingual")[1]
+    _, from_environment, _ = run("paraphrase", QUESTIONS, "--threshold", 0.6)
+    _, asked, _ = run("paraphrase", QUESTIONS, "--threshold", 0.6, "--model", "static-tiny")
+    assert from_environment == asked
+
+
 bad = [
     (["paraphrase", "gone.txt"], "gone.txt: no such file"),
     (["paraphrase", "."], ".: is a directory; name a text file in it"),
@@ -231,9 +268,9 @@ def test_debug_shows_the_traceback(monkeypatch):
         main()
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_and_an_example_that_stands_in_the_docs(name):
-    command = cli.commands[name]
+    command = cli.get_command(click.Context(cli), name)
     assert command.help
     example = command.help.split("Example:")[1].strip().splitlines()[0].strip()
     assert example.startswith(f"lightmine {name}")

@@ -14,6 +14,7 @@ VERSION_1 = "3:cpuset:/a\n2:cpu,cpuacct:/a/b\n1:name=systemd:/\n"
 @pytest.fixture(autouse=True)
 def nothing_asked(monkeypatch):
     monkeypatch.delenv("LIGHTMINE_THREADS", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 def tree(root, own, files):
@@ -146,3 +147,22 @@ def test_the_tokenizers_threads_are_counted_too_and_what_the_user_asked_of_them_
         [sys.executable, "-c", TOKENISING], capture_output=True, text=True, check=True, env=kept | variables
     )
     assert int(done.stdout) == threads
+
+
+@pytest.mark.parametrize(
+    ("openmp", "ours", "expected"),
+    [
+        ("1", None, [threads.Limit(1, "OMP_NUM_THREADS")]),
+        ("3,2", None, [threads.Limit(3, "OMP_NUM_THREADS")]),
+        ("1", "2", [threads.Limit(2, "LIGHTMINE_THREADS")]),
+        ("many", None, []),
+        ("0", None, []),
+        ("", None, []),
+    ],
+)
+def test_openmps_variable_counts_where_ours_is_not_set(monkeypatch, tmp_path, openmp, ours, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    if ours:
+        monkeypatch.setenv("LIGHTMINE_THREADS", ours)
+    asked = [limit for limit in threads.thread_limits(tmp_path) if limit.source.endswith("_THREADS")]
+    assert asked == expected

@@ -7,36 +7,32 @@ import sys
 import click
 
 from lightmine import __version__
-from lightmine.cli.cache import cache
-from lightmine.cli.calibrate import calibrate
-from lightmine.cli.catalogue import models
-from lightmine.cli.doctor import doctor
-from lightmine.cli.encode import encode
-from lightmine.cli.evaluate import evaluate
-from lightmine.cli.hub import pull
-from lightmine.cli.mining import bitext, margin, paraphrase
-from lightmine.cli.model import export, info
 from lightmine.cli.process import (
     PIPE_CLOSED,
-    Group,
+    LazyGroup,
     PipeClosed,
     open_standard_streams,
     stop_writing,
 )
 from lightmine.errors import LightmineError
 
+# In the order that help shows them, and the module of each: only that of the command that runs is imported.
+COMMANDS = {
+    "paraphrase": "mining", "bitext": "mining", "margin": "mining", "evaluate": "evaluate",
+    "calibrate": "calibrate", "encode": "encode", "cache": "cache", "info": "model", "models": "catalogue",
+    "pull": "hub", "doctor": "doctor", "export": "model",
+}  # fmt: skip
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=LazyGroup,
+    modules=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="lightmine")
 @click.option("--debug", is_flag=True, help="Show a traceback where an error stops the command.")
 def cli(debug: bool) -> None:
     """Find paraphrases in a collection of sentences, and translations between two. No PyTorch."""
-
-
-for _command in (
-    paraphrase, bitext, margin, evaluate, calibrate, encode, cache, info, models, pull, doctor, export,
-):  # fmt: skip
-    cli.add_command(_command)
 
 
 def main() -> None:

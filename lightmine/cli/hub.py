@@ -39,7 +39,10 @@ def pull(model: str, revision: str | None, file: str | None, output: str | None,
     if output is not None and Path(output).exists():
         raise OutputError(f"{output}: exists; name a new folder")
     name, revision = split_name(model, revision)
-    fetched = fetch(name, revision=revision, file=file, progress=not quiet)
+    fetched = fetch(
+        name, revision=revision, file=file, progress=not quiet,
+        unreachable="connect to a network, unset HF_HUB_OFFLINE, or set HF_ENDPOINT to a hub that answers",
+    )  # fmt: skip
     # Whatever could not be run is refused now, not on the machine that it is copied to.
     source = open_source(fetched.folder, file=file)
     if output is not None:

@@ -30,15 +30,15 @@ NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, envvar="LIGHTMINE_MODEL")
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 @provider_option
 @verify_option
 def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
     """Show what a model says about itself, a bundle's files checked, and what runs it here.
 
-    MODEL is a bundle's folder, a directory with an ONNX graph, static-tiny, which comes with lightmine, or
-    owner/name[@revision] on a hub; without it, static-multilingual, which comes along too.
+    MODEL is a bundle's folder, a directory with an ONNX graph, owner/name[@revision] on a hub, or one of the
+    packaged models by its name. By default it is what LIGHTMINE_MODEL names, or else static-multilingual.
 
     \b
     Example:
@@ -92,6 +92,8 @@ def export(arguments: tuple[str, ...]) -> None:
     Example:
       lightmine export sentence-transformers/all-MiniLM-L6-v2 minilm
     """
+    if {"-h", "--help"} & set(arguments):
+        sys.exit(subprocess.run([sys.executable, "-m", "export_scripts.arguments"], check=False).returncode)
     needed = ("onnx",) if "--from-onnx" in arguments else NEEDED
     missing = [name for name in needed if not _there(name)]
     if missing:

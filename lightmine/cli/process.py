@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -16,8 +18,29 @@ class PipeClosed(BaseException):
     """Whoever read our output has had enough."""
 
 
-class Group(click.Group):
-    """A click group that leaves a closed pipe to `main`; click itself would end with status 1."""
+class LazyGroup(click.Group):
+    """A click group that imports a command's module when the command is asked for.
+
+    It leaves a closed pipe to `main`; click itself would end with status 1. `modules` gives the module of
+    each command in ``lightmine.cli``.
+    """
+
+    def __init__(self, *given: Any, modules: Mapping[str, str], **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name."""
+        if cmd_name not in self._modules:
+            return None
+        module = importlib.import_module(f"lightmine.cli.{self._modules[cmd_name]}")
+        # `evaluate` and others are click's objects, which carry the names that users type.
+        found: click.Command = getattr(module, cmd_name)
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""

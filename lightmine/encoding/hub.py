@@ -30,6 +30,9 @@ from lightmine.errors import BundleError, MissingExtraError, one_line
 
 # Small files, of which every model has one, that tell what else is needed.
 START = (MANIFEST, MODULES, "config.json")
+FETCH_ELSEWHERE = (
+    "fetch it where there is a network: lightmine pull OWNER/NAME -o FOLDER, and copy the folder"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,12 @@ class Fetched:
 
 
 def fetch(
-    repository: str, *, revision: str | None = None, file: str | None = None, progress: bool = True
+    repository: str,
+    *,
+    revision: str | None = None,
+    file: str | None = None,
+    progress: bool = True,
+    unreachable: str = FETCH_ELSEWHERE,
 ) -> Fetched:
     """Fetch what is needed to run a model; what the cache has is not fetched again.
 
@@ -56,6 +64,8 @@ def fetch(
         Which ONNX file, where there are several.
     progress : bool
         Whether the client may draw its bars; it does on a terminal alone.
+    unreachable : str
+        What a message says to do where the hub cannot be reached.
 
     Raises
     ------
@@ -65,7 +75,7 @@ def fetch(
         huggingface_hub is not installed.
     """
     hub = _client()
-    with _explained(hub, repository, revision):
+    with _explained(hub, repository, revision, unreachable):
         repo = _Repository(hub, repository, _bars(hub, progress))
         # Asked for by its revision, so that the cache knows the branch; all else is read at the commit that
         # the branch is now.
@@ -156,7 +166,7 @@ def _is_unreachable(hub: Any, error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(hub: Any, repository: str, revision: str | None) -> Iterator[None]:
+def _explained(hub: Any, repository: str, revision: str | None, unreachable: str) -> Iterator[None]:
     """Whatever the client raises, as one line that says what to do."""
     errors = hub.errors
     try:
@@ -172,7 +182,7 @@ def _explained(hub: Any, repository: str, revision: str | None) -> Iterator[None
     except errors.LocalEntryNotFoundError:
         what = (
             f"no such folder, not in the hub's cache ({hub.constants.HF_HUB_CACHE}), and the hub cannot be "
-            "reached; fetch it where there is a network: lightmine pull"
+            f"reached; {unreachable}"
         )
     except errors.HfHubHTTPError as error:
         what = f"cannot be fetched: {_first_line(error)}"
