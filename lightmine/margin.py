@@ -99,4 +99,5 @@ def check_cosine(value: float | None, *, name: str) -> None:
     if value is None or value == -math.inf or -1 <= value <= 1:
         return
     perhaps = f"; {value / 100:g} perhaps?" if 1 < value <= 100 else ""
-    raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {value:g}{perhaps}")
+    shown = float(max(min(value, 1e300), -1e300))
+    raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {shown:g}{perhaps}")

@@ -12,7 +12,7 @@ PACKAGE = Path(lightmine.__file__).parent
 # A module may import from its own layer's folder and from layers further down; the towers stand side by side.
 LAYERS = [
     {"lightmine.errors"},
-    {"lightmine.threads", "lightmine.arrays", "lightmine.files"},
+    {"lightmine.threads", "lightmine.arrays", "lightmine.files", "lightmine.summation"},
     {"lightmine.memory"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
     {

@@ -31,6 +31,7 @@ from lightmine.errors import ArgumentError, TextError
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.retrieval import Bitext, retrieve
 from lightmine.rules import MarginOptions, margin_rule
+from lightmine.summation import sum_rows
 from lightmine.texts.formats import Reading, kind_of
 from lightmine.texts.gold import read_gold, read_mined, read_scored
 from lightmine.texts.lines import Sentences, read_sentences
@@ -283,7 +284,7 @@ def sts(file: str, inputs: Inputs, run: Measuring) -> None:
     x, y = (
         run.encode_all(encoder, texts, range(1, len(texts) + 1), f"{file}: pair") for texts in (left, right)
     )
-    cosines = np.vecdot(x.astype(np.float64), y.astype(np.float64))
+    cosines = sum_rows(x.astype(np.float64) * y.astype(np.float64))
     correlation = measures.similarity_correlation(cosines, gold)
     run.show(correlation, pairs=len(gold))
 

@@ -30,7 +30,7 @@ from lightmine.engine.twins import Places
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.files import locked, replacing
 
-VERSION = 1
+VERSION = 2
 NAME = "mining.checkpoint"
 # Seconds from one checkpoint to the next: at least so many, and so many times what the last one took.
 INTERVAL, PATIENCE = 60.0, 100.0

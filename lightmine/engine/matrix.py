@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine.errors import ArgumentError, MatrixError
+from lightmine.summation import LANES, sum_rows
 
 FloatMatrix = NDArray[np.float32]
 
@@ -89,7 +90,8 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
 def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows in float64 (scaled where squaring would under- or overflow) and their norms."""
     wide = block.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    with np.errstate(over="ignore"):
+        norms = np.sqrt(sum_rows(wide * wide))
     odd = ~((norms > 1e-100) & (norms < 1e100))
     if odd.any():
         for row in np.flatnonzero(odd):
@@ -99,7 +101,7 @@ def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.f
             if largest == 0.0:
                 raise MatrixError(f"{name}: row {first_row + row} is all zero and has no direction; drop it")
             wide[row] /= largest
-            norms[row] = np.sqrt(wide[row] @ wide[row])
+            norms[row] = np.sqrt(sum_rows(wide[row : row + 1] ** 2))[0]
     return wide, norms
 
 
@@ -118,10 +120,11 @@ def same_dimension(x: FloatMatrix, y: FloatMatrix) -> None:
 class PairScorer:
     """Scores of single pairs of rows; its buffers belong to one worker.
 
-    The score of a pair is the one score: products exact in float64, accumulated in float64, rounded
-    once to float32. A row's products are added in an order that depends on d alone, so a pair's score
-    does not depend on the pairs scored beside it. Negative zero is made zero, so that equal scores have
-    equal bits.
+    The exact score of a pair: products exact in float64, added in float64 in the order of
+    `lightmine.summation.sum_rows`, rounded once to float32, and cut to -1 and 1. The order depends on d
+    alone, so every machine gives the same bits, and a pair's score does not depend on the pairs scored
+    beside it. Rounded rows can have a product of 1.0000001; no cosine is over 1, and who takes its arccosine,
+    or 1 less it, relies on that. Negative zero is made zero, so that equal scores have equal bits.
 
     Parameters
     ----------
@@ -144,11 +147,12 @@ class PairScorer:
         self._step = max(1, CHUNK_BYTES // (4 * d))
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
+        self._lanes = np.empty((self._step, LANES), np.float64)
         self.slack = score_error(d)
 
     def exact(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
-        """The one score of each pair, a row of `x` and a row of `y`."""
-        return self._scores(left, right, exact=True) + np.float32(0.0)
+        """The exact score of each pair, a row of `x` and a row of `y`."""
+        return np.clip(self._scores(left, right, exact=True), -1, 1) + np.float32(0.0)
 
     def rough(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
         """Scores accumulated in float32, at half the cost; within `slack` of the one score."""
@@ -167,7 +171,8 @@ class PairScorer:
             if exact:
                 wide = self._wide[:, : len(a)]
                 wide[0], wide[1] = a, b
-                scores[pairs] = np.vecdot(wide[0], wide[1])
+                np.multiply(wide[0], wide[1], out=wide[0])
+                scores[pairs] = sum_rows(wide[0], self._lanes)
             else:
                 np.vecdot(a, b, out=scores[pairs])
         return scores

@@ -127,6 +127,7 @@ class Candidates:
         floor = np.float32(rule.floor)
         # A threshold between two float32 numbers is met from the upper one on.
         floor = floor if float(floor) >= rule.floor else np.nextafter(floor, np.float32(np.inf))
+        floor = _limit(floor)
         left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
         self.limits = Limits(floor, left, left if rule.one_collection else right)
@@ -236,7 +237,7 @@ class Candidates:
         if len(listings) <= need:
             return kept
         floor = np.partition(listings, len(listings) - need)[len(listings) - need]
-        self.limits.floor = max(self.limits.floor, floor)
+        self.limits.floor = max(self.limits.floor, _limit(floor))
         best = kept[kept.pairs.score >= floor]
         if len(best.pairs) <= need:
             return best
@@ -317,7 +318,7 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
     listed: Mask = keys < own
     tied = np.flatnonzero(keys == own)
     if limits is not None:
-        limits[rows[tied]] = np.maximum(limits[rows[tied]], scores[tied])
+        limits[rows[tied]] = np.maximum(limits[rows[tied]], _limit(scores[tied]))
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
     left = k - np.bincount(rows[listed], minlength=len(cuts))
     contested = (np.bincount(rows[tied], minlength=len(cuts)) > left)[rows[tied]]
@@ -326,6 +327,15 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
     tied = tied[np.lexsort((others[tied], rows[tied]))]
     listed[tied[rank_in_run(rows[tied]) < left[rows[tied]]]] = True
     return listed
+
+
+def _limit(score: Any) -> Any:
+    """Scores as limits that rejected pairs are under.
+
+    A score of -1 may have been cut up to it, and the bound that rejects a pair is of its uncut product. So -1
+    is no limit at all, which rejects nothing more: no score is under it.
+    """
+    return np.where(score > -1, score, MINUS_INFINITY)[()]
 
 
 def rank_in_run(values: Indices) -> Indices:
