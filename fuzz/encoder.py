@@ -14,6 +14,7 @@ class Checksums:
 
     manifest = types.SimpleNamespace(name="checksums")
     truncated = 0
+    without_tokens = ()
 
     def identity(self, **options):
         return {"model": "0" * 64, "precision": "float32", "dimension": 2, "prompt": None}

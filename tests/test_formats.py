@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, MissingExtraError, OutputError, TextError
+from lightmine.texts.escapes import ESCAPES, unescaped
 from lightmine.texts.formats import Kind, Reading, kind_of
 from lightmine.texts.limits import Limits
 from lightmine.texts.lines import read_sentences, stream_sentences
 from lightmine.texts.output import open_binary, open_text
-from lightmine.texts.pairs import ESCAPES, format_of, unescaped, write_pairs
+from lightmine.texts.pairs import format_of, write_pairs
 
 PACKED = ["", ".gz", ".bz2", ".xz", ".zst"]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -79,7 +80,9 @@ def test_the_name_says_what_a_file_is():
     }  # fmt: skip
     assert {name: kind_of(name) for name in kinds} == {name: Kind(*kind) for name, kind in kinds.items()}
     for name in ("a.zip", "a.tar.gz", "b.json", "c.xlsx"):
-        with pytest.raises(ArgumentError, match=r"is not read; make it one of .* with --input-format"):
+        with pytest.raises(
+            ArgumentError, match=r"is not read; make a file of a sentence a line, or JSONL, of it"
+        ):
             kind_of(name)
 
 

@@ -14,10 +14,10 @@ def one_input(data):
     choice %= 4
     with refusing():
         if choice == 0:
-            assert read_gold(file("x.gold", data), ROWS, ROWS, reading=reading)
+            assert read_gold(file("x.gold", data), ROWS, ROWS, reading=reading).pairs
         elif choice == 1:
             pairs, scores = read_mined(file("x.mined", data), reading)
             assert len(pairs) == len(scores)
         else:
-            left, right, scores = read_scored(file("x.csv" if choice == 2 else "x.tsv", data), reading)
+            left, right, scores, _ = read_scored(file("x.csv" if choice == 2 else "x.tsv", data), reading)
             assert len(left) == len(right) == len(scores)

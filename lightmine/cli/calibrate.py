@@ -132,7 +132,7 @@ def bitext(
     wanted.check_outputs(source, target)
     readings = inputs.readings(2, gold=wanted.gold is not None)
     sides = [wanted.read(path, reading) for path, reading in zip((source, target), readings, strict=False)]
-    true_pairs = _gold(wanted, sides[0], sides[1], readings[-1])
+    true_pairs = _gold(wanted, sides[0], sides[1], readings[-1], run)
     if true_pairs is None:
         enough(min(len(sides[0]), len(sides[1])))
     encoder = run.encoder()
@@ -179,7 +179,7 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
     wanted.check_outputs(file)
     readings = inputs.readings(1, gold=wanted.gold is not None)
     sentences = wanted.read(file, readings[0])
-    true_pairs = _gold(wanted, sentences, sentences, readings[-1])
+    true_pairs = _gold(wanted, sentences, sentences, readings[-1], run)
     if true_pairs is None:
         enough(len(sentences))
         max_pairs = PAIRS_A_SENTENCE * len(sentences)
@@ -193,13 +193,18 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
     wanted.show(curve, run, title=f"{file}, cosine")
 
 
-def _gold(wanted: Wanted, left: Sentences, right: Sentences, reading: Reading) -> set[tuple[int, int]] | None:
+def _gold(
+    wanted: Wanted, left: Sentences, right: Sentences, reading: Reading, run: Measuring
+) -> set[tuple[int, int]] | None:
     """The gold pairs as rows, where there is gold."""
     if wanted.gold is None:
         return None
     names = gold_names(left, wanted.count_from), gold_names(right, wanted.count_from)
     what = "line number" if left.ids is None else "id"
-    return set(read_gold(wanted.gold, *names, what=what, reading=reading))
+    gold = read_gold(wanted.gold, *names, what=what, reading=reading)
+    for line in gold.notes():
+        run.note(line)
+    return set(gold.pairs)
 
 
 def _judged(

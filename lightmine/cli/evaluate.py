@@ -18,6 +18,7 @@ from lightmine.cli.options import (
     max_pairs_option,
     memory_option,
     model_option,
+    note,
     one_stdin,
     provider_option,
     quiet_option,
@@ -27,13 +28,13 @@ from lightmine.cli.options import (
 )
 from lightmine.cli.run import Run, folded
 from lightmine.engine.neighbors import neighbors
-from lightmine.errors import ArgumentError, TextError
+from lightmine.errors import ArgumentError, TextError, one_line
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.retrieval import Bitext, retrieve
 from lightmine.rules import MarginOptions, margin_rule
 from lightmine.summation import sum_rows
 from lightmine.texts.formats import Reading, kind_of
-from lightmine.texts.gold import read_gold, read_mined, read_scored
+from lightmine.texts.gold import Gold, read_gold, read_mined, read_scored
 from lightmine.texts.lines import Sentences, read_sentences
 from lightmine.texts.output import open_text
 
@@ -45,6 +46,12 @@ class Measuring(Run):
     output: str = "-"
     format_: str | None = "tsv"
     as_json: bool = False
+
+    def gold(self, read: Gold) -> list[tuple[int, int]]:
+        """The true pairs; what else the file holds is said."""
+        for line in read.notes():
+            self.note(line)
+        return read.pairs
 
     def show(self, figures: Any, **more: Any) -> None:
         """Print figures: a name and a value a line, or one JSON object."""
@@ -126,7 +133,7 @@ def bucc(
         for path, reading in zip((source, target), readings, strict=True)
     ]
     rows = [_numbered(side) for side in sides]
-    pairs = read_gold(gold, rows[0], rows[1], reading=of_gold)
+    pairs = run.gold(read_gold(gold, rows[0], rows[1], reading=of_gold))
     encoder = run.encoder()
     vectors = [run.encode_all(encoder, side.texts, side.lines, side.name) for side in sides]
     rule = margin_rule(**options)
@@ -181,7 +188,10 @@ def pairs(mined: str, gold: str, inputs: Inputs, as_json: bool) -> None:
         raise TextError(f"{mined}: holds no pairs")
     # What was not mined has a number too, so that it counts as missed.
     gold_rows = _AnyId(places[0]), _AnyId(places[1])
-    true = read_gold(gold, *gold_rows, reading=of_gold)
+    true_pairs = read_gold(gold, *gold_rows, reading=of_gold)
+    for line in true_pairs.notes():
+        note(line, quiet=False)
+    true = true_pairs.pairs
     left, right = ([place[pair[side]] for pair in found] for side, place in enumerate(places))
     quality = measures.bitext_mining(left, right, scores, true)
     show(quality, as_json=as_json, mined=len(found), gold=len(set(true)))
@@ -227,7 +237,7 @@ def paraphrase(
     sentences = _read(file, of_file)
     rows = gold_names(sentences, count_from)
     what = "line number" if sentences.ids is None else "id"
-    true = np.array(read_gold(gold, rows, rows, what=what, reading=of_gold))
+    true = np.array(run.gold(read_gold(gold, rows, rows, what=what, reading=of_gold)))
     vectors = run.encode_all(run.encoder(), sentences.texts, sentences.lines, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
     true = measures.transitive_closure(true) if closure else true
@@ -279,7 +289,9 @@ def sts(file: str, inputs: Inputs, run: Measuring) -> None:
     Example:
       lightmine evaluate sts stsb-en-test.csv
     """  # fmt: skip
-    left, right, gold = read_scored(file, inputs.readings(1)[0])
+    left, right, gold, header = read_scored(file, inputs.readings(1)[0])
+    if header:
+        run.note(f"{file}: line 1 ({one_line(header)}) is taken for a header")
     encoder = run.encoder()
     x, y = (
         run.encode_all(encoder, texts, range(1, len(texts) + 1), f"{file}: pair") for texts in (left, right)

@@ -20,6 +20,7 @@ class Inputs:
     id_column: tuple[str, ...] = ()
     header: bool = False
     encoding: tuple[str, ...] = ()
+    delimiter: tuple[str, ...] = ()
     errors: str = "strict"
 
     def __post_init__(self) -> None:
@@ -40,6 +41,7 @@ class Inputs:
                 header=self.header,
                 encoding=each["encoding"][at] or "utf-8",
                 errors=self.errors,
+                delimiter=_TABS.get(each["delimiter"][at] or "", each["delimiter"][at]),
             )
             for at in range(files)
         ]
@@ -53,6 +55,10 @@ def _for_each(name: str, values: tuple[str, ...], files: int) -> list[str | None
         option = "--" + name.replace("_", "-")
         raise ArgumentError(f"{option} is given {len(values)} times; give it once, or once for each file")
     return [values[min(at, len(values) - 1)] if values else None for at in range(files)]
+
+
+# A tab is hard to type.
+_TABS = {"tab": "\t", "\\t": "\t"}
 
 
 def _column(value: str | None) -> Column | None:
@@ -79,6 +85,8 @@ reading_options = folded(
                  "field of JSONL.  [default: the line, or the field named text]"),
     click.option("--id-column", "--id-field", "id_column", multiple=True, metavar="N|NAME",
                  help="Where its id is: 1 for BUCC's id TAB sentence."),
+    click.option("--delimiter", multiple=True, metavar="CHAR",
+                 help="What stands between columns of CSV; tab for a tab.  [default: a comma]"),
     click.option("--header", is_flag=True, help="The first line of TSV or CSV has names."),
     *_encodings,
 )  # fmt: skip

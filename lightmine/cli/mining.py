@@ -342,16 +342,22 @@ def _aligned(
 
 def _write_duplicates(path: str, read: Sequence[Sentences], texts: Texts, run: Run) -> None:
     """The lines that share a text with another line, a cluster of them after the other."""
-    columns: dict[str, list[Any]] = {"file": [], "cluster": [], "line": [], "text": []}
+    with_ids = any(sentences.ids is not None for sentences in read)
+    names = ["file", "cluster", "line", *["id"] * with_ids, "text"]
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     clusters = 0
     for sentences in read:
-        text_of = dict(zip(sentences.lines, sentences.texts, strict=True))
+        ids = sentences.ids or [""] * len(sentences)
+        told = {
+            line: (*[id_] * with_ids, text)
+            for line, id_, text in zip(sentences.lines, ids, sentences.texts, strict=True)
+        }
         for lines in distinct(sentences, texts.key).lines:
             if len(lines) > 1:
                 clusters += 1
                 for line in lines:
                     for name, value in zip(
-                        columns, (sentences.name, clusters, line, text_of[line]), strict=True
+                        columns, (sentences.name, clusters, line, *told[line]), strict=True
                     ):
                         columns[name].append(value)
     with open_text(path) as stream:

@@ -205,6 +205,8 @@ def note_reading(read: Sentences | SentenceStream, sentences: int, reading: Read
     if read.replaced:
         what = f"{read.replaced:,} times bytes that are not {reading.encoding.upper()}"
         note(f"{read.name}: {what} were replaced by U+FFFD", quiet=quiet)
+    for what, count in read.remarks.items():
+        note(f"{read.name}: {count:,} {what}", quiet=quiet)
     if blank := read.total - sentences:
         what = "blank lines" if reading.text_column is None else "records without a sentence"
         note(f"{read.name}: {blank:,} {what} left out; the others keep their numbers", quiet=quiet)

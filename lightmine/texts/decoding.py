@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,6 +18,10 @@ PARQUET = b"PAR1"
 WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 REPLACE = "lightmine.replace"
+# Characters that are looked at to tell whether the encoding is right.
+SAMPLE = 4096
+FEWEST, MOSTLY = 16, 0.8
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _replaced = threading.local()
 
 
@@ -38,6 +43,8 @@ class Lines:
         The text started with a byte order mark, which is removed.
     replaced : int
         Sequences of bytes that were no text and became U+FFFD, so far.
+    returns, nulls : int
+        Lines with a carriage return within, and with a NUL character, so far.
     """
 
     def __init__(
@@ -52,8 +59,45 @@ class Lines:
         self._chunks = chunks
         # Of the bytes before the chunk at hand: how many, how many newlines, where the last line starts.
         self._offset = self._newlines = self._line_start = 0
+        # Lines with a carriage return within, and with a NUL, so far.
+        self.returns = self.nulls = 0
 
     def __iter__(self) -> Iterator[list[str]]:
+        done = 0
+        for rows in self._rows():
+            if not done:
+                self._check_start("\n".join(rows[:SAMPLE])[:SAMPLE])
+            self._count(rows)
+            done += len(rows)
+            yield rows
+        if done == 1 and self.returns and not self._newlines:
+            raise TextError(
+                f"{self.name}: has no line end but carriage returns, so it is one line; make lines of it: "
+                "tr '\\r' '\\n'"
+            )
+
+    def _check_start(self, text: str) -> None:
+        """Refuse UTF-16 or UTF-32 that is read as another encoding: every second character is a control."""
+        if self._wide or len(text) < FEWEST:
+            return
+        for order, halves in (("be", text[::2]), ("le", text[1::2])):
+            if len(CONTROLS.findall(halves)) > MOSTLY * len(halves):
+                width = "32" if text.count("\0") * 3 > 2 * len(text) else "16"
+                raise TextError(
+                    f"{self.name}: every second character at its start is a control, as of UTF-{width} "
+                    f"that is read as {self._codec.upper()}; say --encoding utf-{width}-{order}"
+                )
+
+    def _count(self, rows: list[str]) -> None:
+        """Count lines that are kept as they are, and are seldom meant so."""
+        for row in rows:
+            # A carriage return at the end is that of a line end.
+            if "\r" in row and row.find("\r") < len(row) - 1:
+                self.returns += 1
+            if "\0" in row:
+                self.nulls += 1
+
+    def _rows(self) -> Iterator[list[str]]:
         tail: list[str] = []
         held = done = 0
         for text in self._texts():

@@ -14,8 +14,62 @@ FORMATS = ("txt", "tsv", "csv", "jsonl", "parquet")
 ENDINGS = {"tsv": "tsv", "tab": "tsv", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl",
            "parquet": "parquet", "pq": "parquet"}  # fmt: skip
 # Endings of what is surely no lines of text; any other unknown one is taken for text.
-REFUSED = frozenset({"json", "zip", "tar", "tgz", "tbz", "txz", "7z", "rar", "xlsx", "xls", "ods", "docx",
-                     "pdf", "arrow", "feather", "orc", "npy", "npz"})  # fmt: skip
+REFUSED = frozenset(
+    [
+        "json",
+        "zip",
+        "tar",
+        "tgz",
+        "tbz",
+        "txz",
+        "7z",
+        "rar",
+        "xlsx",
+        "xls",
+        "ods",
+        "docx",
+        "doc",
+        "odt",
+        "rtf",
+        "pdf",
+        "ppt",
+        "pptx",
+        "epub",
+        "html",
+        "htm",
+        "xhtml",
+        "xml",
+        "tmx",
+        "tbx",
+        "xlf",
+        "xliff",
+        "sdlxliff",
+        "mqxliff",
+        "po",
+        "pot",
+        "mo",
+        "srt",
+        "vtt",
+        "arrow",
+        "feather",
+        "orc",
+        "avro",
+        "npy",
+        "npz",
+        "h5",
+        "hdf5",
+        "pkl",
+        "pickle",
+        "sqlite",
+        "db",
+        "png",
+        "jpg",
+        "jpeg",
+        "gif",
+        "mp3",
+        "mp4",
+    ]
+)
 # Text codecs that split or escape what they encode, so that a line of theirs is no line.
 NO_LINES = frozenset({"utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"})
 ERRORS = ("strict", "replace")
@@ -47,6 +101,8 @@ class Reading:
         The first line of TSV or CSV holds names, though columns are numbers.
     encoding : str
         A text codec of Python.
+    delimiter : str, optional
+        What stands between columns of CSV, one character; by default a comma.
     errors : str
         ``strict`` refuses bytes that are not of the encoding, ``replace`` puts U+FFFD and counts them.
     """
@@ -57,8 +113,11 @@ class Reading:
     header: bool = False
     encoding: str = "utf-8"
     errors: str = "strict"
+    delimiter: str | None = None
 
     def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise ArgumentError(f"a delimiter is one character, or tab, and no quote; not {self.delimiter!r}")
         if self.format is not None:
             asked(self.format)
         if self.errors not in ERRORS:
@@ -136,8 +195,8 @@ def kind_of(path: str) -> Kind:
     ending = stem.suffix.lower().removeprefix(".")
     if ending in REFUSED:
         raise ArgumentError(
-            f"{path}: .{ending} is not read; make it one of {', '.join(FORMATS)}, or say which of them it is "
-            "with --input-format"
+            f"{path}: .{ending} is not read; make a file of a sentence a line, or JSONL, of it, or say "
+            f"--input-format, if it is one of {', '.join(FORMATS)} all the same"
         )
     return Kind(ENDINGS.get(ending, "txt"), compression)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lightmine.errors import TextError
+from lightmine.errors import TextError, one_line
+from lightmine.texts.escapes import split_list
 from lightmine.texts.formats import Reading, kind_of
 from lightmine.texts.lines import read_sentences, stream_rows
-from lightmine.texts.pairs import unescaped
 
 # Whatever the name says: their columns are taken apart here.
 LINES = Reading(format="txt")
@@ -21,6 +21,38 @@ def _lines(reading: Reading) -> Reading:
     return dataclasses.replace(LINES, encoding=reading.encoding, errors=reading.errors)
 
 
+@dataclasses.dataclass(frozen=True)
+class Gold:
+    """Pairs of rows that are true, and what of the file is none of them.
+
+    Attributes
+    ----------
+    pairs : list of (int, int)
+    name : str
+        What messages call the file.
+    header : str
+        The first line, where it names columns; else empty.
+    rejected : int
+        Pairs that their label says are not true.
+    """
+
+    pairs: list[tuple[int, int]]
+    name: str = "gold"
+    header: str = ""
+    rejected: int = 0
+
+    def notes(self) -> Iterator[str]:
+        """What there is to say of it."""
+        if self.header:
+            yield f"{self.name}: line 1 ({one_line(self.header)}) is taken for a header"
+        if self.rejected:
+            yield f"{self.name}: {self.rejected:,} pairs are labelled as not true, and are left out"
+
+
+# What stands in a third column of gold.
+LABELS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
 def read_gold(
     path: str | Path,
     left: Mapping[str, int],
@@ -28,13 +60,17 @@ def read_gold(
     *,
     what: str = "id",
     reading: Reading = LINES,
-) -> list[tuple[int, int]]:
+) -> Gold:
     r"""Read pairs, id TAB id a line (BUCC's gold), as rows of the two sides.
+
+    A third column may label each pair as true or not (1 or 0, true or false, yes or no); pairs that are not
+    true are left out and counted. A first line of two names that no sentence has is a header, if the next
+    line is none.
 
     Parameters
     ----------
     path : path
-        A text file, plain or ``.gz``; ``-`` is standard input. What follows a second tab is not looked at.
+        A text file, plain or compressed; ``-`` is standard input.
     left, right : mappings
         From ids to rows.
     what : str
@@ -45,33 +81,60 @@ def read_gold(
     Raises
     ------
     TextError
-        No such file, a line without two ids, or an id that no sentence has; the message names the line.
+        No such file, a line without two ids, an id that no sentence has, a third column that is no label, or
+        more columns; the message names the line.
 
     Examples
     --------
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "gold")
-    >>> _ = path.write_text("de-1\ten-7\n")
-    >>> read_gold(path, {"de-1": 0}, {"en-7": 3})
-    [(0, 3)]
+    >>> _ = path.write_text("de\ten\tsame\nde-1\ten-7\t1\nde-1\ten-8\t0\n")
+    >>> gold = read_gold(path, {"de-1": 0}, {"en-7": 3, "en-8": 4})
+    >>> gold.pairs, gold.rejected, gold.header
+    ([(0, 3)], 1, 'de en same')
     """
     lines = read_sentences(path, _lines(reading))
-    pairs = []
-    for text, line in zip(lines.texts, lines.lines, strict=True):
-        fields = text.split("\t")
+    rows = [[field.strip() for field in text.split("\t")] for text in lines.texts]
+    header = _header(rows, left, right)
+    pairs: list[tuple[int, int]] = []
+    rejected = 0
+    for fields, line in list(zip(rows, lines.lines, strict=True))[bool(header) :]:
+        where = f"{lines.name}: line {line}"
         if len(fields) < 2:
-            raise TextError(
-                f"{lines.name}: line {line} has no tab; two {what}s with a tab between are needed"
-            )
-        for side, name, rows in ((0, "left", left), (1, "right", right)):
-            if fields[side].strip() not in rows:
-                raise TextError(
-                    f"{lines.name}: line {line}: no {name} sentence has the {what} {fields[side].strip()!r}"
-                )
-        pairs.append((left[fields[0].strip()], right[fields[1].strip()]))
+            raise TextError(f"{where} has no tab; two {what}s with a tab between are needed")
+        true = _label(fields[2:], where, what)
+        for name, side, ids in (("left", fields[0], left), ("right", fields[1], right)):
+            if side not in ids:
+                raise TextError(f"{where}: no {name} sentence has the {what} {side!r}")
+        if true:
+            pairs.append((left[fields[0]], right[fields[1]]))
+        rejected += not true
     if not pairs:
-        raise TextError(f"{lines.name}: holds no pairs")
-    return pairs
+        raise TextError(f"{lines.name}: holds no pairs" + " that are labelled as true" * bool(rejected))
+    return Gold(pairs, lines.name, header, rejected)
+
+
+def _header(rows: list[list[str]], left: Mapping[str, int], right: Mapping[str, int]) -> str:
+    """The first line, if it names columns: no sentence has its names, and some have the next line's."""
+    if len(rows) < 2 or min(len(rows[0]), len(rows[1])) < 2:
+        return ""
+    # Of the keys that are there: a mapping may answer for any other.
+    known = [fields[0] in left.keys() or fields[1] in right.keys() for fields in rows[:2]]  # noqa: SIM118
+    return " ".join(rows[0]) if known == [False, True] else ""
+
+
+def _label(rest: list[str], where: str, what: str) -> bool:
+    """Whether a pair is true, by what stands after its ids."""
+    if not any(rest):
+        return True
+    if len(rest) > 1 and any(rest[1:]):
+        raise TextError(f"{where} has {len(rest) + 2} columns; two {what}s are needed, or a label more")
+    if rest[0].lower() not in LABELS:
+        raise TextError(
+        raise TextError(f"{where} has {len(rest) + 2} columns; two {what}s are needed, or a label more")
+            f"columns of {what}s: cut -f 1,2"
+        )
+    return LABELS[rest[0].lower()]
 
 
 def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[str, str]], list[float]]:
@@ -99,7 +162,7 @@ def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[s
             value = float(fields[score]) if len(fields) > score else 1.0
         except ValueError:
             raise TextError(f"{lines.name}: line {line}: {fields[score]!r} is not a score") from None
-        sides = [unescaped(fields[at]).split(",") if ours else [fields[at].strip()] for at in (left, right)]
+        sides = [split_list(fields[at]) if ours else [fields[at].strip()] for at in (left, right)]
         for a in sides[0]:
             for b in sides[1]:
                 pairs.append((a, b))
@@ -109,8 +172,10 @@ def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[s
 
 def read_scored(
     path: str | Path, reading: Reading = LINES
-) -> tuple[Sequence[str], Sequence[str], list[float]]:
+) -> tuple[Sequence[str], Sequence[str], list[float], str]:
     """Read sentence pairs with human scores: two texts and a number, as CSV, or as TSV from a .tsv file.
+
+    The fourth part of the result is the first row in words, where it is a header.
 
     Raises
     ------
@@ -123,11 +188,12 @@ def read_scored(
     >>> path = pathlib.Path(tempfile.mkdtemp(), "sts.csv")
     >>> _ = path.write_text('"A dog, barking.",A dog barks.,4.8')
     >>> read_scored(path)
-    (['A dog, barking.'], ['A dog barks.'], [4.8])
+    (['A dog, barking.'], ['A dog barks.'], [4.8], '')
     """
     kind = "tsv" if kind_of(str(path)).format == "tsv" else "csv"
     name, rows = stream_rows(str(path), dataclasses.replace(_lines(reading), format=kind))
     left, right, scores = [], [], []
+    header = ""
     for number, (line, row) in enumerate((row for block in rows for row in block), start=1):
         if len(row) == 1 and not row[0].strip():
             continue
@@ -135,11 +201,16 @@ def read_scored(
             value = float(row[2])
         except (IndexError, ValueError):
             if number == 1 and len(row) > 2:
-                continue  # a header
+                header = " ".join(row)
+                continue
             raise TextError(f"{name}: line {line}: two sentences and a score are needed") from None
+        if any(field.strip() for field in row[3:]):
+            raise TextError(
+                f"{name}: line {line} has {len(row)} columns; two sentences and a score are needed, no more"
+            )
         left.append(row[0])
         right.append(row[1])
         scores.append(value)
     if not scores:
         raise TextError(f"{name}: has no scored pair; two sentences and a score a row are needed")
-    return left, right, scores
+    return left, right, scores, header

@@ -13,8 +13,10 @@ from lightmine.texts.formats import STDIN, Reading
 from lightmine.texts.limits import Limits
 from lightmine.texts.parquet import ParquetBlocks
 from lightmine.texts.records import (
+    COMMA,
     Block,
     Row,
+    Widths,
     column_blocks,
     csv_rows,
     id_blocks,
@@ -56,6 +58,8 @@ class Sentences:
         Sequences of bytes that were no text and became U+FFFD.
     bom : bool
         The file started with a byte order mark, which is no part of a text.
+    remarks : dict of str to int
+        How many lines are odd, by what is odd about them; they are kept as they are.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Sentences:
     rows: list[int] | None = None
     replaced: int = 0
     bom: bool = False
+    remarks: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -97,10 +102,14 @@ class SentenceStream:
         Sequences of bytes that were no text and became U+FFFD, so far.
     bom : bool
         The file started with a byte order mark, which is no part of a text.
+    remarks : dict of str to int
+        How many lines are odd, by what is odd about them, so far; they are kept as they are.
     """
 
     def __init__(self, path: str, reading: Reading, limits: Limits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
+        self._widths: Widths | None = None
+        self._lines: Lines | None = None
         self.sentences = self._read = 0
         self._size = size_of(path)
         self._path, self._reading, self._limits = path, reading, limits
@@ -129,6 +138,17 @@ class SentenceStream:
         """
         return min(1.0, self._read / self._size) if self._size else None
 
+    @property
+    def remarks(self) -> dict[str, int]:
+        """See above."""
+        lines, widths = self._lines, self._widths
+        found = {
+            "rows with fewer columns than the first": widths.short if widths else 0,
+            "lines with a carriage return within": lines.returns if lines else 0,
+            "lines with a NUL character": lines.nulls if lines else 0,
+        }
+        return {what: count for what, count in found.items() if count}
+
     def _tell(self, read: int) -> None:
         self._read += read
 
@@ -146,6 +166,7 @@ class SentenceStream:
             lines = Lines(
                 data, self.name, encoding=reading.encoding, errors=reading.errors, limits=self._limits
             )
+            self._lines = lines
             for block in self._of_lines(lines):
                 self.replaced, self.bom = lines.replaced, lines.bom
                 yield block
@@ -156,13 +177,21 @@ class SentenceStream:
         columns = (reading.text_column, reading.id_column)
         if kind == "jsonl":
             return json_blocks(lines, reading)
+        if reading.delimiter is not None and kind != "csv":
+            raise ArgumentError(
+                f"--delimiter is of CSV, and {self.name} is read as {kind}; say --input-format csv"
+            )
         if kind == "csv":
-            return column_blocks(csv_rows(lines, self.name, self._limits), self.name, reading)
+            delimiter = reading.delimiter or COMMA
+            self._widths = Widths(self.name, delimiter)
+            rows = csv_rows(lines, self.name, self._limits, delimiter)
+            return column_blocks(rows, self.name, reading, self._widths)
         if kind == "txt" and columns == (None, None) and not reading.header:
             return plain_blocks(lines)
         if reading.text_column is None and isinstance(reading.id_column, int):
             return id_blocks(lines, self.name, reading)
-        return column_blocks(tab_rows(lines), self.name, reading)
+        self._widths = Widths(self.name, "\t")
+        return column_blocks(tab_rows(lines), self.name, reading, self._widths)
 
 
 def stream_sentences(
@@ -247,5 +276,6 @@ def read_sentences(
             rows += block.rows
     with_ids = reading is not None and reading.id_column is not None
     return Sentences(
-        stream.name, texts, lines, stream.total, ids if with_ids else None, rows, stream.replaced, stream.bom
-    )
+        stream.name, texts, lines, stream.total, ids if with_ids else None, rows, stream.replaced, stream.bom,
+        stream.remarks,
+    )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import sys
 import unicodedata
@@ -14,6 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lightmine.errors import ArgumentError
+from lightmine.texts.escapes import escaped, joined
 from lightmine.texts.formats import kind_of
 from lightmine.texts.output import STDOUT
 from lightmine.texts.parquet import parquet_bytes
@@ -23,11 +23,6 @@ FORMATS = (*FILES, "table")
 
 # A result: column names and their values, all of one length, in the order they are written.
 Columns = Mapping[str, Sequence[Any]]
-
-ESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
-SPECIAL = re.compile(r"[\t\n\r\\]")
-ESCAPES = str.maketrans({character: escape for escape, character in ESCAPED.items()})
-UNESCAPE = re.compile(r"\\[\\tnr]")
 
 
 def format_of(path: str) -> str:
@@ -54,8 +49,9 @@ def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # no
 
     TSV has a header; a tab, newline, carriage return or backslash within a text is written as
     ``\t``, ``\n``, ``\r`` or ``\\``. Scores are written with as many digits as tell them apart from
-    every other float32 number. A list of line numbers is joined by commas. CSV has a header too; a field
-    with a comma, a quote or a line end is quoted. Parquet goes to the bytes below the stream.
+    every other float32 number. A list of line numbers or ids is joined by commas, in TSV and CSV; within
+    an id a comma is written as ``\,``, and what TSV escapes is escaped in CSV too. CSV has a header too; a
+    field with a comma, a quote or a line end is quoted. Parquet goes to the bytes below the stream.
 
     Examples
     --------
@@ -91,24 +87,10 @@ def _field(value: Any) -> str:
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in '",\r\n') else text
 
 
-def unescaped(cell: str) -> str:
-    r"""The text that a cell of TSV was written from.
-
-    Examples
-    --------
-    >>> unescaped(r"a\tb\\t")
-    'a\tb\\t'
-    """
-    return UNESCAPE.sub(lambda found: ESCAPED[found[0]], cell) if "\\" in cell else cell
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        # Few texts have any of these, and looking is ten times sooner than translating.
-        return value.translate(ESCAPES) if SPECIAL.search(value) else value
-    if isinstance(value, list):
-        return str(value[0]) if len(value) == 1 else ",".join(map(str, value))
-    return str(value)
+        return escaped(value)
+    return joined(value) if isinstance(value, list) else str(value)
 
 
 def _write_table(stream: TextIO, columns: Columns) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from lightmine.errors import TextError
 from lightmine.texts.decoding import Lines
+from lightmine.texts.escapes import OWN_HEADERS, unescaped
 from lightmine.texts.formats import Column, Reading
 from lightmine.texts.limits import Limits
 
 TEXT_FIELD = "text"
 SHOWN = 8
+COMMA = ","
+# Separators of columns that are common in files named .csv, and what --delimiter calls them.
+DELIMITERS = {";": ";", "\t": "tab", "|": "|"}
 
 # The line that a record starts on, and its fields.
 Row = tuple[int, list[str]]
@@ -71,16 +77,55 @@ def id_blocks(lines: Iterable[list[str]], name: str, reading: Reading) -> Iterat
         yield made.block(ids=True)
 
 
+class Widths:
+    """Holds the number of fields of each row against that of the first one.
+
+    A row with more would lose the last of them, or have its text cut at a separator that belongs to it. Empty
+    fields at the end lose nothing.
+
+    Attributes
+    ----------
+    short : int
+        Rows with fewer fields than the first one, so far; blank lines do not count.
+    """
+
+    def __init__(self, name: str, separator: str) -> None:
+        self.short = 0
+        self._name, self._separator = name, separator
+        self._first = self._width = 0
+
+    def check(self, line: int, fields: list[str]) -> None:
+        """Refuse a row with more fields, and count one with fewer."""
+        if not self._width:
+            self._first, self._width = line, len(fields)
+        if len(fields) < self._width:
+            self.short += len(fields) > 1 or bool(fields[0].strip())
+        elif any(field.strip() for field in fields[self._width :]):
+            raise TextError(
+                f"{self._name}: line {line} has {len(fields)} columns where line {self._first} has "
+                f"{self._width}; {self._mend()}"
+            )
+
+    def _mend(self) -> str:
+        if self._separator == "\t":
+            return "take the tabs out of its text, or make it CSV with quotes"
+        return f"put a field that holds {self._separator!r} between quotes, or name another --delimiter"
+
+
 def tab_rows(lines: Iterable[list[str]]) -> Iterator[list[Row]]:
-    """Columns between tabs; nothing is quoted."""
-    number = 0
+    """Columns between tabs; nothing is quoted. In a file of lightmine's own, escapes are undone."""
+    number, own = 0, False
     for block in lines:
-        yield [(at, line.removesuffix("\r").split("\t")) for at, line in enumerate(block, number + 1)]
+        rows = [(at, line.removesuffix("\r").split("\t")) for at, line in enumerate(block, number + 1)]
+        own = own or (not number and block[0].startswith(OWN_HEADERS))
+        yield [(at, [unescaped(field) for field in fields]) for at, fields in rows] if own else rows
         number += len(block)
 
 
-def csv_rows(lines: Iterable[list[str]], name: str, limits: Limits) -> Iterator[list[Row]]:
-    r"""Columns between commas; a quoted one may hold commas, line ends, and quotes written twice.
+def csv_rows(
+    lines: Iterable[list[str]], name: str, limits: Limits, delimiter: str = COMMA
+) -> Iterator[list[Row]]:
+    r"""Columns between delimiters; a quoted one may hold those, line ends, and quotes written twice.
 
     This is no use of the csv module, whose limit of a field's length is one for the whole process and
     which refuses a ``\r`` within a line.
@@ -99,12 +144,12 @@ def csv_rows(lines: Iterable[list[str]], name: str, limits: Limits) -> Iterator[
             number += 1
             if quoted is None:
                 if '"' not in line:
-                    rows.append((number, line.removesuffix("\r").split(",")))
+                    rows.append((number, line.removesuffix("\r").split(delimiter)))
                     continue
                 start, fields, held = number, [], 0
             held += len(line) + 1
             limits.check_line(name, start, held)
-            quoted = _split_quoted(line, fields, quoted, f"{name}: line {number}")
+            quoted = _split_quoted(line, fields, quoted, f"{name}: line {number}", delimiter)
             if quoted is None:
                 rows.append((start, fields))
         yield rows
@@ -115,13 +160,15 @@ def csv_rows(lines: Iterable[list[str]], name: str, limits: Limits) -> Iterator[
         )
 
 
-def _split_quoted(line: str, fields: list[str], parts: list[str] | None, where: str) -> list[str] | None:
+def _split_quoted(
+    line: str, fields: list[str], parts: list[str] | None, where: str, delimiter: str
+) -> list[str] | None:
     """Add a line's fields; the parts of its last one are returned where its quotes are still open."""
     at = 0
     while True:
         if parts is None:
             if not line.startswith('"', at):
-                end = line.find(",", at)
+                end = line.find(delimiter, at)
                 fields.append(line[at:end] if end >= 0 else line[at:].removesuffix("\r"))
                 if end < 0:
                     return None
@@ -142,7 +189,7 @@ def _split_quoted(line: str, fields: list[str], parts: list[str] | None, where: 
         parts = None
         if line[at : at + 2] in ("", "\r"):
             return None
-        if line[at] != ",":
+        if line[at] != delimiter:
             raise TextError(
                 f"{where}: {line[at]!r} follows a closing quote; quotes within a quoted field are written "
                 "twice"
@@ -150,7 +197,7 @@ def _split_quoted(line: str, fields: list[str], parts: list[str] | None, where: 
         at += 1
 
 
-def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading) -> Iterator[Block]:
+def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading, widths: Widths) -> Iterator[Block]:
     """Sentences, and ids, from columns; without a text column there may be one column alone."""
     header = reading.header or isinstance(reading.text_column, str) or isinstance(reading.id_column, str)
     text_at = id_at = None
@@ -165,6 +212,7 @@ def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading) -> Ite
                 )
                 if text_at is None and len(fields) > 1:
                     raise TextError(_which(name, line, fields))
+                widths.check(line, fields)
                 continue
             if text_at is None:
                 text_at, id_at = _numbers(reading)
@@ -173,6 +221,7 @@ def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading) -> Ite
                 continue
             if reading.text_column is None and len(fields) > 1:
                 raise TextError(_which(name, line, fields))
+            widths.check(line, fields)
             last = max(text_at, -1 if id_at is None else id_at)
             if last >= len(fields):
                 found = f"{len(fields)} columns" if len(fields) > 1 else "one column"
@@ -192,10 +241,19 @@ def _place(name: str, line: int, header: list[str], column: Column | None) -> in
         return None if column is None else column - 1
     places = [at for at, field in enumerate(header) if field.strip() == column.strip()]
     if not places:
-        raise TextError(f"{name}: line {line} names no column {column!r}; it names {shown(header)}")
+        hint = _delimiter_hint(header, column)
+        raise TextError(f"{name}: line {line} names no column {column!r}; it names {shown(header)}{hint}")
     if len(places) > 1:
         raise TextError(f"{name}: line {line} names {column!r} {len(places)} times; give the column's number")
     return places[0]
+
+
+def _delimiter_hint(header: list[str], column: str) -> str:
+    """What to say where another delimiter would make a column of that name."""
+    for delimiter, called in DELIMITERS.items():
+        if any(column.strip() in (part.strip() for part in field.split(delimiter)) for field in header):
+            return f"; if columns are separated by {called}, say --delimiter {shlex.quote(called)}"
+    return ""
 
 
 def _which(name: str, line: int, fields: list[str]) -> str:
@@ -225,6 +283,10 @@ def json_blocks(lines: Lines, reading: Reading) -> Iterator[Block]:
                 continue
             where = f"{lines.name}: line {number}"
             entry = _json(line, where)
+            for field in (text_field, id_field):
+                # Python's reader keeps the last of fields of one name.
+                if field is not None and line.count(json.dumps(field)) > 1:
+                    json.loads(line, object_pairs_hook=functools.partial(_once, field, where))
             text, id_ = _field(entry, text_field, where), ""
             if text is not None and not isinstance(text, str):
                 raise TextError(f"{where}: {text_field!r} is {_type(text)}, and text is needed")
@@ -252,6 +314,12 @@ def _json(line: str, where: str) -> dict[str, Any]:
     if not isinstance(entry, dict):
         raise TextError(f'{where}: is {_type(entry)}, and an object is needed, such as {{"text": "..."}}')
     return entry
+
+
+def _once(field: str, where: str, pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that has a field twice."""
+    if sum(name == field for name, _ in pairs) > 1:
+        raise TextError(f"{where}: has the field {field!r} more than once; keep one of them")
 
 
 def _no_constant(name: str) -> NoReturn:
