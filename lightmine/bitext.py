@@ -23,7 +23,7 @@ def mine_bitext(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:
@@ -94,7 +94,7 @@ def score_bitext(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:

@@ -4,6 +4,8 @@
 
     LightmineError
     ├── ArgumentError      an option is out of range, or two inputs do not fit together
+    ├── OptionError        a function has no option of that name: names the nearest
+    ├── RowIndexError      a result has no such row
     ├── TextError          sentences cannot be read: names the file, the line, the byte
     ├── MatrixError        embeddings cannot be mined: names the row
     ├── BundleError        a model is missing, altered, or cannot be honoured exactly
@@ -22,6 +24,14 @@ class LightmineError(Exception):
 
 class ArgumentError(LightmineError, ValueError):
     """An option is out of range, or two inputs do not fit together."""
+
+
+class OptionError(LightmineError, TypeError):
+    """A function has no option of that name; the message names the nearest one."""
+
+
+class RowIndexError(LightmineError, IndexError):
+    """A result has no such row, or cannot be indexed in that way."""
 
 
 class TextError(LightmineError, ValueError):
