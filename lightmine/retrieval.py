@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.neighbors import Neighbors
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, check_options
 from lightmine.margin import margin_scores
 from lightmine.matching import greedy, optimal
 from lightmine.results import Indices, ScoredPairs
-from lightmine.rules import MarginOptions, MarginRule, margin_rule
+from lightmine.rules import MARGIN_OPTIONS, MarginOptions, MarginRule, margin_rule
 
 # Rows whose candidates are scored together: some megabytes of margins; no result depends on it.
 ROWS_AT_ONCE = 1 << 16
@@ -61,6 +61,7 @@ def retrieve(near: Neighbors, **options: Unpack[MarginOptions]) -> Bitext:
     >>> list(retrieve(near, margin="absolute", retrieval="forward"))
     [(1.0, 0, 1), (1.0, 1, 0)]
     """
+    check_options(options, MARGIN_OPTIONS, of="retrieve")
     near, back = both_directions(near)
     if not options.get("compat") and options.get("k") is None:
         options["k"] = max(1, near.index.shape[1])
