@@ -53,7 +53,7 @@ def test_a_frame_of_text_is_told_to_encode_first():
 
 
 ODD = {
-    "complex": (np.ones((2, 2), complex), "complex numbers are not taken; real numbers are needed"),
+    "complex": (np.ones((2, 2), complex), "real numbers are needed, not complex128"),
     "rows as objects": (objects(np.ones(2), np.ones(2)), r"make a matrix of it with np.stack\(list\(x\)\)"),
     "None among numbers": ([[1.0, None]], r"an array of objects \(NoneType among them\)"),
     "None": (None, r"a matrix of shape \(sentences, dimension\) is needed, not NoneType"),
@@ -106,10 +106,9 @@ def test_other_tensors_are_refused_in_one_line():
     for tensor, message in (
         (x.to_sparse(), r"a sparse or nested tensor is not taken; pass its to_dense\(\)"),
         (x.to_sparse_coo(), "a sparse or nested tensor is not taken"),
-        (x.to(torch.complex64), "complex numbers are not taken"),
+        (x.to(torch.complex64), "real numbers are needed, not torch.complex64"),
         (x.to("meta"), "a tensor on the meta device holds no numbers"),
         (x.bool(), "real numbers are needed, not bool"),
-        (torch.quantize_per_tensor(x, 0.1, 0, torch.qint8), r"pass its dequantize\(\)"),
     ):
         with pytest.raises(MatrixError, match=f"^embeddings: .*{message}") as raised:
             unit_rows(tensor)
@@ -132,14 +131,14 @@ CALLS = {
 def test_an_unknown_option_names_the_nearest(of, call):
     for value in (1.0, None):
         with pytest.raises(
-            TypeError, match=f"{of} has no option 'treshold'; did you mean 'threshold'?"
+            TypeError, match=f"{of} has no option 'treshold'; did you mean 'threshold'"
         ) as raised:
             call(treshold=value)
-        assert isinstance(raised.value, OptionError | LightmineError)
+        assert isinstance(raised.value, LightmineError)
     with pytest.raises(OptionError, match=f"{of} has no option 'zzz'; it has compat, k, k_backward, margin"):
         call(zzz=1)
 
 
 def test_an_option_of_the_engine_is_named_too():
-    with pytest.raises(OptionError, match="mine_bitext has no option 'thread'; did you mean 'threads'?"):
+    with pytest.raises(OptionError, match="mine_bitext has no option 'thread'; did you mean 'threads'"):
         mine_bitext(np.eye(2), np.eye(2), thread=1)

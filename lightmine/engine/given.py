@@ -51,9 +51,7 @@ def _refuse_by_kind(x: Any, name: str) -> None:
     if isinstance(first, str | bytes):
         raise MatrixError(f"{name}: text stands where vectors belong; {ENCODE_FIRST}")
     if callable(getattr(x, "encode", None)):
-        raise MatrixError(
-            f"{name}: an encoder ({type(x).__name__}) stands where vectors belong; {ENCODE_FIRST}"
-        )
+        raise MatrixError(f"{name}: an encoder stands where vectors belong; {ENCODE_FIRST}")
     if hasattr(x, "nnz") and hasattr(x, "toarray"):
         raise MatrixError(f"{name}: a sparse matrix is not taken; pass its toarray()")
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
@@ -70,7 +68,7 @@ def _refuse_values(array: NDArray[Any], x: Any, name: str) -> None:
             raise MatrixError(
                 f"{name}: a matrix of shape (sentences, dimension) is needed, not {type(x).__name__}"
             )
-        if isinstance(odd, str | bytes):
+        if any(isinstance(value, str | bytes) for value in array.flat):
             kind = "U"
         elif isinstance(odd, np.ndarray | list | tuple):
             raise MatrixError(
@@ -84,9 +82,7 @@ def _refuse_values(array: NDArray[Any], x: Any, name: str) -> None:
     if kind in "UST":
         raise MatrixError(f"{name}: text stands where vectors belong; {ENCODE_FIRST}")
     if kind == "c":
-        raise MatrixError(
-            f"{name}: complex numbers are not taken; real numbers are needed, not {array.dtype}"
-        )
+        raise MatrixError(f"{name}: real numbers are needed, not {array.dtype}")
 
 
 def _is_tensor(x: Any) -> bool:
@@ -102,7 +98,7 @@ def _of_tensor(x: Any, name: str) -> NDArray[Any]:
     if getattr(x, "is_quantized", False):
         raise MatrixError(f"{name}: a quantized tensor is not taken; pass its dequantize()")
     if x.is_complex():
-        raise MatrixError(f"{name}: complex numbers are not taken; real numbers are needed, not {x.dtype}")
+        raise MatrixError(f"{name}: real numbers are needed, not {x.dtype}")
     if str(x.device) == "meta":
         raise MatrixError(f"{name}: a tensor on the meta device holds no numbers")
     x = x.detach().cpu()

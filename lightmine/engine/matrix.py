@@ -39,8 +39,8 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     Raises
     ------
     MatrixError
-        Not two-dimensional, no columns, not numeric (text: encode first), sparse, masked, or a row that holds NaN or infinity or is all
-        zero; the message names the first such row.
+        Not two-dimensional, no columns, not numeric (text: encode first), sparse, masked, or
+        a row that holds NaN or infinity or is all zero; the message names the first such row.
 
     Examples
     --------
