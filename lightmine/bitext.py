@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Unpack
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import ArrayLike
 from lightmine.engine.join import Job, Progress, prepare
 from lightmine.engine.matrix import PairScorer
 from lightmine.engine.neighbors import neighbors
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, check_options
 from lightmine.margin import margin_scores
 from lightmine.retrieval import Bitext, both_directions, counted, mean_scores, retrieve
-from lightmine.rules import MarginOptions, margin_rule
+from lightmine.rules import MARGIN_OPTIONS, MarginOptions, margin_rule
+
+OPTIONS = (*MARGIN_OPTIONS, *(field.name for field in dataclasses.fields(Job)))
 
 
 def mine_bitext(
@@ -23,7 +26,7 @@ def mine_bitext(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:
@@ -68,7 +71,7 @@ def mine_bitext(
 
     Raises
     ------
-    ArgumentError, MatrixError, BudgetError
+    ArgumentError, OptionError, MatrixError, BudgetError
     MissingExtraError
         one_to_one="optimal" without scipy.
 
@@ -78,6 +81,7 @@ def mine_bitext(
     >>> list(bitext)
     [(1.0, 0, 1), (1.0, 1, 0)]
     """
+    check_options(options, OPTIONS, of="mine_bitext")
     rule = margin_rule(**options)
     near = neighbors(
         source, target, k=max(rule.k, rule.back), both=True, memory_budget=memory_budget, threads=threads,
@@ -94,7 +98,7 @@ def score_bitext(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
     **options: Unpack[MarginOptions],
 ) -> Bitext:
@@ -116,7 +120,7 @@ def score_bitext(
 
     Raises
     ------
-    ArgumentError, MatrixError, BudgetError
+    ArgumentError, OptionError, MatrixError, BudgetError
 
     Examples
     --------
@@ -124,6 +128,7 @@ def score_bitext(
     >>> scored.score.tolist(), scored.cosine.tolist()
     ([1.2000000476837158, 1.4285714626312256], [0.6000000238418579, 1.0])
     """
+    check_options(options, OPTIONS, of="score_bitext")
     rule = margin_rule(**options)
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress)
     x, y, budget = prepare(source, target, job)

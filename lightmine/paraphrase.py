@@ -23,7 +23,7 @@ def mine_paraphrases(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Pairs:
     """The best pairs of rows by cosine, exactly those of brute force over all pairs.
@@ -54,8 +54,8 @@ def mine_paraphrases(
         Workers; by default one for each processor that the process may use.
     kernel : {"auto", "int8", "fp32"}
         How pairs are rejected; auto measures and proves what this processor does. Changes only time.
-    progress : callable, optional
-        Called with the number of pairs done and the number in all.
+    progress : callable or bool, optional
+        Called with the number of pairs done and the number in all; True shows a bar on stderr.
     resume : str, optional
         A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
         with the same folder goes on from there, to the same answer. It is left for you to delete.

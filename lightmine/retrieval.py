@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.neighbors import Neighbors
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, check_options
 from lightmine.margin import margin_scores
 from lightmine.matching import greedy, optimal
-from lightmine.rules import MarginOptions, MarginRule, margin_rule
+from lightmine.results import Indices, ScoredPairs
+from lightmine.rules import MARGIN_OPTIONS, MarginOptions, MarginRule, margin_rule
 
 # Rows whose candidates are scored together: some megabytes of margins; no result depends on it.
 ROWS_AT_ONCE = 1 << 16
@@ -21,8 +21,8 @@ ROWS_AT_ONCE = 1 << 16
 Means = NDArray[np.float64]
 
 
-@dataclasses.dataclass(frozen=True)
-class Bitext:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Bitext(ScoredPairs):
     """Mined translations: margin descending, then source, then target.
 
     Attributes
@@ -33,22 +33,11 @@ class Bitext:
         The margin.
     cosine : float32 array of shape (p,)
 
-    Iterating gives ``(score, left, right)`` tuples of Python numbers.
+    Iterating gives ``(score, left, right)`` tuples of Python numbers, and so does an integer index; slices,
+    masks and arrays of row numbers give a `Bitext`. ``==`` compares contents.
     """
 
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    score: NDArray[np.float32]
     cosine: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def __iter__(self) -> Iterator[tuple[float, int, int]]:
-        return zip(self.score.tolist(), self.left.tolist(), self.right.tolist(), strict=True)
-
-    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Bitext:
-        return Bitext(self.left[chosen], self.right[chosen], self.score[chosen], self.cosine[chosen])
 
 
 def retrieve(near: Neighbors, **options: Unpack[MarginOptions]) -> Bitext:
@@ -72,6 +61,7 @@ def retrieve(near: Neighbors, **options: Unpack[MarginOptions]) -> Bitext:
     >>> list(retrieve(near, margin="absolute", retrieval="forward"))
     [(1.0, 0, 1), (1.0, 1, 0)]
     """
+    check_options(options, MARGIN_OPTIONS, of="retrieve")
     near, back = both_directions(near)
     if not options.get("compat") and options.get("k") is None:
         options["k"] = max(1, near.index.shape[1])
@@ -151,8 +141,8 @@ def _best(near: Neighbors, own_mean: Means, other_mean: Means, rule: MarginRule)
     return _joined(*parts)
 
 
-def _keys(pairs: Bitext, m: int) -> NDArray[np.int64]:
-    keys: NDArray[np.int64] = pairs.left * m + pairs.right
+def _keys(pairs: Bitext, m: int) -> Indices:
+    keys: Indices = pairs.left * m + pairs.right
     return keys
 
 

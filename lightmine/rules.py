@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.join import check_count
-from lightmine.errors import ArgumentError
+from lightmine.errors import ArgumentError, check_options
 from lightmine.margin import MARGINS, SMALLEST_AVERAGE, check_choice, check_cosine, check_threshold
 
 RETRIEVALS = ("forward", "backward", "intersect", "max")
@@ -32,6 +32,9 @@ class MarginOptions(TypedDict, total=False):
     threshold: float | None
     max_score: float | None
     min_cosine: float | None
+
+
+MARGIN_OPTIONS = tuple(MarginOptions.__annotations__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,6 +147,8 @@ def margin_rule(**options: Unpack[MarginOptions]) -> MarginRule:
     ------
     ArgumentError
         An option is out of range, or the peer has no such retrieval.
+    OptionError
+        No option has that name.
 
     Examples
     --------
@@ -151,12 +156,10 @@ def margin_rule(**options: Unpack[MarginOptions]) -> MarginRule:
     >>> rule.k, rule.rank, rule.threshold, rule.max_score
     (16, 'cosine', 1.2, 1.25)
     """
+    check_options(options, MARGIN_OPTIONS, of="margin_rule")
     compat = options.pop("compat", None) or "lightmine"
     check_choice("compat", compat, tuple(COMPAT))
     given = {name: value for name, value in options.items() if value is not None}
-    unknown = given.keys() - MarginOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unexpected option {min(unknown)!r}")
     rule = dataclasses.replace(COMPAT[compat], **given)  # type: ignore[arg-type]
     if rule.retrieval not in rule.retrievals:
         raise ArgumentError(

@@ -12,7 +12,14 @@ PACKAGE = Path(lightmine.__file__).parent
 # A module may import from its own layer's folder and from layers further down; the towers stand side by side.
 LAYERS = [
     {"lightmine.errors"},
-    {"lightmine.threads", "lightmine.arrays", "lightmine.files", "lightmine.summation"},
+    {
+        "lightmine.threads",
+        "lightmine.arrays",
+        "lightmine.files",
+        "lightmine.progress",
+        "lightmine.results",
+        "lightmine.summation",
+    },
     {"lightmine.memory"},
     {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
     {
@@ -53,10 +60,10 @@ ONLY_IN = {
     "tokenizers": {"lightmine.encoding.tokenizer"},
     "huggingface_hub": {"lightmine.encoding.hub"},
     "click": {"lightmine.cli"},
-    "tqdm": {"lightmine.cli"},
+    "tqdm": {"lightmine.progress"},
     "scipy": {"lightmine.matching"},
     "matplotlib": {"lightmine.cli.plot"},
-    "pyarrow": {"lightmine.texts.parquet"},
+    "pyarrow": {"lightmine.results", "lightmine.texts.parquet"},
     "zstandard": {"lightmine.texts.compression"},
     "fsspec": {"lightmine.texts.sources"},
 }

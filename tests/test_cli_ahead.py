@@ -43,7 +43,7 @@ def shown(monkeypatch):
         def set_lock(lock):
             pass
 
-    monkeypatch.setattr("lightmine.cli.options.tqdm", Recorder)
+    monkeypatch.setattr("tqdm.tqdm", Recorder)
     monkeypatch.setattr("lightmine.texts.sources.CHUNK", 1 << 12)
     monkeypatch.setitem(__import__("lightmine.texts.compression").texts.compression.IN, "gz", 256)
     monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 400)

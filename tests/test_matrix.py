@@ -60,7 +60,7 @@ def test_nan_and_infinity_are_refused_naming_the_row(rng, bad):
     [
         ([1.0, 2.0], r"a matrix of shape \(sentences, dimension\) is needed, not \(2,\)"),
         (np.empty((3, 0)), r"not \(3, 0\)"),
-        ([["a"]], "real numbers are needed, not <U1"),
+        ([["a"]], "text stands where vectors belong; encode first"),
         ([[1.0], [1.0, 2.0]], "the rows have different lengths"),
         ([[1j]], "real numbers are needed, not complex128"),
     ],

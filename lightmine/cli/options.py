@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO, TypeVar
 
 import click
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from lightmine.encoding.bundle import VERIFY
 from lightmine.encoding.encoder import Encoder
 from lightmine.encoding.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
 from lightmine.memory import check_room
+from lightmine.progress import Bar as Bar
 from lightmine.store import Cache
 from lightmine.texts.formats import Reading
 from lightmine.texts.lines import Sentences, SentenceStream, read_sentences
@@ -128,64 +126,6 @@ def note(message: str, *, quiet: bool) -> None:
     """One line for people, on stderr."""
     if not quiet:
         print(f"lightmine: {message}", file=sys.stderr)
-
-
-# With a guess at how much there is, which shows in the percentage and the time, and is not called a count.
-GUESSED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
-
-
-class Bar:
-    """A progress bar on stderr, on a terminal only; called with how much is done and how much there is.
-
-    Where that is not known, `guess` may give a guess at it.
-    """
-
-    def __init__(
-        self, label: str, unit: str, *, quiet: bool, guess: Callable[[], int | None] = lambda: None
-    ) -> None:
-        self.label, self.unit, self.quiet, self.guess = label, unit, quiet, guess
-        self.disable = quiet or not sys.stderr.isatty()
-        self._bar: Any = None
-
-    def __call__(self, done: int, total: int | None) -> None:
-        """Show that `done` of `total` is done, or of nobody knows how many."""
-        if self.disable:
-            return
-        guessed = self.guess() if total is None else None
-        if self._bar is None:
-            # Otherwise tqdm makes a lock between processes: a file in /dev/shm.
-            tqdm.set_lock(threading.RLock())
-            self._bar = tqdm(
-                total=total or guessed,
-                desc=self.label,
-                unit=self.unit,
-                unit_scale=True,
-                leave=False,
-                **_unknown_size(),
-                bar_format=None if guessed is None else GUESSED,
-            )
-        self._bar.total = total or guessed
-        self._bar.update(done - self._bar.n)
-        if total is not None and done >= total:
-            self.close()
-
-    def close(self) -> None:
-        """Take the bar away, if it is there."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
-def _unknown_size() -> dict[str, int]:
-    """A size in the place of 0, which is what a terminal has whose size nobody told, as in some containers.
-
-    In 0 rows tqdm shows nothing, and it cuts its line for 0 columns.
-    """
-    try:
-        size = os.get_terminal_size(sys.stderr.fileno())
-    except OSError:  # it only says that it is a terminal
-        return {}
-    return {} if size.lines and size.columns else {"nrows": 24, "ncols": 80}
 
 
 def read(path: str, reading: Reading | None = None, *, quiet: bool) -> Sentences:

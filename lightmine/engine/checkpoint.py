@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from lightmine.arrays import read_archive
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.tiles import Plan
-from lightmine.engine.topk import Mask, Pairs, Rule, Scores
+from lightmine.engine.topk import Pairs, Rule, Scores
 from lightmine.engine.twins import Places
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.files import locked, replacing
+from lightmine.results import Mask
 
 VERSION = 2
 NAME = "mining.checkpoint"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,9 +28,9 @@ from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.topk import Candidates, Listed, Rule
 from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
 from lightmine.errors import ArgumentError, BudgetError
+from lightmine.progress import Progress as Progress
+from lightmine.progress import check_progress, shown
 from lightmine.threads import default_threads
-
-Progress = Callable[[int, int], None]
 
 KERNELS = ("auto", "int8", "fp32")
 
@@ -47,7 +46,8 @@ class Job:
 
     ``memory_budget`` bounds what is allocated beyond the caller's matrices and the result; ``threads``
     defaults to the processors that the process may use; ``kernel`` is "auto", "int8" or "fp32";
-    ``progress`` is called with the number of pairs done and the number in all, first with none done;
+    ``progress``, unless it is True for a bar on stderr or False for nothing, is called with the number of
+    pairs done and the number in all, first with none done;
     the latter only grows, by as much again, should a guessed floor have been too high. ``resume`` names a
     folder that keeps how far the job has come: the same job with the same folder goes on from there.
     """
@@ -55,11 +55,12 @@ class Job:
     memory_budget: int | str = "1GiB"
     threads: int | None = None
     kernel: str = "auto"
-    progress: Progress | None = None
+    progress: Progress | bool | None = None
     resume: str | None = None
 
     def __post_init__(self) -> None:
         check_count("threads", self.threads)
+        check_progress(self.progress)
         if self.kernel not in KERNELS:
             raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
 
@@ -105,8 +106,8 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
     """
     levels, plan = _plan(x, x if y is None else y, rule, budget, job)
     kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, rule, plan)
-    with kept as checkpoint:
-        progress = _Progress(job.progress, plan.pairs() if job.progress else 0)
+    with kept as checkpoint, shown(job.progress, "mining", " pairs") as tell:
+        progress = _Progress(tell, plan.pairs() if tell else 0)
         return _answer(x, y, rule, levels, plan, progress, budget, checkpoint)
 
 

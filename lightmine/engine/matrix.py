@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lightmine.engine.given import as_array
 from lightmine.errors import ArgumentError, MatrixError
 from lightmine.summation import LANES, sum_rows
 
@@ -26,7 +27,8 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     ----------
     x : array of shape (n, d), any real dtype
         Embeddings, one row a sentence. A C-contiguous float32 matrix of unit rows, memory-mapped or
-        not, is returned without a copy; anything else is copied, each row divided by its norm.
+        not, is returned without a copy; anything else is copied, each row divided by its norm. Dense
+        tensors of PyTorch are taken: detached, on the CPU, bfloat16 as float32.
     name : str
         What error messages call the matrix.
 
@@ -38,8 +40,8 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
     Raises
     ------
     MatrixError
-        Not two-dimensional, no columns, not numeric, or a row that holds NaN or infinity or is all
-        zero; the message names the first such row.
+        Not two-dimensional, no columns, not numeric (text: encode first), sparse, masked, or
+        a row that holds NaN or infinity or is all zero; the message names the first such row.
 
     Examples
     --------
@@ -62,10 +64,7 @@ def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
 
 def check_matrix(x: ArrayLike, *, name: str) -> NDArray[Any]:
     """Refuse what is not a matrix of real numbers."""
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        raise MatrixError(f"{name}: the rows have different lengths") from None
+    x = as_array(x, name=name)
     if x.ndim != 2 or x.shape[1] == 0:
         raise MatrixError(f"{name}: a matrix of shape (sentences, dimension) is needed, not {x.shape}")
     if x.dtype.kind not in "fiu":

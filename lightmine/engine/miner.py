@@ -12,8 +12,9 @@ from lightmine.engine.kernels import Kernel, Rung
 from lightmine.engine.matrix import FloatMatrix, PairScorer
 from lightmine.engine.products import Raw
 from lightmine.engine.tiles import Plan
-from lightmine.engine.topk import Candidates, Mask, Scores
+from lightmine.engine.topk import Candidates, Scores
 from lightmine.engine.twins import Places
+from lightmine.results import Mask
 
 # The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
 # limits of their own (a hit costs about 100 times a comparison).

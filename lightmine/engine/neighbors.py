@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lightmine.engine.join import Job, Progress, check_count, join, prepare
-from lightmine.engine.topk import Indices, Rule, Scores
+from lightmine.engine.topk import Rule, Scores
+from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
 
-@dataclasses.dataclass(frozen=True)
-class Neighbors:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Neighbors(Result):
     """The k nearest rows of each row, nearest first; equal scores: the lower index first.
 
     Attributes
@@ -21,11 +24,47 @@ class Neighbors:
     score : float32 array of shape (n, k)
     reverse : Neighbors or None
         The other direction, of shape (m, k), where it was asked for.
+
+    An integer index gives the neighbours of that row as ``(score, left, right)`` tuples of Python numbers,
+    ``left`` being the row, and iterating gives them row by row. Slices, masks and arrays of row numbers give
+    `Neighbors` of those rows, which count from 0 again, without `reverse`. ``==`` compares contents.
     """
 
     index: Indices
     score: Scores
     reverse: Neighbors | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[list[Triple]]:
+        return (self[row] for row in range(len(self)))
+
+    @overload
+    def __getitem__(self, chosen: Row) -> list[Triple]: ...
+    @overload
+    def __getitem__(self, chosen: Chosen) -> Neighbors: ...
+    def __getitem__(self, chosen: Row | Chosen) -> list[Triple] | Neighbors:
+        where = position(chosen, len(self))
+        if isinstance(where, int):
+            found = zip(self.score[where].tolist(), self.index[where].tolist(), strict=True)
+            return [(score, where, other) for score, other in found]
+        return Neighbors(self.index[where], self.score[where])
+
+    def __repr__(self) -> str:
+        rows, k = self.index.shape
+        size = f"Neighbors({rows:,} {'row' if rows == 1 else 'rows'}, k={k}"
+        both = "" if self.reverse is None else f", reverse: {len(self.reverse):,} rows"
+        if not self.score.size:
+            return f"{size}{both})"
+        first = self.index[0, :SHOWN].tolist()
+        more = ", ..." if k > SHOWN else ""
+        nearest = f"row 0: {', '.join(map(str, first))}{more}"
+        return f"{size}, scores {score_range(self.score)}{both}; {nearest})"
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        left = np.repeat(np.arange(len(self.index)), self.index.shape[1])
+        return {"left": left, "right": self.index.ravel(), "score": self.score.ravel()}
 
 
 def neighbors(
@@ -37,7 +76,7 @@ def neighbors(
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
     kernel: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Neighbors:
     """The exact k nearest rows of `y` for each row of `x`, by cosine.
@@ -58,8 +97,8 @@ def neighbors(
         Workers; by default one for each processor that the process may use.
     kernel : {"auto", "int8", "fp32"}
         How pairs are rejected; auto measures and proves what this processor does. Changes only time.
-    progress : callable, optional
-        Called with the number of pairs done and the number in all.
+    progress : callable or bool, optional
+        Called with the number of pairs done and the number in all; True shows a bar on stderr.
     resume : str, optional
         A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
         with the same folder goes on from there, to the same answer. It is left for you to delete.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,17 @@ from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
 from lightmine.memory import give_back
+from lightmine.results import Indices, Mask, ScoredPairs
 
-Indices = NDArray[np.signedinteger[Any]]
 Scores = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 # Candidates whose selection takes and frees so much that the rest of the process should have it back.
 LARGE = 1 << 18
 MINUS_INFINITY = np.float32(-np.inf)
 
 
-@dataclasses.dataclass(frozen=True)
-class Pairs:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Pairs(ScoredPairs):
     """Scored pairs in the one order: score descending, then left, then right.
 
     Attributes
@@ -38,27 +36,17 @@ class Pairs:
         Rows of the two sides; ``left < right`` within one collection.
     score : float32 array of shape (p,)
 
-    Iterating gives ``(score, left, right)`` tuples of Python numbers, as sentence-transformers does.
+    Iterating gives ``(score, left, right)`` tuples of Python numbers, as sentence-transformers does, and so
+    does an integer index; slices, masks and arrays of row numbers give `Pairs`. ``==`` compares contents.
 
     Examples
     --------
     >>> pairs = Pairs(np.array([0]), np.array([2]), np.array([0.5], np.float32))
     >>> len(pairs), list(pairs)
     (1, [(0.5, 0, 2)])
+    >>> pairs[0], pairs[:1]
+    ((0.5, 0, 2), Pairs(1 pair, scores 0.5 to 0.5: (0.5, 0, 2)))
     """
-
-    left: Indices
-    right: Indices
-    score: Scores
-
-    def __len__(self) -> int:
-        return len(self.score)
-
-    def __iter__(self) -> Iterator[tuple[float, int, int]]:
-        return zip(self.score.tolist(), self.left.tolist(), self.right.tolist(), strict=True)
-
-    def __getitem__(self, chosen: slice | Mask | Indices) -> Pairs:
-        return Pairs(self.left[chosen], self.right[chosen], self.score[chosen])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -131,8 +131,8 @@ def _label(rest: list[str], where: str, what: str) -> bool:
         raise TextError(f"{where} has {len(rest) + 2} columns; two {what}s are needed, or a label more")
     if rest[0].lower() not in LABELS:
         raise TextError(
-        raise TextError(f"{where} has {len(rest) + 2} columns; two {what}s are needed, or a label more")
-            f"columns of {what}s: cut -f 1,2"
+            f"{where}: {rest[0]!r} in the third column is no label (1 or 0, true or false, yes or no); keep "
+            f"the two columns of {what}s: cut -f 1,2"
         )
     return LABELS[rest[0].lower()]
 
