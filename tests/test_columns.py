@@ -105,7 +105,7 @@ def test_what_cannot_be_a_sentence_is_named_by_line(read, text, name, reading, m
         ({"text_column": 1, "id_column": 1}, "column 1 cannot be both the id and the text"),
         ({"id_column": 3}, "--id-column 1 or 2 is of an id and a sentence; beyond, name --text-column too"),
         ({"text_column": 0}, "text_column counts from 1, not 0"),
-        ({"format": "xml"}, "no format 'xml'; there are txt, tsv, csv, jsonl, parquet"),
+        ({"format": "xml"}, "no format 'xml'; there are txt, tsv, csv, jsonl, json, parquet"),
         ({"format": "csv.rar"}, "no format 'csv.rar'; .* with .gz, .bz2, .xz, .zst behind it"),
         ({"errors": "ignore"}, "errors is strict or replace, not 'ignore'"),
         ({"encoding": "utf-9"}, "'utf-9' is no encoding of lines of text that Python knows; utf-8"),

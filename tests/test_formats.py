@@ -77,9 +77,10 @@ def test_the_name_says_what_a_file_is():
         "b.TSV.GZ": ("tsv", "gz"), "a.b.csv": ("csv", None), "x.ndjson.zst": ("jsonl", "zst"),
         "d.jsonl/part.parquet": ("parquet", None), "a.gz": ("txt", "gz"), "x.tab.bz2": ("tsv", "bz2"),
         "https://example.org/a.jsonl.xz?raw=1": ("jsonl", "xz"), "s3://b/a.csv": ("csv", None),
+        "a.json.gz": ("json", "gz"),
     }  # fmt: skip
     assert {name: kind_of(name) for name in kinds} == {name: Kind(*kind) for name, kind in kinds.items()}
-    for name in ("a.zip", "a.tar.gz", "b.json", "c.xlsx"):
+    for name in ("a.zip", "a.tar.gz", "b.feather", "c.xlsx"):
         with pytest.raises(
             ArgumentError, match=r"is not read; make a file of a sentence a line, or JSONL, of it"
         ):

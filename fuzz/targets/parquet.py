@@ -8,8 +8,15 @@ from lightmine.texts.parquet import pyarrow_or_error
 # It takes seconds to import, which are none of an input's.
 pyarrow_or_error("pyarrow")
 
+READINGS = (
+    Reading(id_column="id", errors="replace"),
+    Reading(text_column="t.de", id_column="t.id", errors="replace"),
+)
+
 
 def one_input(data):
-    with refusing():
-        read = read_sentences(file("x.parquet", data), Reading(id_column="id", errors="replace"))
-        assert len(read.texts) == len(read.lines) == len(read.ids)
+    path = file("x.parquet", data)
+    for reading in READINGS:
+        with refusing():
+            read = read_sentences(path, reading)
+            assert len(read.texts) == len(read.lines) == len(read.ids)

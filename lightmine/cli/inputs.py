@@ -78,11 +78,11 @@ encoding_options = folded("inputs", Inputs, *_encodings)
 reading_options = folded(
     "inputs", Inputs,
     click.option("--input-format", multiple=True, metavar="FORMAT",
-                 help="txt, tsv, csv, jsonl or parquet, with .gz, .bz2, .xz or .zst behind it or not.  "
+                 help="txt, tsv, csv, jsonl, json or parquet, with .gz, .bz2, .xz or .zst behind it or not.  "
                  "[default: what the file's name ends with]"),
     click.option("--text-column", "--text-field", "text_column", multiple=True, metavar="N|NAME",
                  help="Where the sentence is: a column counted from 1, or by its name in the first line; a "
-                 "field of JSONL.  [default: the line, or the field named text]"),
+                 "field of JSONL or JSON.  [default: the line, or the field named text]"),
     click.option("--id-column", "--id-field", "id_column", multiple=True, metavar="N|NAME",
                  help="Where its id is: 1 for BUCC's id TAB sentence."),
     click.option("--delimiter", multiple=True, metavar="CHAR",

@@ -61,6 +61,27 @@ class Lines:
         self._offset = self._newlines = self._line_start = 0
         # Lines with a carriage return within, and with a NUL, so far.
         self.returns = self.nulls = 0
+        # What was looked at and is still to be read, and what comes after it.
+        self._ahead: list[str] = []
+        self._rest = self._texts()
+
+    def first(self) -> str:
+        """The first character that is not white space of JSON, which is still read later; empty if none."""
+        held = 0
+        for text in self._rest:
+            self._ahead.append(text)
+            if start := text.lstrip(" \t\r\n"):
+                return start[0]
+            held += len(text)
+            if held > self.limits.line:
+                break
+        return ""
+
+    def texts(self) -> Iterator[str]:
+        """The text in pieces as they come, lines not split; iterate over this or over the lines."""
+        while self._ahead:
+            yield self._ahead.pop(0)
+        yield from self._rest
 
     def __iter__(self) -> Iterator[list[str]]:
         done = 0
@@ -100,7 +121,7 @@ class Lines:
     def _rows(self) -> Iterator[list[str]]:
         tail: list[str] = []
         held = done = 0
-        for text in self._texts():
+        for text in self.texts():
             rows = text.split("\n")
             held += len(rows[0])
             self.limits.check_line(self.name, done + 1, held)

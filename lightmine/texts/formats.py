@@ -10,13 +10,12 @@ from lightmine.errors import ArgumentError
 from lightmine.texts.compression import NAMES as COMPRESSIONS
 
 STDIN = "-"
-FORMATS = ("txt", "tsv", "csv", "jsonl", "parquet")
+FORMATS = ("txt", "tsv", "csv", "jsonl", "json", "parquet")
 ENDINGS = {"tsv": "tsv", "tab": "tsv", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl",
-           "parquet": "parquet", "pq": "parquet"}  # fmt: skip
+           "json": "json", "parquet": "parquet", "pq": "parquet"}  # fmt: skip
 # Endings of what is surely no lines of text; any other unknown one is taken for text.
 REFUSED = frozenset(
     [
-        "json",
         "zip",
         "tar",
         "tgz",
@@ -95,8 +94,8 @@ class Reading:
         One of `FORMATS`, with ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` behind it or not; by default what
         the file's name ends with.
     text_column, id_column : int or str, optional
-        Where the sentence and its id stand: a column counted from 1, or by name; a JSONL field. A name
-        means that the first line is a header.
+        Where the sentence and its id stand: a column counted from 1, or by name; a field of JSON
+        or JSONL. A name means that the first line of TSV or CSV is a header.
     header : bool
         The first line of TSV or CSV holds names, though columns are numbers.
     encoding : str

@@ -24,7 +24,7 @@ class Limits:
     gib : float
         ``LIGHTMINE_MAX_GIB``: what it may unpack to in GiB.
     line : int
-        ``LIGHTMINE_MAX_LINE``: characters of one line, CSV record or field.
+        ``LIGHTMINE_MAX_LINE``: characters of one line, CSV record, field or element of a JSON array.
     """
 
     ratio: float = 200

@@ -10,6 +10,7 @@ from pathlib import Path
 from lightmine.errors import ArgumentError
 from lightmine.texts.decoding import Lines
 from lightmine.texts.formats import STDIN, Reading
+from lightmine.texts.json_records import array_blocks, json_blocks
 from lightmine.texts.limits import Limits
 from lightmine.texts.parquet import ParquetBlocks
 from lightmine.texts.records import (
@@ -20,7 +21,6 @@ from lightmine.texts.records import (
     column_blocks,
     csv_rows,
     id_blocks,
-    json_blocks,
     plain_blocks,
     tab_rows,
 )
@@ -47,7 +47,8 @@ class Sentences:
         What messages call the file.
     texts : list of str
     lines : list of int
-        The line each text stands on, or starts on, counted from 1; of Parquet, the row.
+        The line each text stands on, or starts on, counted from 1; of Parquet, the row; of a
+        JSON array, the element.
     total : int
         Records in the file (lines, unless one takes several), blank ones counted and a header not.
     ids : list of str, optional
@@ -175,7 +176,9 @@ class SentenceStream:
     def _of_lines(self, lines: Lines) -> Iterator[Block]:
         kind, reading = self._kind.format, self._reading
         columns = (reading.text_column, reading.id_column)
-        if kind == "jsonl":
+        if kind == "json" and lines.first() == "[":
+            return array_blocks(lines, reading)
+        if kind in ("json", "jsonl"):
             return json_blocks(lines, reading)
         if reading.delimiter is not None and kind != "csv":
             raise ArgumentError(

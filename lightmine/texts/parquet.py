@@ -51,18 +51,14 @@ class ParquetBlocks:
             how = {"buffer_size": 1 << 20 if size > SMALL else 0, "pre_buffer": False}
             file = _Clamped(self._file, size)
             table = parquet.ParquetFile(file, **how)
-            names, self.rows = table.schema_arrow.names, max(0, table.metadata.num_rows)
-            text = self._column(names, self.reading.text_column or self._only(names), "--text-column")
-            id_ = None
-            if self.reading.id_column is not None:
-                id_ = self._column(names, self.reading.id_column, "--id-column")
-            self._check(pyarrow, table.schema_arrow, text, id_)
-            wanted = [text] if id_ is None else [text, id_]
+            self.rows = max(0, table.metadata.num_rows)
+            paths = self._paths(pyarrow, table.schema_arrow)
+            wanted = [".".join(path) for path in paths]
             folded = parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=wanted, **how)
             made, unpacked = Gathered(0), 0
             for batch in self._batches(table, folded, wanted, size):
                 made = Gathered(made.total)
-                encoded = [batch.column(name) for name in wanted]
+                encoded = [_within(pyarrow, batch, path) for path in paths]
                 unpacked += sum(_unpacked(pyarrow, column) for column in encoded)
                 self.limits.check_unpacked(self.name, size, unpacked)
                 columns = [_decoded(pyarrow, column) for column in encoded]
@@ -70,7 +66,7 @@ class ParquetBlocks:
                 ids = others[0] if others else [""] * len(texts)
                 for one, other in zip(texts, ids, strict=True):
                     made.add(one, made.total + 1, other)
-                yield made.block(ids=id_ is not None)
+                yield made.block(ids=len(paths) > 1)
         except (LightmineError, GeneratorExit):
             raise
         except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
@@ -93,36 +89,43 @@ class ParquetBlocks:
             reader = folded if here <= SMALL or here > DENSE * size else table
             yield from reader.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
 
+    def _paths(self, pyarrow: Any, schema: Any) -> list[list[str]]:
+        """Where the text is, and the id where there is one: a column, and the fields of structs below it."""
+        column, id_ = self.reading.text_column or self._only(schema.names), self.reading.id_column
+        paths = [self._path(pyarrow, schema, column, "--text-column", "text is needed")]
+        if id_ is not None:
+            needed = "an id is text or a whole number"
+            paths.append(self._path(pyarrow, schema, id_, "--id-column", needed))
+        return paths
+
     def _only(self, names: list[str]) -> str:
         if TEXT_FIELD in names or len(names) != 1:
             return TEXT_FIELD
         return names[0]
 
-    def _column(self, names: list[str], column: Column, option: str) -> str:
+    def _path(self, pyarrow: Any, schema: Any, column: Column, option: str, needed: str) -> list[str]:
+        """A column by its number or name, or, with dots, a field of a struct; of a type that can be read."""
+        names = schema.names
         if isinstance(column, int):
             if column > len(names):
                 raise TextError(f"{self.name}: has {len(names)} columns, and no column {column}")
-            column = names[column - 1]
-        if names.count(column) != 1:
-            many = "no column" if column not in names else "more than one column"
+            column = str(names[column - 1])
+        path = [column] if column in names else column.split(".")
+        kind, fields = None, list(schema)
+        for part in path:
+            found = [field for field in fields if field.name == part]
+            if len(found) != 1:
+                many = "more than one column" if found else "no column"
+                has = shown(_leaves(pyarrow, schema))
+                raise TextError(f"{self.name}: has {many} {column!r}; it has {has}: name one with {option}")
+            kind = found[0].type
+            fields = _fields(pyarrow, kind)
+        advice = _advice(pyarrow, kind, column, ids=option == "--id-column")
+        if advice is not None:
             raise TextError(
-                f"{self.name}: has {many} {column!r}; it has {shown(names)}: name one with {option}"
+                f"{self.name}: column {column!r} is of {one_line(kind)[:80]}, and {needed}{advice}"
             )
-        return column
-
-    def _check(self, pyarrow: Any, schema: Any, text: str, id_: str | None) -> None:
-        """Refuse columns of other types than text, and ids that are no whole numbers either."""
-        kinds = pyarrow.types
-        for column in (text, id_):
-            if column is None:
-                continue
-            kind = schema.field(column).type
-            kind = kind.value_type if kinds.is_dictionary(kind) else kind
-            texts = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary,
-                     kinds.is_large_binary, kinds.is_binary_view, kinds.is_null)  # fmt: skip
-            if not any(test(kind) for test in texts) and (column == text or not kinds.is_integer(kind)):
-                needed = "text is needed" if column == text else "an id is text or a whole number"
-                raise TextError(f"{self.name}: column {column!r} is of {kind}, and {needed}")
+        return path
 
     def _texts(self, pyarrow: Any, column: Any, before: int) -> list[str]:
         """A column's texts; nulls are blank."""
@@ -176,6 +179,47 @@ class _Clamped:
         pass
 
     flush = close
+
+
+def _fields(pyarrow: Any, kind: Any) -> list[Any]:
+    """The fields of a struct; of other types none."""
+    return [kind.field(at) for at in range(kind.num_fields)] if pyarrow.types.is_struct(kind) else []
+
+
+def _leaves(pyarrow: Any, schema: Any) -> list[str]:
+    """The columns' names, and instead of a struct's its fields'."""
+    leaves = []
+    for field in schema:
+        below = _fields(pyarrow, field.type)
+        leaves += [f"{field.name}.{each.name}" for each in below] if below else [field.name]
+    return leaves
+
+
+def _advice(pyarrow: Any, kind: Any, column: str, *, ids: bool) -> str | None:
+    """What to do about a column whose values are not texts, or whole numbers of ids; None if they are."""
+    kinds = pyarrow.types
+    kind = kind.value_type if kinds.is_dictionary(kind) else kind
+    texts = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary,
+             kinds.is_large_binary, kinds.is_binary_view, kinds.is_null)  # fmt: skip
+    if any(test(kind) for test in texts) or (ids and kinds.is_integer(kind)):
+        return None
+    lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_list_view,
+             kinds.is_large_list_view)  # fmt: skip
+    if fields := _fields(pyarrow, kind):
+        return f"; name one of its fields: {shown(f'{column}.{field.name}' for field in fields)}"
+    if any(test(kind) for test in lists):
+        return "; write a row for each element (pandas: explode)"
+    if ids and kinds.is_floating(kind):
+        return ": 1 would be written as 1.0, and long ids are rounded; store it as int64 or string"
+    return "; store it as string" if not kinds.is_nested(kind) else ""
+
+
+def _within(pyarrow: Any, batch: Any, path: list[str]) -> Any:
+    """A column of a batch, or a field of a struct there, which is null where the struct is."""
+    column = batch.column(path[0])
+    for part in path[1:]:
+        column = pyarrow.compute.struct_field(column, part)
+    return column
 
 
 def _unpacked(pyarrow: Any, column: Any) -> int:

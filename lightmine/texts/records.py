@@ -1,16 +1,13 @@
-"""Sentences, and their ids, out of lines: plain ones, columns of TSV and CSV, fields of JSONL."""
+"""Sentences, and their ids, out of lines: plain ones, columns of TSV and CSV."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import json
 import shlex
 from collections.abc import Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from lightmine.errors import TextError
-from lightmine.texts.decoding import Lines
 from lightmine.texts.escapes import OWN_HEADERS, unescaped
 from lightmine.texts.formats import Column, Reading
 from lightmine.texts.limits import Limits
@@ -33,7 +30,8 @@ class Block:
     ----------
     texts : list of str
     lines : list of int
-        The line that each stands on, or starts on, counted from 1; of Parquet, the row.
+        The line that each stands on, or starts on, counted from 1; of Parquet, the row; of a
+        JSON array, the element.
     rows : list of int
         Which record of the file each is, counted from 0: blank records count, a header does not.
     total : int
@@ -268,97 +266,6 @@ def shown(names: Iterable[Any]) -> str:
     short = [repr(each if len(str(each)) <= 24 else str(each)[:23] + "…") for each in names]
     more = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
     return ", ".join(short[:SHOWN]) + more if short else "none"
-
-
-def json_blocks(lines: Lines, reading: Reading) -> Iterator[Block]:
-    """Sentences, and ids, from the fields of an object a line."""
-    text_field = str(reading.text_column or TEXT_FIELD)
-    id_field = None if reading.id_column is None else str(reading.id_column)
-    made = Gathered(0)
-    for block in lines:
-        made = Gathered(made.total)
-        for number, line in enumerate(block, made.total + 1):
-            if not line.strip():
-                made.add("", number, "")
-                continue
-            where = f"{lines.name}: line {number}"
-            entry = _json(line, where)
-            for field in (text_field, id_field):
-                # Python's reader keeps the last of fields of one name.
-                if field is not None and line.count(json.dumps(field)) > 1:
-                    json.loads(line, object_pairs_hook=functools.partial(_once, field, where))
-            text, id_ = _field(entry, text_field, where), ""
-            if text is not None and not isinstance(text, str):
-                raise TextError(f"{where}: {text_field!r} is {_type(text)}, and text is needed")
-            if id_field is not None:
-                id_ = _field(entry, id_field, where, "--id-field")
-                if isinstance(id_, bool) or not isinstance(id_, (str, int)):
-                    raise TextError(f"{where}: {id_field!r} is {_type(id_)}; an id is text or a whole number")
-            if "\\ud" in line or "\\uD" in line:
-                text, id_ = (_paired(value, where, lines, reading) for value in (text or "", str(id_)))
-            made.add(text or "", number, str(id_))
-        yield made.block(ids=id_field is not None)
-
-
-def _json(line: str, where: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise TextError(
-            f"{where}, character {error.pos + 1}: not JSON: {error.msg}; one object a line is needed"
-        ) from None
-    except RecursionError:
-        raise TextError(f"{where}: not a record: it is nested too deep") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise TextError(f"{where}: not JSON that is read here: {str(error).partition(';')[0]}") from None
-    if not isinstance(entry, dict):
-        raise TextError(f'{where}: is {_type(entry)}, and an object is needed, such as {{"text": "..."}}')
-    return entry
-
-
-def _once(field: str, where: str, pairs: list[tuple[str, Any]]) -> None:
-    """Refuse an object that has a field twice."""
-    if sum(name == field for name, _ in pairs) > 1:
-        raise TextError(f"{where}: has the field {field!r} more than once; keep one of them")
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _field(entry: dict[str, Any], field: str, where: str, option: str = "--text-field") -> Any:
-    """A field by its name, or, with dots, a field of a field."""
-    if field in entry:
-        return entry[field]
-    found: Any = entry
-    for part in field.split("."):
-        if not isinstance(found, dict) or part not in found:
-            raise TextError(f"{where}: has no field {field!r}; it has {shown(entry)}: name one with {option}")
-        found = found[part]
-    return found
-
-
-def _paired(text: str, where: str, lines: Lines, reading: Reading) -> str:
-    """A text without lone surrogates, which JSON can escape and no UTF-8 can hold."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        if reading.errors == "strict":
-            raise TextError(
-                f"{where}: \\u{ord(text[error.start]):04x} is half a character; mend it, or take it with "
-                "--errors replace"
-            ) from None
-        whole = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-        lines.replaced += sum(a != b for a, b in zip(text, whole, strict=True))
-        return whole
-    return text
-
-
-def _type(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    kinds: dict[type, str] = {dict: "an object", list: "a list", str: "text"}
-    return kinds.get(type(value), "a number")
 
 
 class Gathered:

@@ -1,0 +1,46 @@
+"""JSON arrays, beside Python's own parser where that takes the same files; and in pieces of any size."""
+
+import json
+
+from fuzz.targets import file, refusing
+from lightmine.errors import LightmineError
+from lightmine.texts.decoding import Lines
+from lightmine.texts.formats import Reading
+from lightmine.texts.json_records import array_blocks
+from lightmine.texts.limits import Limits
+from lightmine.texts.lines import read_sentences
+
+READINGS = (
+    Reading(),
+    Reading(errors="replace"),
+    Reading(text_column="t.de", id_column="id"),
+    Reading(text_column=1, errors="replace"),
+)
+
+
+def one_input(data):
+    choice, data = (data[0], data[1:]) if data else (0, b"")
+    reading = READINGS[choice % len(READINGS)]
+    read = None
+    with refusing():
+        read = read_sentences(file("x.json", data), reading)
+        for text in [*read.texts, *(read.ids or ())]:
+            text.encode("utf-8")
+    if data.lstrip(b" \t\r\n").startswith(b"["):
+        assert read == in_pieces(data, reading, choice // 4 + 1, read)
+        if read is not None and reading.errors == "strict":
+            assert read.total == len(json.loads(data))
+
+
+def in_pieces(data, reading, size, read):
+    """What was read, where the file is read as the same in pieces of so many bytes; None if it is refused."""
+    pieces = (data[at : at + size] for at in range(0, len(data), size))
+    try:
+        lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=Limits())
+        lines.first()
+        blocks = list(array_blocks(lines, reading))
+    except LightmineError:
+        return None
+    assert read is not None
+    assert [text for block in blocks for text in block.texts] == read.texts
+    return read
