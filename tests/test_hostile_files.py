@@ -169,10 +169,11 @@ def test_a_bomb_of_parquet_is_refused(tmp_path):
 PEAK = """
 import resource, sys
 from lightmine.errors import TextError
+from lightmine.texts.formats import Reading
 from lightmine.texts.lines import stream_sentences
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    for _ in stream_sentences(sys.argv[1]):
+    for _ in stream_sentences(sys.argv[1], Reading(text_column=sys.argv[2])):
         pass
 except TextError as error:
     print(error)
@@ -181,17 +182,20 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
+@pytest.mark.parametrize("column", ["text", "struct.text"])
 @pytest.mark.parametrize("dictionary", [True, False])
-def test_a_bomb_of_parquet_is_refused_before_it_takes_memory(tmp_path, dictionary):
+def test_a_bomb_of_parquet_is_refused_before_it_takes_memory(tmp_path, dictionary, column):
     path = tmp_path / "a.parquet"
     one = pyarrow.array(["x" * (1 << 20)])
     texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 1024, pyarrow.int32()), one)
     texts = texts if dictionary else texts[:300].dictionary_decode()
-    pyarrow.parquet.write_table(
-        pyarrow.table({"text": texts}), path, compression="zstd", use_dictionary=dictionary
-    )
+    struct = pyarrow.StructArray.from_arrays([texts], ["text"])
+    table = pyarrow.table({"text": texts} if column == "text" else {"struct": struct})
+    pyarrow.parquet.write_table(table, path, compression="zstd", use_dictionary=dictionary)
     assert path.stat().st_size < 100_000
-    done = subprocess.run([sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, path, column], capture_output=True, text=True, check=True
+    )
     said, peak = done.stdout.splitlines()
     assert "unpacks to over 200 times its size" in said
     assert int(peak) < 200  # MiB, pyarrow itself among them; the texts are 1024 and 300

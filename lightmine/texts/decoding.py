@@ -79,8 +79,8 @@ class Lines:
 
     def texts(self) -> Iterator[str]:
         """The text in pieces as they come, lines not split; iterate over this or over the lines."""
-        while self._ahead:
-            yield self._ahead.pop(0)
+        ahead, self._ahead = self._ahead, []
+        yield from ahead
         yield from self._rest
 
     def __iter__(self) -> Iterator[list[str]]:
