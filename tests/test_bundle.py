@@ -35,7 +35,7 @@ def test_a_model_that_comes_along_is_whole_and_says_what_it_is(name, most):
     assert manifest.languages
     assert manifest.licence
     assert manifest.batch == "any"
-    assert set(manifest.thresholds) == {"bitext", "paraphrase"}
+    assert set(manifest.thresholds) == {"bitext", "bitext_cosine", "paraphrase"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= most
 
 

@@ -104,3 +104,24 @@ def test_calibration_has_no_threshold_to_ignore(run):
     status, _, err = run("calibrate", "bitext", ENGLISH, GERMAN, "--threshold", 1.2)
     assert status == 2
     assert "No such option" in err
+
+
+def test_a_cap_that_was_reached_is_said_with_what_it_left_out(run, tmp_path):
+    path = tmp_path / "copies.txt"
+    path.write_text("".join(f"All rights{' ' * spaces}reserved.\n" for spaces in range(1, 31)))
+    options = ["--threshold", 0.95]
+    _, out, err = run("paraphrase", path, *options)
+    assert len(rows(out)) == 435
+    assert "reached" not in err
+    _, out, err = run("paraphrase", path, *options, "--top-k", 5)
+    said = (
+        f"--top-k 5 was reached by 30 sentences: {435 - len(rows(out))} more pairs score 0.95 or more; raise"
+    )
+    assert said in err
+    _, _, err = run("paraphrase", path, *options, "--max-pairs", 100)
+    assert "--max-pairs 100 was reached: 335 more pairs score 0.95 or more; raise it to have them" in err
+    _, _, err = run("paraphrase", path, "--threshold", "none", "--max-pairs", 100)
+    assert "--max-pairs 100 was reached: 335 more pairs are left out; raise it to have them" in err
+    (tmp_path / "gold.tsv").write_text("1\t2\n")
+    _, _, err = run("evaluate", "paraphrase", path, tmp_path / "gold.tsv", "--max-pairs", 100)
+    assert "--max-pairs 100 was reached: pairs beyond count as missed" in err

@@ -72,7 +72,7 @@ def test_the_manifest_says_languages_licences_and_thresholds(trained):
     assert "tatoeba.org" in manifest.licence
     assert "Amazon" in manifest.licence
     assert "Godot" not in manifest.licence  # not trained on
-    assert set(manifest.thresholds) == {"bitext", "paraphrase"}
+    assert set(manifest.thresholds) == {"bitext", "bitext_cosine", "paraphrase"}
     assert manifest.parity["cosine_min"] > 0.999
 
 

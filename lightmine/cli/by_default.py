@@ -22,8 +22,8 @@ def mine_by_default(
     top_k: int,
     max_pairs: int,
     max_score: float | None,
-) -> Pairs:
-    """The pairs over the default threshold, which is said.
+) -> tuple[Pairs, float]:
+    """The pairs over the default threshold, which is said, and the threshold.
 
     The threshold depends on the texts and the model alone: it is estimated from pairs that are mined with a
     `top_k` of 100 and without a highest score. If that was asked for, they are the answer too. If not, the
@@ -44,12 +44,14 @@ def mine_by_default(
     )  # fmt: skip
     run.note(said(chosen, max_score))
     if chosen.threshold == math.inf:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        none = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        return none, chosen.threshold
     if found is not None and as_asked:
         kept = int((found.score.astype(np.float64) >= chosen.threshold).sum())
-        return found[: min(kept, max_pairs)]
+        return found[: min(kept, max_pairs)], chosen.threshold
     limits = {"top_k": top_k, "max_pairs": max_pairs, "max_score": max_score}
-    return mine_paraphrases(*vectors, **(run.engine | limits | {"threshold": chosen.threshold}))
+    found = mine_paraphrases(*vectors, **(run.engine | limits | {"threshold": chosen.threshold}))
+    return found, chosen.threshold
 
 
 def said(chosen: DefaultThreshold, max_score: float | None = None) -> str:

@@ -240,6 +240,10 @@ def paraphrase(
     true = np.array(run.gold(read_gold(gold, rows, rows, what=what, reading=of_gold)))
     vectors = run.encode_all(run.encoder(), sentences.texts, sentences.lines, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)
+    if len(found) == max_pairs:
+        run.note(
+            f"--max-pairs {max_pairs:,} was reached: pairs beyond count as missed; raise it to have them"
+        )
     true = measures.transitive_closure(true) if closure else true
     quality = measures.paraphrase_mining(found.left, found.right, found.score, true)
     run.show(quality, mined=len(found), gold=len(np.unique(np.sort(true, axis=1), axis=0)))

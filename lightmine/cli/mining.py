@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from lightmine.cli.run import (
     Run,
     Texts,
     counts,
+    in_words,
     number_or_none,
     pair_filters,
     run_options,
@@ -27,6 +29,7 @@ from lightmine.cli.run import (
     text_options,
 )
 from lightmine.encoding.encoder import Encoder
+from lightmine.engine.counting import LeftOut, left_out
 from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError
 from lightmine.margin import check_cosine
@@ -111,9 +114,11 @@ def paraphrase(
         sides, vectors = _encoded(encoder, distinct_texts, read, run)
         limits: dict[str, Any] = {"top_k": top_k, "max_pairs": max_pairs, "max_score": max_score}
         if threshold is None:
-            found = mine_by_default(encoder, vectors, run, **limits)
+            found, threshold = mine_by_default(encoder, vectors, run, **limits)
         else:
             found = mine_paraphrases(*vectors, **(run.engine | limits | {"threshold": threshold}))
+        if line := capped(left_out(found, *vectors, threshold=threshold, **limits), threshold, **limits):
+            run.note(line)
         pairs = found[_kept(keep, sides[0], sides[-1], (found.left, found.right), run.note)]
         columns: dict[str, Any] = {"score": pairs.score} | side_by_side(
             ("left", sides[0], pairs.left), ("right", sides[-1], pairs.right)
@@ -258,6 +263,24 @@ def _kept(
     if left_out:
         say(counts("pair", left_out))
     return np.array(stays, bool)
+
+
+def capped(cut: LeftOut | None, threshold: float, *, top_k: int, max_pairs: int, **_: Any) -> str:
+    """What a cap left out, in one line; empty where it left nothing out.
+
+    Examples
+    --------
+    >>> capped(LeftOut("top_k", 19_900, 0, 300), 0.95, top_k=100, max_pairs=500_000)
+    '--top-k 100 was reached by 300 sentences: 19,900 more pairs score 0.95 or more; raise it to have them'
+    """
+    if cut is None:
+        return ""
+    more = f"{cut.pairs:,}" if not cut.error else f"about {cut.pairs:,} (within {cut.error:,})"
+    score = "" if threshold == -math.inf else f" score {threshold:g} or more"
+    reached = f"--max-pairs {max_pairs:,} was reached"
+    if cut.cap == "top_k":
+        reached = f"--top-k {top_k:,} was reached by {in_words(cut.rows, 'sentence')}"
+    return f"{reached}: {more} more pairs{score or ' are left out'}; raise it to have them"
 
 
 def _encoded(

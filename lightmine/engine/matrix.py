@@ -143,7 +143,7 @@ class PairScorer:
         self._x, self._y = x, y
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
-        self._step = max(1, CHUNK_BYTES // (4 * d))
+        self._step = max(1, CHUNK_BYTES // (4 * max(d, LANES)))
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
         self._lanes = np.empty((self._step, LANES), np.float64)

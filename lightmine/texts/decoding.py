@@ -20,6 +20,13 @@ WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BO
 REPLACE = "lightmine.replace"
 # Characters that are looked at to tell whether the encoding is right.
 SAMPLE = 4096
+# What a byte order mark is in the other order: no character at all.
+SWAPPED = ("\ufffe", "\ufffe\0", "\0\ufffe")
+# Starts of files that are no lines of text, whatever they are called.
+OTHERS: dict[str, str | tuple[str, ...]] = {
+    "PDF": "%pdf-", "RTF": "{\\rtf", "XML": "<?xml", "HTML": ("<!doctype html", "<html"), "ZIP": "pk\3\4",
+    "SQLite": "sqlite format 3", "ELF": "\x7felf", "Parquet": "par1\x15",
+}  # fmt: skip
 FEWEST, MOSTLY = 16, 0.8
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _replaced = threading.local()
@@ -89,16 +96,25 @@ class Lines:
             if not done:
                 self._check_start("\n".join(rows[:SAMPLE])[:SAMPLE])
             self._count(rows)
+            if self.returns and not self._newlines:
+                raise TextError(
+                    f"{self.name}: has no line end but carriage returns, so it is one line; convert it: "
+                    "tr '\\r' '\\n'"
+                )
             done += len(rows)
             yield rows
-        if done == 1 and self.returns and not self._newlines:
-            raise TextError(
-                f"{self.name}: has no line end but carriage returns, so it is one line; make lines of it: "
-                "tr '\\r' '\\n'"
-            )
 
     def _check_start(self, text: str) -> None:
         """Refuse UTF-16 or UTF-32 that is read as another encoding: every second character is a control."""
+        if text.startswith(SWAPPED):
+            raise TextError(
+                f"{self.name}: its byte order mark is not that of {self._codec.upper()}; leave -le or -be out"
+            )
+        for kind, start in OTHERS.items():
+            if text[:16].lower().startswith(start):
+                raise TextError(
+                    f"{self.name}: it starts as {kind} does, and text is needed; convert it first"
+                )
         if self._wide or len(text) < FEWEST:
             return
         for order, halves in (("be", text[::2]), ("le", text[1::2])):

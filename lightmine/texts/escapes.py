@@ -14,7 +14,10 @@ UNESCAPE = re.compile(r"\\[\\tnr,]")
 # The parts of a list with a comma before it: each ends at a comma that no backslash escapes.
 PARTS = re.compile(r",((?:[^\\,]|\\.|\\$)*)", re.DOTALL)
 # First columns of what lightmine writes, by which it knows its own files.
-OWN_HEADERS = ("score\tleft_lines\tright_lines\t", "margin\tcosine\tsource_lines\ttarget_lines\t")
+OWN_HEADERS = (
+    "score\tleft_lines\tright_lines\t", "margin\tcosine\tsource_lines\ttarget_lines\t",
+    "file\tcluster\tline\t",
+)  # fmt: skip
 
 
 def escaped(text: str) -> str:

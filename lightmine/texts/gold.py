@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +15,10 @@ from lightmine.texts.lines import read_sentences, stream_rows
 
 # Whatever the name says: their columns are taken apart here.
 LINES = Reading(format="txt")
-HEADER = "margin\tcosine\t"
+# What columns of ids are called in gold, where it may hold ids that nobody knows.
+NAMED = re.compile(
+    r"(?i)(.*_)?q?ids?_?[12]?|(left|right|source|target|src|tgt)(_.*)?|(sentence|text|question)s?_?[12]?"
+)
 
 
 def _lines(reading: Reading) -> Reading:
@@ -118,8 +123,10 @@ def _header(rows: list[list[str]], left: Mapping[str, int], right: Mapping[str, 
     """The first line, if it names columns: no sentence has its names, and some have the next line's."""
     if len(rows) < 2 or min(len(rows[0]), len(rows[1])) < 2:
         return ""
-    # Of the keys that are there: a mapping may answer for any other.
-    known = [fields[0] in left.keys() or fields[1] in right.keys() for fields in rows[:2]]  # noqa: SIM118
+    if "" in left:
+        # Any id is taken, as where mined pairs alone are known: names tell.
+        return " ".join(rows[0]) if all(map(NAMED.fullmatch, rows[0][:2])) else ""
+    known = [fields[0] in left or fields[1] in right for fields in rows[:2]]
     return " ".join(rows[0]) if known == [False, True] else ""
 
 
@@ -138,36 +145,50 @@ def _label(rest: list[str], where: str, what: str) -> bool:
 
 
 def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[str, str]], list[float]]:
-    """Read mined pairs: id TAB id, with TAB score or without, or the TSV of ``lightmine bitext --id-column``.
+    """Read mined pairs: id TAB id, with TAB score or without, or what bitext --id-column wrote.
 
     Without a score all pairs have the score 1. Of a text with several ids every combination is a pair.
 
     Raises
     ------
     TextError
-        No such file, a line without two ids, or a score that is no number; the message names the line.
+        No such file, a line without two ids, with more than a score after them, or a score that is no finite
+        number; the message names the line.
     """
-    lines = read_sentences(path, _lines(reading))
-    ours = bool(lines.texts) and lines.texts[0].startswith(HEADER)
-    columns = lines.texts[0].split("\t") if ours else ["source_ids", "target_ids", "margin"]
+    name, rows = _mined_rows(path, reading)
+    ours = bool(rows) and tuple(rows[0][1][:2]) == ("margin", "cosine")
+    columns = rows[0][1] if ours else ["source_ids", "target_ids", "margin"]
     if not {"source_ids", "target_ids"} <= set(columns):
-        raise TextError(f"{lines.name}: has no ids; mine it with --id-column")
-    left, right, score = (columns.index(name) for name in ("source_ids", "target_ids", "margin"))
+        raise TextError(f"{name}: has no ids; mine it with --id-column")
+    left, right, score = (columns.index(column) for column in ("source_ids", "target_ids", "margin"))
     pairs, scores = [], []
-    for text, line in list(zip(lines.texts, lines.lines, strict=True))[int(ours) :]:
-        fields = text.split("\t")
+    for line, fields in rows[int(ours) :]:
+        where = f"{name}: line {line}"
         if len(fields) <= max(left, right):
-            raise TextError(f"{lines.name}: line {line} has no tab; two ids with a tab between are needed")
+            raise TextError(f"{where} has no tab; two ids with a tab between are needed")
+        if any(field.strip() for field in fields[len(columns) :]):
+            raise TextError(f"{where} has {len(fields)} columns; two ids are needed, and perhaps a score")
         try:
             value = float(fields[score]) if len(fields) > score else 1.0
         except ValueError:
-            raise TextError(f"{lines.name}: line {line}: {fields[score]!r} is not a score") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise TextError(f"{where}: {fields[score]!r} is not a score")
         sides = [split_list(fields[at]) if ours else [fields[at].strip()] for at in (left, right)]
         for a in sides[0]:
             for b in sides[1]:
                 pairs.append((a, b))
                 scores.append(value)
     return pairs, scores
+
+
+def _mined_rows(path: str | Path, reading: Reading) -> tuple[str, list[tuple[int, list[str]]]]:
+    """The columns of each line that is not blank: of CSV as it quotes them, else between tabs."""
+    if kind_of(str(path)).format == "csv":
+        name, blocks = stream_rows(str(path), dataclasses.replace(_lines(reading), format="csv"))
+        return name, [row for block in blocks for row in block if any(row[1])]
+    lines = read_sentences(path, _lines(reading))
+    return lines.name, [(line, text.split("\t")) for text, line in zip(lines.texts, lines.lines, strict=True)]
 
 
 def read_scored(
