@@ -7,13 +7,14 @@ what it does with ties.
 from __future__ import annotations
 
 import dataclasses
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError, MatrixError
-
-_ROWS_AT_ONCE = 1024  # rows of the similarity matrix in memory at a time; no result depends on it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,9 @@ def retrieval_accuracy(source: ArrayLike, target: ArrayLike) -> RetrievalAccurac
     left, right = _matrix(source, "source"), _matrix(target, "target")
     if left.shape != right.shape:
         raise MatrixError(f"source is {left.shape} and target {right.shape}: give one row a translation")
-    return RetrievalAccuracy(_accuracy(left, right), _accuracy(right, left))
+    near = neighbors(left, right, k=1, both=True)
+    assert near.reverse is not None
+    return RetrievalAccuracy(_accuracy(near.index), _accuracy(near.reverse.index))
 
 
 def similarity_correlation(predicted: ArrayLike, gold: ArrayLike) -> Correlation:
@@ -259,12 +262,8 @@ def transitive_closure(pairs: ArrayLike) -> NDArray[np.int64]:
     return np.array(sorted(closed), np.int64).reshape(-1, 2)
 
 
-def _accuracy(queries: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    found = 0
-    for start in range(0, len(queries), _ROWS_AT_ONCE):
-        block = queries[start : start + _ROWS_AT_ONCE] @ others.T
-        found += int((block.argmax(axis=1) == np.arange(start, start + len(block))).sum())
-    return found / len(queries)
+def _accuracy(nearest: NDArray[np.signedinteger[Any]]) -> float:
+    return int((nearest[:, 0] == np.arange(len(nearest))).sum()) / len(nearest)
 
 
 def _matrix(values: ArrayLike, name: str) -> NDArray[np.float64]:
@@ -278,9 +277,10 @@ def _matrix(values: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    x, y = x - x.mean(), y - y.mean()
-    length = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(np.clip(x @ y / length, -1.0, 1.0)) if length > 0 else float("nan")
+    # Sums without rounding: the same on every machine, in whatever order the pairs come.
+    x, y = x - math.fsum(x) / len(x), y - math.fsum(y) / len(y)
+    length = math.sqrt(math.fsum(x * x)) * math.sqrt(math.fsum(y * y))
+    return min(max(math.fsum(x * y) / length, -1.0), 1.0) if length > 0 else float("nan")
 
 
 def _pairs(

@@ -236,3 +236,12 @@ def test_mining_quality_refuses_what_it_cannot_judge(measure, left, right, score
 def test_a_paraphrase_pair_mined_in_both_orders_is_refused():
     with pytest.raises(ArgumentError, match=r"the pair \(0, 1\) was mined more than once"):
         evaluate.paraphrase_mining([0, 1], [1, 0], [0.9, 0.8], [(0, 1)])
+
+
+def test_a_correlation_is_the_same_in_whatever_order_the_pairs_come():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal(1000) * 10.0 ** rng.integers(-6, 6, 1000)
+    y = x + rng.standard_normal(1000) * np.abs(x)
+    orders = [rng.permutation(1000) for _ in range(20)]
+    found = {evaluate.similarity_correlation(x[order], y[order]).pearson for order in orders}
+    assert len(found) == 1

@@ -4,12 +4,13 @@ import hashlib
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.matrix import PairScorer
+from lightmine.engine.matrix import CHUNK_BYTES, PairScorer
 from lightmine.summation import sum_rows
 from tests.oracle import dense, exact_score
 
@@ -69,13 +70,55 @@ def test_ties_at_1_and_at_minus_1_keep_the_order_of_their_rows(rng, kernel):
     assert opposite.index[0].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("kernel", ["fp32", "int8"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 33, 384])
+def test_rows_whose_norms_are_off_lose_no_neighbour_and_no_pair(rng, kernel, dimension):
+    # As far from 1 as unit rows may be: equal and opposite rows have products on both sides of 1 and -1.
+    base = unit_rows(rng.standard_normal((100, dimension)))
+    x = np.concatenate([base, base, -base, unit_rows(rng.standard_normal((100, dimension)))])
+    x = (x * (1 + rng.uniform(-9e-7, 9e-7, (400, 1)))).astype(np.float32)
+    assert unit_rows(x) is x
+    scores = dense(x)
+    np.fill_diagonal(scores, -2)
+    near = neighbors(x, k=5, kernel=kernel)
+    assert (near.index == np.argsort(-scores, axis=1, kind="stable")[:, :5]).all()
+    upper = np.triu_indices(400, 1)
+    for threshold in (-1.0, np.nextafter(1.0, 0.0), 1.0):
+        found = mine_paraphrases(x, top_k=None, max_pairs=None, threshold=threshold, kernel=kernel)
+        assert len(found) == (scores[upper] >= threshold).sum() > 0
+    found = mine_paraphrases(x, top_k=None, max_pairs=None, max_score=-1.0, kernel=kernel)
+    assert len(found) == (scores[upper] == -1).sum() > 0
+
+
+def test_rows_of_one_coordinate_take_no_more_room_than_planned():
+    x = unit_rows(np.ones((100_000, 1)))
+    rows = np.arange(len(x))
+    tracemalloc.start()
+    try:
+        PairScorer(x, x).exact(rows, rows)
+        # What a worker is granted for scoring, beside the scores themselves and a copy of them.
+        assert tracemalloc.get_traced_memory()[1] < 8 * CHUNK_BYTES + 12 * len(x)
+    finally:
+        tracemalloc.stop()
+
+
+# Every score is within the rounding of float64 of a number halfway between two of float32, 0.5 and the next
+# one up: 24929 / 2^15 * 673 / 2^10 = 0.5 + 2^-25, and the other products are about as small as what float64
+# rounds off. So another order of additions gives other scores, and other pairs.
 CODE = """
-import numpy as np, lightmine
-rng = np.random.default_rng(3)
-x = rng.standard_normal((400, 384)) * 10.0 ** rng.uniform(-3, 0, (400, 384))
-found = lightmine.mine_paraphrases(x, top_k=20, max_pairs=5000, kernel="fp32")
-near = lightmine.neighbors(x[:200], x[200:], k=5, both=True)
 import hashlib
+import numpy as np, lightmine
+rng = np.random.default_rng(5)
+
+def side(value, at):
+    x = np.zeros((200, 100), np.float32)
+    x[:, 1:98] = rng.choice([-1, 1], (200, 97)) * 2.0 ** rng.uniform(-28, -27, (200, 97))
+    x[:, 0], x[:, at] = value, np.sqrt(1 - value**2)
+    return x
+
+x, y = side(24929 / 2**15, 98), side(673 / 2**10, 99)
+found = lightmine.mine_paraphrases(x, y, top_k=8, max_pairs=900)
+near = lightmine.neighbors(x, y, k=5, both=True)
 data = [lightmine.unit_rows(x), found.left, found.right, found.score, near.index, near.score]
 print(hashlib.sha256(b"".join(part.tobytes() for part in data)).hexdigest())
 """

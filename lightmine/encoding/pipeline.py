@@ -20,6 +20,7 @@ from lightmine.encoding.runtime import Runtime
 from lightmine.encoding.sentences import check_sentences
 from lightmine.errors import TextError
 from lightmine.memory import own_pages
+from lightmine.summation import sum_rows
 
 # Called with the number of sentences that are done.
 Done = Callable[[int], object]
@@ -114,7 +115,7 @@ class Pipeline:
             rows = found[:, : work.dimension].astype(np.float64)
             if work.normalize:
                 # Even if the graph does: in float32 it leaves norms off by some 1e-7, and scores over 1.
-                norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+                norms = np.sqrt(sum_rows(rows * rows))
                 rows /= np.where(norms == 0, 1, norms)[:, None]
             vectors[part] = rows
         return len(places)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lightmine.encoding.batching import Ids
 from lightmine.errors import BundleError, TextError
+from lightmine.summation import sum_rows
 
 Array = NDArray[np.float32]
 Features = dict[str, Array]
@@ -176,8 +177,10 @@ class Normalize:
     def __call__(self, features: Features, mask: Ids, skip: int = 0) -> Features:
         """See `Module`."""
         x = features[self.feature]
-        norms = np.sqrt(np.einsum("...d,...d->...", x, x))[..., None]
-        return features | {self.to: x / np.maximum(norms, np.float32(1e-12))}
+        squares = np.square(x.reshape(-1, x.shape[-1]), dtype=np.float64)
+        norms = np.sqrt(sum_rows(squares)).astype(np.float32).reshape(*x.shape[:-1], 1)
+        unit: Array = np.divide(x, np.maximum(norms, np.float32(1e-12)), dtype=np.float32)
+        return features | {self.to: unit}
 
     def width(self, widths: dict[str, int]) -> dict[str, int]:
         """See `Module`."""

@@ -79,9 +79,10 @@ def left_out(
     (9, LeftOut(cap='top_k', pairs=6, error=0, rows=6))
     """
     n, m = len(x), len(x if other is None else other)
+    # Scores end at -1 and 1, products in float32 do not: limits there are none.
     limits = (
-        -math.inf if threshold is None else threshold,
-        math.inf if max_score is None else max_score,
+        -math.inf if threshold is None or threshold <= -1 else threshold,
+        math.inf if max_score is None or max_score >= 1 else max_score,
     )
     if max_pairs is not None and len(found) >= max_pairs:
         everything = n * (n - 1) // 2 if other is None else n * m

@@ -82,8 +82,13 @@ def is_unit(x: NDArray[Any], *, name: str = "embeddings") -> bool:
 
 
 def _blocks(x: NDArray[Any]) -> Iterator[slice]:
-    step = max(1, CHUNK_BYTES // (4 * x.shape[1]))
+    step = _rows_at_once(x.shape[1])
     return (slice(start, start + step) for start in range(0, len(x), step))
+
+
+def _rows_at_once(d: int) -> int:
+    """How many rows of d coordinates are taken at a time; a row of few still takes room for all lanes."""
+    return max(1, CHUNK_BYTES // (4 * max(d, LANES)))
 
 
 def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -143,7 +148,7 @@ class PairScorer:
         self._x, self._y = x, y
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
-        self._step = max(1, CHUNK_BYTES // (4 * max(d, LANES)))
+        self._step = _rows_at_once(d)
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
         self._lanes = np.empty((self._step, LANES), np.float64)
@@ -154,7 +159,7 @@ class PairScorer:
         return np.clip(self._scores(left, right, exact=True), -1, 1) + np.float32(0.0)
 
     def rough(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores accumulated in float32, at half the cost; within `slack` of the one score."""
+        """Scores accumulated in float32, at half the cost; within `slack` of the uncut score."""
         return self._scores(left, right, exact=False)
 
     def _scores(
@@ -187,8 +192,9 @@ def product_error(terms: int) -> float:
 
 
 def score_error(d: int) -> float:
-    """How far the float32 product of two unit rows of d coordinates can be from their one score.
+    """How far the float32 product of two unit rows of d coordinates can be from their uncut score.
 
-    Norms are within 1e-6 of 1, and the one score itself is rounded; with room to spare.
+    Norms are within 1e-6 of 1, and the score itself is rounded; with room to spare. A lower bound of the
+    score that follows from it is to be cut to 1, as the score is.
     """
     return 1.01 * product_error(d) + 2.0**-22

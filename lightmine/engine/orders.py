@@ -151,7 +151,8 @@ def _seed(
             # What may be over it counts for nothing.
             np.copyto(raw, -np.inf, where=raw > ceiling - slack)
         raw.partition(window - wanted, axis=1)
-        limits[own] = raw[:, window - wanted] - slack
+        # Scores are cut to 1, so no limit may be over it: the slack is less than norms may be off by.
+        limits[own] = np.minimum(raw[:, window - wanted] - slack, 1)
 
     tops = range(0, len(rows), block)
     tools = functools.partial(Fp32Product, size=block * window)

@@ -88,7 +88,7 @@ def guess_pairs(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> Gue
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
     # These are float32 products: of equal rows they may be over 1, which no pair's score is.
-    return Guess(best - np.float32(score_error(x.shape[1])), pairs, error)
+    return Guess(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
 
 
 def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
