@@ -70,3 +70,16 @@ def test_no_cap_was_reached(rng):
         found = mine_paraphrases(x, threshold=0.5, **options)
         assert left_out(found, x, threshold=0.5, **options) is None
     assert left_out(mine_paraphrases(x[:1]), x[:1], threshold=0.5, top_k=1, max_pairs=5) is None
+
+
+def test_limits_at_the_ends_of_scores_leave_no_pair_uncounted(rng):
+    # Norms as far off as unit rows may be: products are beyond -1 and 1, scores are not.
+    angles = rng.uniform(0, 2 * np.pi, 150)
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    x = np.concatenate([x, -x]) * (1 + rng.choice([-9e-7, 9e-7], (300, 1)))
+    x = np.ascontiguousarray(x, np.float32)
+    scores = dense(x)[np.triu_indices(300, 1)].astype(float)
+    for threshold, max_score in ((0.5, 1.0), (-1, None), (-1, 0.5), (-0.5, None)):
+        found = mine_paraphrases(x, threshold=threshold, max_score=max_score, max_pairs=10)
+        cut = left_out(found, x, threshold=threshold, max_score=max_score, top_k=100, max_pairs=10)
+        assert cut.pairs == ((scores >= threshold) & (scores <= (max_score or 1))).sum() - 10
