@@ -1,6 +1,7 @@
 """What the encoder takes for sentences, and what it refuses before any memory is handed out."""
 
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from lightmine import Encoder
 from lightmine.encoding.bundle import models_folder
-from lightmine.errors import BundleError, TextError
+from lightmine.errors import BundleError, OptionError, TextError
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from tests.tiny import write_bundle
 
@@ -126,3 +127,23 @@ def test_a_pickled_encoder_whose_model_changed_is_refused(tmp_path):
     (folder / "lightmine.json").write_text(manifest.replace('"max_tokens": 512', '"max_tokens": 128'))
     with pytest.raises(BundleError, match="is not the model that was pickled; its files or settings"):
         pickle.loads(data)
+
+
+def test_progress_true_shows_a_bar_on_stderr_and_false_none(tiny_bundle, capfd):
+    encoder = Encoder.load(tiny_bundle)
+    encoder.encode(["cat", "dog"], progress=False)
+    assert capfd.readouterr() == ("", "")
+    encoder.encode(["cat", "dog"], progress=True)
+    out, err = capfd.readouterr()
+    assert (out, "encoding" in err) == ("", True)
+
+
+def test_an_unknown_option_names_the_nearest(tiny_bundle, tmp_path):
+    encoder = Encoder.load(tiny_bundle)
+    for call in (encoder.stream, encoder.calibrate, Cache(tmp_path).encode):
+        arguments = (encoder, ["cat"]) if call.__name__ == "encode" else (["cat"],)
+        with pytest.raises(TypeError, match="promt"):
+            call(*arguments, promt="a ")
+    message = "Encoder.encode has no option 'promt'; did you mean 'prompt'?"
+    with pytest.raises(OptionError, match=re.escape(message)):
+        encoder.identity(promt="a ")

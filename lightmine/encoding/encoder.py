@@ -24,6 +24,7 @@ from lightmine.encoding.sentences import check_container, check_filled, check_se
 from lightmine.encoding.source import Source
 from lightmine.encoding.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError, BundleError
+from lightmine.progress import shown
 
 # Called with the number of sentences done, and the number in all where that is known.
 Progress = Callable[[int, int | None], None]
@@ -186,7 +187,7 @@ class Encoder:
         batch_tokens: int | None = None,
         threads: int | None = None,
         no_tokens: Literal["error", "zeros"] = "error",
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> NDArray[Any]:
         """Encode sentences, each vector a function of its own sentence alone.
 
@@ -220,8 +221,9 @@ class Encoder:
             What becomes of a sentence in which the tokenizer finds no token (an empty one, or one of
             characters that it drops): refuse it, or give it a row of zeros and list its place in
             `without_tokens`.
-        progress : callable, optional
-            Called with the number of sentences done, and the number in all (None where it is not known).
+        progress : callable or bool, optional
+            True shows a bar on stderr. A function is called with the number of sentences done, and the
+            number in all (None where it is not known).
 
         Returns
         -------
@@ -257,7 +259,7 @@ class Encoder:
         return vectors
 
     def stream(
-        self, sentences: Iterable[str], *, progress: Progress | None = None, **options: Any
+        self, sentences: Iterable[str], *, progress: Progress | bool | None = None, **options: Any
     ) -> Iterator[NDArray[Any]]:
         """Encode as many sentences as there are, in bounded memory.
 
@@ -280,7 +282,7 @@ class Encoder:
         [9886, 16384, 11023, 2707]
         """
         check_container(sentences)
-        blocks = self._blocks(sentences, Options(**options), progress)
+        blocks = self._blocks(sentences, Options.of(options), progress)
         next(blocks)
         return blocks
 
@@ -331,7 +333,7 @@ class Encoder:
         >>> identity["prompt"], identity["dimension"], len(identity["model"])
         ('query: ', 320, 64)
         """
-        work = self._settled(Options(**options))
+        work = self._settled(Options.of(options))
         batches = "any"
         if self.manifest.batch != "any":
             batches = "alone" if work.alone else f"{work.batch_tokens} tokens"
@@ -358,7 +360,7 @@ class Encoder:
         return settle(options, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
 
     def _blocks(
-        self, sentences: Iterable[str], options: Options, progress: Progress | None
+        self, sentences: Iterable[str], options: Options, progress: Progress | bool | None
     ) -> Iterator[NDArray[Any]]:
         """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
         work = self._settled(options)
@@ -367,8 +369,9 @@ class Encoder:
         empty = np.empty((0, work.dimension), np.float32)
         yield quantise(empty, work.precision, work.ranges)
         pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
-        show = (lambda done: progress(done, total)) if progress else int
-        yield from pipeline.blocks(self.windows(sentences), counts, show)
+        with shown(progress, "encoding", " sentences") as tell:
+            show = (lambda done: tell(done, total)) if tell else int
+            yield from pipeline.blocks(self.windows(sentences), counts, show)
 
 
 def _pinned(model: str | Path | None, source: Source) -> dict[str, Any]:

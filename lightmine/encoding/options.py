@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from lightmine.encoding.bundle import Manifest
 from lightmine.encoding.quantised import check_precision
 from lightmine.encoding.runtime import POOLING_MASK, Runtime
 from lightmine.encoding.tokenizer import Tokenizer
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.errors import ArgumentError, BundleError, check_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Options:
     batch_tokens: int | None = None
     threads: int | None = None
     no_tokens: str = "error"
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Options:
+        """Options by name; one that does not exist is refused with the name of the nearest.
+
+        Raises
+        ------
+        OptionError
+        """
+        check_options(options, (field.name for field in dataclasses.fields(cls)), of="Encoder.encode")
+        return cls(**options)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
