@@ -189,3 +189,13 @@ def test_many_rows_with_full_lists_and_no_pair_left_out_are_no_cap(rng):
     x = unit_rows(np.repeat(rng.standard_normal((40, 24)), 5, axis=0))
     assert mine_paraphrases(x, top_k=4, threshold=0.95).limited_by == ()
     assert mine_paraphrases(x, top_k=3, threshold=0.95).limited_by == ("top_k",)
+
+
+def test_a_job_that_is_resumed_knows_its_caps_too(rng, tmp_path):
+    x = near_copies(rng, 60, 4)
+    options = dict(top_k=2, max_pairs=20, threshold=0.8, resume=str(tmp_path / "job"))
+    first, again = mine_paraphrases(x, **options), mine_paraphrases(x, **options)
+    assert again == first
+    assert again.limited_by == first.limited_by == ("top_k", "max_pairs")
+    with pytest.raises(ArgumentError, match="max_pairs"):
+        mine_paraphrases(x, **options | {"max_pairs": 21})
