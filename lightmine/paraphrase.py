@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lightmine.engine.counting import top_k_was_reached
 from lightmine.engine.join import Job, Progress, check_count, join, prepare
+from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.topk import Pairs, Rule
 from lightmine.margin import check_cosine, check_threshold
 
@@ -63,7 +66,8 @@ def mine_paraphrases(
     Returns
     -------
     Pairs
-        Score descending, then left, then right.
+        Score descending, then left, then right. Its `limited_by` names the caps that left pairs out:
+        `lightmine.engine.counting.left_out` tells how many.
 
     Raises
     ------
@@ -91,4 +95,22 @@ def mine_paraphrases(
         n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor,
         ceiling=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
-    return join(unit, right, rule, budget=budget, job=job).pairs
+    found = join(unit, right, rule, budget=budget, job=job).pairs
+    if k is None or threshold is None or not _leaves_out(found, unit, right, rule, budget, job):
+        return found
+    return dataclasses.replace(found, limited_by=("top_k", *found.limited_by))
+
+
+def _leaves_out(
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: Rule, budget: int, job: Job
+) -> bool:
+    """Whether `top_k` left out a pair within the limits."""
+    floor = rule.floor
+    if found.limited_by:
+        # Pairs that score as the last one may be missing because of max_pairs.
+        floor = float(np.nextafter(found.score[-1], np.float32(np.inf)))
+        found = found[found.score >= floor]
+    return top_k_was_reached(
+        found, x, other, floor=floor, max_score=rule.ceiling, top_k=rule.k_left or 0, memory_budget=budget,
+        threads=job.threads,
+    )  # fmt: skip

@@ -35,7 +35,9 @@ class Result(abc.ABC):
         if type(other) is not type(self):
             return NotImplemented
         return all(
-            _same(getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
+            _same(getattr(self, field.name), getattr(other, field.name))
+            for field in dataclasses.fields(self)
+            if field.compare
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -97,7 +99,7 @@ class ScoredPairs(Result):
         where = position(chosen, len(self))
         if isinstance(where, int):
             return float(self.score[where]), int(self.left[where]), int(self.right[where])
-        return type(self)(*(getattr(self, field.name)[where] for field in dataclasses.fields(self)))
+        return dataclasses.replace(self, **{name: values[where] for name, values in self._columns().items()})
 
     def __repr__(self) -> str:
         name, count = type(self).__name__, len(self)
@@ -109,7 +111,8 @@ class ScoredPairs(Result):
         return f"{name}({count:,} {unit}, scores {score_range(self.score)}: {first}{more})"
 
     def _columns(self) -> dict[str, NDArray[Any]]:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
 def position(chosen: Row | Chosen, count: int) -> int | slice | Mask | Indices:

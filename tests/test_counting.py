@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from lightmine import mine_paraphrases, unit_rows
+from lightmine import Pairs, mine_paraphrases, unit_rows
 from lightmine.engine import counting
-from lightmine.engine.counting import left_out
+from lightmine.engine.counting import count_pairs, left_out
+from lightmine.errors import ArgumentError
 from tests.oracle import dense
 
 
@@ -83,3 +84,118 @@ def test_limits_at_the_ends_of_scores_leave_no_pair_uncounted(rng):
         found = mine_paraphrases(x, threshold=threshold, max_score=max_score, max_pairs=10)
         cut = left_out(found, x, threshold=threshold, max_score=max_score, top_k=100, max_pairs=10)
         assert cut.pairs == ((scores >= threshold) & (scores <= (max_score or 1))).sum() - 10
+
+
+def test_count_pairs_is_that_of_brute_force_whatever_the_memory_and_the_threads(rng):
+    x = near_copies(rng, 300, 12)
+    y = unit_rows(x[:90] + 0.05 * rng.standard_normal((90, 24)))
+    own, cross = dense(x)[np.triu_indices(300, 1)].astype(float), dense(x, y).astype(float)
+    # Limits that are scores of pairs: whether those count is decided by the exact score.
+    for threshold, max_score in ((float(own[7]), None), (0.9, float(cross.max())), (0.2, 0.9), (None, 0.5)):
+        low, high = -2 if threshold is None else threshold, max_score or 2
+        for how in ({}, {"memory_budget": 1, "threads": 3}, {"memory_budget": "16MiB", "threads": 2}):
+            options = dict(threshold=threshold, max_score=max_score, **how)
+            assert count_pairs(x, **options) == ((own >= low) & (own <= high)).sum()
+            assert count_pairs(x, y, **options) == ((cross >= low) & (cross <= high)).sum()
+    assert count_pairs(x, threshold=None) == 300 * 299 // 2
+    assert count_pairs(x, y, threshold=-1) == 300 * 90
+    assert count_pairs(x[:1], threshold=0.5) == 0
+
+
+def test_count_pairs_refuses_a_limit_that_no_cosine_can_have(rng):
+    x = near_copies(rng, 10, 2)
+    with pytest.raises(ArgumentError, match="threshold is a cosine, from -1 to 1, not 80"):
+        count_pairs(x, threshold=80)
+    with pytest.raises(ArgumentError, match="max_score is a cosine, from -1 to 1, not nan"):
+        count_pairs(x, threshold=0.5, max_score=float("nan"))
+
+
+@pytest.mark.parametrize("start", [0, 1000, 2000, 3000, 4000, 5000])
+def test_a_cap_that_few_rows_reach_is_not_missed_by_the_sample(rng, monkeypatch, start):
+    # One row in 300 has copies: a sample of 150 rows often meets none of them.
+    x = rng.standard_normal((6000, 24))
+    x[start : start + 20] = x[start]
+    x = unit_rows(x)
+    options = dict(threshold=0.95, top_k=100, max_pairs=100)
+    found = mine_paraphrases(x, **options)
+    exact = left_out(found, x, **options)
+    monkeypatch.setattr(counting, "EXACT", 6000 * 24 * 150)
+    estimate = left_out(found, x, **options)
+    assert (exact.pairs, exact.error) == (90, 0)
+    assert 0 < estimate.error < 2 * exact.pairs
+    assert abs(estimate.pairs - exact.pairs) <= estimate.error
+
+
+def test_a_sample_of_two_lists_agrees_with_the_count(rng, monkeypatch):
+    x = near_copies(rng, 3000, 40)
+    y = unit_rows(x[:500] + 0.05 * rng.standard_normal((500, 24)))
+    options = dict(threshold=0.8, top_k=100, max_pairs=500)
+    found = mine_paraphrases(x, y, **options)
+    exact = left_out(found, x, y, **options)
+    monkeypatch.setattr(counting, "EXACT", 500 * 24 * 400)
+    estimate = left_out(found, x, y, **options)
+    assert exact.pairs == count_pairs(x, y, threshold=0.8) - 500
+    assert exact.error == 0 < estimate.error < exact.pairs
+    assert abs(estimate.pairs - exact.pairs) <= 2 * estimate.error
+
+
+def test_a_sample_that_meets_no_pair_has_an_error_all_the_same(rng, monkeypatch):
+    x = unit_rows(rng.standard_normal((3000, 24)))
+    found = mine_paraphrases(x, threshold=0.7, max_pairs=3)
+    assert found.limited_by == ("max_pairs",)
+    monkeypatch.setattr(counting, "EXACT", 1)
+    cut = left_out(found, x, threshold=0.7, top_k=100, max_pairs=3)
+    assert cut.pairs > 0 < cut.error
+    assert abs(cut.pairs - (count_pairs(x, threshold=0.7) - 3)) <= 2 * cut.error
+
+
+@pytest.mark.parametrize("two", [False, True])
+@pytest.mark.parametrize("threshold", [None, 0.5, 0.9, 0.97])
+@pytest.mark.parametrize("max_score", [None, 0.98])
+def test_limited_by_names_the_caps_that_left_pairs_out(rng, two, threshold, max_score):
+    x = near_copies(rng, 80, 8)
+    y = unit_rows(x[20:] + 0.05 * rng.standard_normal((60, 24)))
+    sides = (x, y) if two else (x,)
+    limits = dict(threshold=threshold, max_score=max_score)
+    every = mine_paraphrases(*sides, top_k=None, max_pairs=None, **limits)
+    assert every.limited_by == ()
+    for top_k in (1, 3, 8, 20, 400):
+        listed = mine_paraphrases(*sides, top_k=top_k, max_pairs=None, **limits)
+        cut = threshold is not None and len(listed) < len(every)
+        assert listed.limited_by == (("top_k",) if cut else ())
+        for max_pairs in (1, len(listed) // 2, len(listed) - 1, len(listed), len(listed) + 1):
+            found = mine_paraphrases(*sides, top_k=top_k, max_pairs=max_pairs, **limits)
+            assert found == listed[:max_pairs]
+            assert ("max_pairs" in found.limited_by) == (max_pairs < len(listed))
+            if max_pairs < len(listed):
+                # Of the pairs over the last one: is any of all that qualify not listed?
+                last = found.score[-1]
+                cut = threshold is not None and (every.score > last).sum() > (found.score > last).sum()
+            assert ("top_k" in found.limited_by) == cut
+
+
+def test_limited_by_stays_with_a_part_and_is_no_column(rng):
+    x = near_copies(rng, 60, 4)
+    found = mine_paraphrases(x, top_k=2, max_pairs=20, threshold=0.8)
+    assert found.limited_by == ("top_k", "max_pairs")
+    for part in (found[:5], found[found.score > 0.9], found[[0, 3]]):
+        assert part.limited_by == found.limited_by
+    assert set(found.to_dict()) == {"left", "right", "score"}
+    assert found == Pairs(found.left, found.right, found.score)
+
+
+def test_many_rows_with_full_lists_and_no_pair_left_out_are_no_cap(rng):
+    # Groups of just top_k + 1 copies: every list is full, and holds all there is.
+    x = unit_rows(np.repeat(rng.standard_normal((40, 24)), 5, axis=0))
+    assert mine_paraphrases(x, top_k=4, threshold=0.95).limited_by == ()
+    assert mine_paraphrases(x, top_k=3, threshold=0.95).limited_by == ("top_k",)
+
+
+def test_a_job_that_is_resumed_knows_its_caps_too(rng, tmp_path):
+    x = near_copies(rng, 60, 4)
+    options = dict(top_k=2, max_pairs=20, threshold=0.8, resume=str(tmp_path / "job"))
+    first, again = mine_paraphrases(x, **options), mine_paraphrases(x, **options)
+    assert again == first
+    assert again.limited_by == first.limited_by == ("top_k", "max_pairs")
+    with pytest.raises(ArgumentError, match="max_pairs"):
+        mine_paraphrases(x, **options | {"max_pairs": 21})

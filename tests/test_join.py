@@ -91,18 +91,22 @@ class FixedGuess:
 
 def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
     x = clustered(1, 300, 16)
-    expected = paraphrases(x, top_k=4, max_pairs=200)
-    last = expected[199][0]
+    expected = paraphrases(x, top_k=4, max_pairs=201)
+    # One pair more than is asked for has to be there, to tell whether more qualify.
+    last, one_more = expected[199][0], expected.pop()[0]
     high, too_high = last + 1e-6, 0.999999
+    assert one_more < last
     cases = [
         (too_high,),
         (expected[150][0],),
+        (one_more,),
         (last,),
         (high,),
         (-1.0,),
         (),
-        (high, last),
-        (too_high, high, last),
+        (high, one_more),
+        (too_high, last),
+        (too_high, high, one_more),
     ]
     for floors in cases:
         monkeypatch.setattr(join, "guess_pairs", lambda *_, floors=floors, **__: FixedGuess(*floors))
@@ -116,7 +120,7 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
         # A further round is told as more to do, never as less done.
         assert told[0][0] == 0
         assert told == sorted(told)
-        failed = sum(floor > last for floor in floors[: join.GUESSES])
+        failed = sum(floor > one_more for floor in floors[: join.GUESSES])
         assert told[-1][0] == told[-1][1] == told[0][1] * (1 + failed)
 
 

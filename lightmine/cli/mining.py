@@ -87,7 +87,8 @@ def paraphrase(
     that stands on several lines is one sentence: copies are no paraphrases, --duplicates-output lists them.
 
     Without --threshold the precision is estimated from the scores, and a note says which threshold follows
-    from it. It depends on the texts and the model alone.
+    from it. It depends on the texts and the model alone. Where --top-k or --max-pairs left pairs out, a note
+    says how many.
 
     \b
     Example:
@@ -117,7 +118,11 @@ def paraphrase(
             found, threshold = mine_by_default(encoder, vectors, run, **limits)
         else:
             found = mine_paraphrases(*vectors, **(run.engine | limits | {"threshold": threshold}))
-        if line := capped(left_out(found, *vectors, threshold=threshold, **limits), threshold, **limits):
+        cut = left_out(
+            found, *vectors, threshold=threshold, **limits, memory_budget=run.memory_budget,
+            threads=run.threads,
+        )  # fmt: skip
+        if line := capped(cut, threshold, **limits):
             run.note(line)
         pairs = found[_kept(keep, sides[0], sides[-1], (found.left, found.right), run.note)]
         columns: dict[str, Any] = {"score": pairs.score} | side_by_side(

@@ -17,7 +17,8 @@ How a pair is rejected or kept, each file one idea::
     checkpoint what a job has found so far, on disk: an interrupted one goes on from there
     join       all of it: plan, guess, mine, check
     neighbors  the join as k nearest neighbours
-    counting   how many pairs a cap left out
+    partners   how many partners each row has within limits
+    counting   how many pairs are within limits, and how many a cap left out
 
 docs/engine.md draws it and gives the proofs.
 """

@@ -1,4 +1,4 @@
-"""How many pairs a cap left out: counted where that is cheap, else estimated from some rows."""
+"""How many pairs score within limits, and how many of them a cap left out of an answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,71 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from lightmine.engine import pool
-from lightmine.engine.matrix import FloatMatrix, PairScorer, score_error, unit_rows
+from lightmine.engine.join import Job, prepare
+from lightmine.engine.matrix import FloatMatrix, unit_rows
+from lightmine.engine.partners import PartnerCounter, score_limits
+from lightmine.engine.tiles import parse_bytes
 from lightmine.engine.topk import Pairs
+from lightmine.errors import ArgumentError
 from lightmine.results import Indices
 
-# Products of two coordinates that are spent on an exact count: some seconds of one thread.
+# Products of two coordinates that are spent on what a cap left out: some seconds of one thread. More than
+# that is estimated from a sample of rows, of so many at least.
 EXACT = 5e10
-# Rows of both sides whose products are in memory at a time.
-TILE = 1024, 4096
+LEAST_ROWS = 100
+
+Floats = NDArray[np.float64]
+
+
+def count_pairs(
+    x: ArrayLike,
+    other: ArrayLike | None = None,
+    *,
+    threshold: float | None,
+    max_score: float | None = None,
+    memory_budget: int | str = "1GiB",
+    threads: int | None = None,
+) -> int:
+    """How many pairs score within limits, exactly, by their exact scores.
+
+    Every pair is multiplied in float32; the few that are within its error of a limit are scored exactly.
+    For 100,000 rows this takes longer than mining them does.
+
+    Parameters
+    ----------
+    x : array of shape (n, d)
+        Embeddings; see `lightmine.unit_rows` for what is accepted.
+    other : array of shape (m, d), optional
+        A second list: pairs are then between a row of `x` and a row of `other`.
+    threshold, max_score : float or None
+        Only pairs that score at least, and at most, this.
+    memory_budget, threads
+        As in `lightmine.mine_paraphrases`.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ArgumentError, MatrixError, BudgetError
+
+    Examples
+    --------
+    >>> count_pairs([[1, 0], [0, 1], [3, 4]], threshold=0.6)
+    2
+    """
+    for name, limit in (("threshold", threshold), ("max_score", max_score)):
+        if limit is not None and not -1 <= limit <= 1:
+            raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {limit:g}")
+    left, right, budget = prepare(x, other, Job(memory_budget=memory_budget, threads=threads))
+    rows, columns = np.arange(len(left)), np.arange(len(left if right is None else right))
+    counter = PartnerCounter(left, right, score_limits(threshold, max_score), budget, threads)
+    if counter.everything:
+        return _all_pairs(len(rows), len(columns), one_collection=right is None)
+    return int(counter.partners(rows, columns, upper=right is None).sum())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +104,15 @@ def left_out(
     max_score: float | None = None,
     top_k: int | None,
     max_pairs: int | None,
+    memory_budget: int | str = "1GiB",
+    threads: int | None = None,
 ) -> LeftOut | None:
     """What the caps of `mine_paraphrases` left out of an answer.
 
     A pair over the threshold that `top_k` leaves out is listed by neither end, so both ends list `top_k`
     other pairs over it: only pairs of such rows are looked at. Without a threshold every pair qualifies, and
-    what `top_k` leaves out is not counted.
+    what `top_k` leaves out is not counted. Where counting would take long, a sample of rows is counted,
+    always the same. Rows that stand in the answer are sampled apart: they have most of the partners.
 
     Parameters
     ----------
@@ -62,7 +120,7 @@ def left_out(
         Mined with the same caps; those over the threshold, if they were mined with a lower one.
     x, other : float32 arrays of shape (n, d) and (m, d)
         The embeddings that were mined.
-    threshold, max_score, top_k, max_pairs
+    threshold, max_score, top_k, max_pairs, memory_budget, threads
         As given to `mine_paraphrases`.
 
     Returns
@@ -78,28 +136,102 @@ def left_out(
     >>> len(found), left_out(found, x, threshold=0.9, top_k=2, max_pairs=None)
     (9, LeftOut(cap='top_k', pairs=6, error=0, rows=6))
     """
-    n, m = len(x), len(x if other is None else other)
-    # Scores end at -1 and 1, products in float32 do not: limits there are none.
-    limits = (
-        -math.inf if threshold is None or threshold <= -1 else threshold,
-        math.inf if max_score is None or max_score >= 1 else max_score,
-    )
+    counter = PartnerCounter(
+        unit_rows(x), None if other is None else unit_rows(other), score_limits(threshold, max_score),
+        parse_bytes(memory_budget), threads,
+    )  # fmt: skip
+    rows, columns = np.arange(len(x)), np.arange(len(x if other is None else other))
     if max_pairs is not None and len(found) >= max_pairs:
-        everything = n * (n - 1) // 2 if other is None else n * m
-        if limits == (-math.inf, math.inf):
-            count, error = everything, 0
-        else:
-            count, error = _count(unit_rows(x), None if other is None else unit_rows(other), limits)
-        return LeftOut("max_pairs", count - len(found), error) if count > len(found) else None
-    if top_k is None or limits[0] == -math.inf or not len(found):
+        return _left_out_by_max_pairs(counter, rows, columns, found)
+    if top_k is None or counter.limits[0] == -math.inf:
         return None
-    left, right = _full(found, n, m, top_k, one_collection=other is None)
-    if not len(left) or not len(right):
+    rows, columns = _full(found, len(rows), len(columns), top_k, one_collection=other is None)
+    if not len(rows) or not len(columns):
         return None
-    count, error = _count(unit_rows(x[left]), None if other is None else unit_rows(other[right]), limits)
-    there = int((np.isin(found.left, left) & np.isin(found.right, right)).sum())
-    rows = len(left) if other is None else len(left) + len(right)
-    return LeftOut("top_k", count - there, error, rows) if count > there else None
+    pairs, error = _others(counter, rows, columns, found)
+    full = len(rows) if other is None else len(rows) + len(columns)
+    return LeftOut("top_k", pairs, error, full) if pairs else None
+
+
+def top_k_was_reached(
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, floor: float, max_score: float | None,
+    top_k: int, memory_budget: int, threads: int | None,
+) -> bool:  # fmt: skip
+    """Whether a pair from `floor` to `max_score` is listed by neither end; stops at the first that is found.
+
+    `found` are all pairs within these limits that an end lists. Both ends of a pair that is left out list
+    `top_k` of them, so mostly there are few rows to look at.
+    """
+    n, m = len(x), len(x if other is None else other)
+    rows, columns = _full(found, n, m, top_k, one_collection=other is None)
+    if not len(rows) or not len(columns):
+        return False
+    counter = PartnerCounter(x, other, score_limits(floor, max_score), memory_budget, threads)
+    listed = _listed(found, rows, columns, n, one_collection=other is None)
+    counts = counter.partners(rows, columns, stop=lambda at, counts: bool((counts > listed[at]).any()))
+    return bool((counts > listed).any())
+
+
+def _left_out_by_max_pairs(
+    counter: PartnerCounter, rows: Indices, columns: Indices, found: Pairs
+) -> LeftOut | None:
+    if counter.everything:
+        every = _all_pairs(len(rows), len(columns), one_collection=counter.one_collection)
+        pairs, error = every - len(found), 0
+    else:
+        pairs, error = _others(counter, rows, columns, found)
+    if not pairs and error and "max_pairs" in found.limited_by:
+        pairs = 1  # the sample met none, but mining did
+    return LeftOut("max_pairs", pairs, error) if pairs > 0 else None
+
+
+def _others(counter: PartnerCounter, rows: Indices, columns: Indices, found: Pairs) -> tuple[int, int]:
+    """How many pairs within limits of some rows and columns are not found, and twice the standard error.
+
+    Rows of pairs that are found are one stratum, the others the second. In one collection a pair between the
+    two is counted from the first alone, and one within a stratum from both of its ends.
+    """
+    listed = _listed(found, rows, columns, counter.rows, one_collection=counter.one_collection)
+    first, second, listed = rows[listed > 0], rows[listed == 0], listed[listed > 0]
+    most = max(LEAST_ROWS, int(EXACT / (max(1, len(columns)) * counter.dimension)))
+    chosen = _sample(len(first), max(most // 2, most - len(second)))
+    last = _sample(len(second), max(most - len(chosen), LEAST_ROWS))
+    if counter.one_collection:
+        values = (counter.partners(first[chosen], first) - listed[chosen]) / 2
+        values += counter.partners(first[chosen], second)
+        others = counter.partners(second[last], second) / 2
+    else:
+        values = (counter.partners(first[chosen], columns) - listed[chosen]).astype(np.float64)
+        others = counter.partners(second[last], columns).astype(np.float64)
+    totals = [_total(values, len(first)), _total(others, len(second))]
+    variance = sum(each for _, each in totals)
+    return round(sum(total for total, _ in totals)), math.ceil(2 * math.sqrt(variance))
+
+
+def _sample(count: int, size: int) -> Indices:
+    """Row numbers, in order; always the same, so that the same job says the same."""
+    if count <= size:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, size, replace=False))
+
+
+def _total(values: Floats, count: int) -> tuple[float, float]:
+    """The sum over so many rows of which these are a sample, and its variance."""
+    if len(values) == count:
+        return float(values.sum()), 0.0
+    # Rows that are all alike tell nothing of rarer ones: one in the sample might be off by one pair.
+    spread = max(float(values.var(ddof=1)), 1 / len(values))
+    return count * float(values.mean()), count**2 * (1 - len(values) / count) * spread / len(values)
+
+
+def _listed(found: Pairs, rows: Indices, columns: Indices, n: int, *, one_collection: bool) -> Indices:
+    """For each row, in how many of the found pairs it stands with one of the columns."""
+    there = np.isin(found.left, rows) & np.isin(found.right, columns)
+    counts = np.bincount(found.left[there], minlength=n)
+    if one_collection:
+        counts = counts + np.bincount(found.right[there], minlength=n)
+    listed: Indices = counts[rows]
+    return listed
 
 
 def _full(found: Pairs, n: int, m: int, top_k: int, *, one_collection: bool) -> tuple[Indices, Indices]:
@@ -110,50 +242,5 @@ def _full(found: Pairs, n: int, m: int, top_k: int, *, one_collection: bool) -> 
     return np.flatnonzero(left >= top_k), np.flatnonzero(right >= top_k)
 
 
-def _count(x: FloatMatrix, other: FloatMatrix | None, limits: tuple[float, float]) -> tuple[int, int]:
-    """How many pairs score within limits, and twice the standard error of that."""
-    y = x if other is None else other
-    sample = min(len(x), max(100, int(EXACT / (len(y) * x.shape[1]))))
-    chosen = np.arange(len(x))
-    if sample < len(x):
-        # Always the same rows, so that the same job says the same.
-        chosen = np.sort(np.random.default_rng(0).choice(len(x), sample, replace=False))
-    counts = np.zeros(sample)
-    scorer = PairScorer(x, y)
-    with pool.one_blas_thread:
-        for start in range(0, sample, TILE[0]):
-            rows = chosen[start : start + TILE[0]]
-            for column in range(0, len(y), TILE[1]):
-                columns = np.arange(column, min(column + TILE[1], len(y)))
-                counts[start : start + len(rows)] += _tile(scorer, x, y, rows, columns, limits, other is None)
-    twice = 2 if other is None else 1  # each pair is met from both of its ends
-    if sample == len(x):
-        return round(counts.sum() / twice), 0
-    share = math.sqrt((1 - sample / len(x)) / sample)
-    return (
-        round(len(x) * float(counts.mean()) / twice),
-        math.ceil(2 * len(x) * share * float(counts.std(ddof=1)) / twice),
-    )
-
-
-def _tile(
-    scorer: PairScorer,
-    x: FloatMatrix,
-    y: FloatMatrix,
-    rows: Indices,
-    columns: Indices,
-    limits: tuple[float, float],
-    one_collection: bool,
-) -> Indices:
-    """For some rows, how many of some columns are within limits; a row does not count with itself."""
-    products = x[rows] @ y[columns].T
-    slack = score_error(x.shape[1])
-    within = (products > limits[0] + slack) & (products < limits[1] - slack)
-    near = (np.abs(products - limits[0]) <= slack) | (np.abs(products - limits[1]) <= slack)
-    i, j = np.nonzero(near)
-    exact = scorer.exact(rows[i], columns[j]).astype(np.float64)
-    within[i, j] = (exact >= limits[0]) & (exact <= limits[1])
-    if one_collection:
-        within[rows[:, None] == columns[None, :]] = False
-    counts: Indices = within.sum(axis=1)
-    return counts
+def _all_pairs(n: int, m: int, *, one_collection: bool) -> int:
+    return n * (n - 1) // 2 if one_collection else n * m

@@ -102,13 +102,21 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
 def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job: Job) -> Listed:
     """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
-    `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics.
+    `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics. One pair
+    more than `max_pairs` is mined: it tells whether more qualify.
     """
+    asked, most = rule, rule.max_pairs
+    if most is not None:
+        rule = dataclasses.replace(rule, max_pairs=most + 1)
     levels, plan = _plan(x, x if y is None else y, rule, budget, job)
-    kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, rule, plan)
+    kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, asked, plan)
     with kept as checkpoint, shown(job.progress, "mining", " pairs") as tell:
         progress = _Progress(tell, plan.pairs() if tell else 0)
-        return _answer(x, y, rule, levels, plan, progress, budget, checkpoint)
+        found = _answer(x, y, rule, levels, plan, progress, budget, checkpoint)
+    if most is None or len(found.pairs) <= most:
+        return found
+    found = found[:most]
+    return dataclasses.replace(found, pairs=dataclasses.replace(found.pairs, limited_by=("max_pairs",)))
 
 
 def _answer(

@@ -35,9 +35,15 @@ class Pairs(ScoredPairs):
     left, right : int64 arrays of shape (p,)
         Rows of the two sides; ``left < right`` within one collection.
     score : float32 array of shape (p,)
+    limited_by : tuple of str
+        Caps that left pairs out when these were mined, none by default. ``"max_pairs"``: more pairs qualify.
+        ``"top_k"``: some pair within the limits (of those that score over the last pair here, if `max_pairs`
+        was reached too) is in the list of neither end; only told of pairs that were mined with a threshold,
+        since without one every pair qualifies.
 
     Iterating gives ``(score, left, right)`` tuples of Python numbers, as sentence-transformers does, and so
-    does an integer index; slices, masks and arrays of row numbers give `Pairs`. ``==`` compares contents.
+    does an integer index; slices, masks and arrays of row numbers give `Pairs`, with the same `limited_by`.
+    ``==`` compares left, right and score.
 
     Examples
     --------
@@ -47,6 +53,8 @@ class Pairs(ScoredPairs):
     >>> pairs[0], pairs[:1]
     ((0.5, 0, 2), Pairs(1 pair, scores 0.5 to 0.5: (0.5, 0, 2)))
     """
+
+    limited_by: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,7 +254,7 @@ class Listed:
     by_left: Mask
     by_right: Mask
 
-    def __getitem__(self, chosen: Mask | Indices) -> Listed:
+    def __getitem__(self, chosen: slice | Mask | Indices) -> Listed:
         return Listed(self.pairs[chosen], self.by_left[chosen], self.by_right[chosen])
 
 

@@ -1,0 +1,117 @@
+"""How many partners rows have within limits of the score, in float32 tiles and bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from lightmine.engine import pool
+from lightmine.engine.matrix import FloatMatrix, PairScorer, score_error
+from lightmine.results import Indices
+from lightmine.threads import default_threads
+
+# The largest and the smallest tile; the bytes that a pair of a tile takes at most, and those of one scorer.
+LARGEST, SMALLEST = (256, 4096), (16, 16)
+PAIR_BYTES, SCORER_BYTES = 32, 4 << 20
+
+Limits = tuple[float, float]
+
+
+def score_limits(threshold: float | None, max_score: float | None) -> Limits:
+    """The lowest and the highest score as a counter wants them.
+
+    Scores end at -1 and 1, products in float32 do not: limits there are none.
+    """
+    return (
+        -math.inf if threshold is None or threshold <= -1 else threshold,
+        math.inf if max_score is None or max_score >= 1 else max_score,
+    )
+
+
+class PartnerCounter:
+    """Counts, for each of some rows, the partners among some others that score within limits.
+
+    Attributes
+    ----------
+    limits : (float, float)
+        The lowest and the highest score, infinite where there is none.
+    rows, dimension : int
+        Of the left side.
+    one_collection : bool
+    """
+
+    def __init__(
+        self, x: FloatMatrix, other: FloatMatrix | None, limits: Limits, budget: int, threads: int | None
+    ) -> None:
+        self.limits, self.one_collection = limits, other is None
+        self._x, self._y = x, x if other is None else other
+        self.rows, self.dimension = x.shape
+        self._slack = score_error(self.dimension)
+        # Workers go first where memory is short, then tiles shrink.
+        share = SCORER_BYTES + LARGEST[0] * LARGEST[0] * PAIR_BYTES
+        self._workers = max(1, min(threads or default_threads(), budget // share))
+        room, row_bytes = budget // self._workers - SCORER_BYTES, 4 * self.dimension
+        large = room >= LARGEST[0] * (LARGEST[0] * PAIR_BYTES + 2 * row_bytes)
+        self._strip = LARGEST[0] if large else SMALLEST[0]
+        columns = (room - row_bytes * self._strip) // (self._strip * PAIR_BYTES + row_bytes)
+        self._columns = max(SMALLEST[1], min(LARGEST[1], columns))
+
+    @property
+    def everything(self) -> bool:
+        """Whether every pair is within the limits."""
+        return self.limits == (-math.inf, math.inf)
+
+    def partners(
+        self,
+        rows: Indices,
+        columns: Indices,
+        *,
+        upper: bool = False,
+        stop: Callable[[slice, Indices], bool] = lambda at, counts: False,
+    ) -> Indices:
+        """For each row its partners among the columns; a row of one collection is no partner of itself.
+
+        With `upper` only columns after the row count, and both are all rows. `stop` is asked after some rows,
+        with where they stand and their counts: rows that nobody came to then have 0.
+        """
+        counts = np.zeros(len(rows), np.int64)
+        stopped = False
+
+        def strips() -> Iterator[slice]:
+            for start in range(0, len(rows), self._strip):
+                if stopped:
+                    return
+                yield slice(start, min(start + self._strip, len(rows)))
+
+        def count(scorer: PairScorer, at: slice) -> None:
+            nonlocal stopped
+            for start in range(at.start if upper else 0, len(columns), self._columns):
+                part = columns[start : start + self._columns]
+                counts[at] += self._tile(scorer, rows[at], part, upper)
+            stopped = stopped or stop(at, counts[at])
+
+        with pool.one_blas_thread:
+            pool.run(strips(), count, lambda: PairScorer(self._x, self._y), workers=self._workers)
+        return counts
+
+    def _tile(self, scorer: PairScorer, rows: Indices, columns: Indices, upper: bool) -> Indices:
+        products = self._x[rows] @ self._y[columns].T
+        within, near = np.ones(products.shape, bool), np.zeros(products.shape, bool)
+        for limit, over in zip(self.limits, (np.greater, np.less), strict=True):
+            if math.isfinite(limit):
+                slack = self._slack if over is np.greater else -self._slack
+                sure = over(products, limit + slack)
+                near |= over(products, limit - slack) & ~sure
+                within &= sure
+        i, j = np.nonzero(near)
+        if len(i):
+            exact = scorer.exact(rows[i], columns[j]).astype(np.float64)
+            within[i, j] = (exact >= self.limits[0]) & (exact <= self.limits[1])
+        if upper:
+            within &= columns > rows[:, None]
+        elif self.one_collection:
+            within &= columns != rows[:, None]
+        counts: Indices = within.sum(axis=1)
+        return counts
