@@ -27,11 +27,11 @@ import numpy as np
 import lightmine
 from benchmarks.inputs import WORK, distinct_pairs, minilm_bundle, write_lines
 from benchmarks.quality import Encode, lines
-from lightmine import evaluate
-from lightmine.calibration import Curve, choose, curve_of
+from lightmine import evaluation as evaluate
+from lightmine.bitext.presets import RETRIEVALS, margin_rule
+from lightmine.calibration.threshold import Curve, choose, curve_of
+from lightmine.calibration.unlabelled import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
 from lightmine.errors import ArgumentError
-from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
-from lightmine.rules import RETRIEVALS, margin_rule
 from tests import peers
 
 RESULTS = Path(__file__).parent / "results/bitext.json"

@@ -30,7 +30,7 @@ import lightmine
 from benchmarks.inputs import pairs_of
 from benchmarks.markdown import markdown, percent
 from benchmarks.quality import lines
-from lightmine.default_threshold import TOP_K, default_threshold, pairs_needed
+from lightmine.calibration.default_threshold import TOP_K, default_threshold, pairs_needed
 
 RESULTS = Path(__file__).parent / "results/default-threshold.json"
 MODELS = {"static-multilingual": None, "static-tiny": "models/static-tiny"}

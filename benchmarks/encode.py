@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks import inputs, tables
 from benchmarks.run import machine
-from lightmine.encoding.bundle import MODEL, TOKENIZER, read_manifest, write_manifest
+from lightmine.loading.bundle import MODEL, TOKENIZER, read_manifest, write_manifest
 from tests import minilm
 
 RESULTS = Path(__file__).parent / "results" / "encode.json"

@@ -23,7 +23,12 @@ import numpy as np
 
 import lightmine
 from benchmarks.run import machine
-from lightmine.engine import join, kernels, matrix, miner, pool, products, tiles, topk
+from lightmine.engine import bounds as kernels
+from lightmine.engine import join, matrix, pool
+from lightmine.engine import matmul as products
+from lightmine.engine import selection as topk
+from lightmine.engine import tiling as tiles
+from lightmine.engine import worker as miner
 
 RESULTS = Path(__file__).parent / "results" / "profile.json"
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 import lightmine
 from benchmarks.inputs import WORK, minilm_bundle
-from lightmine import evaluate
+from lightmine import evaluation as evaluate
 
 Matrix = NDArray[np.float32]
 Encode = Callable[[list[str]], Matrix]

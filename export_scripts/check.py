@@ -11,9 +11,9 @@ from pathlib import Path
 from export_scripts import gate
 from export_scripts.files import keep_rejected
 from export_scripts.sentences import evaluation_sentences, read_scored_pairs, read_sentences
-from lightmine.encoding.bundle import Manifest, write_manifest
-from lightmine.encoding.encoder import Encoder
+from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, LightmineError
+from lightmine.loading.bundle import Manifest, write_manifest
 
 VERIFY = "verify.md"
 

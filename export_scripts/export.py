@@ -26,8 +26,8 @@ from export_scripts.check import VERIFY, Check, check_of, exit_status, pass_gate
 from export_scripts.files import appearing_whole, save_graph
 from export_scripts.optimize import Shape
 from export_scripts.recipe import Recipe
-from lightmine.encoding.bundle import MODEL, Manifest, write_manifest
 from lightmine.errors import ArgumentError
+from lightmine.loading.bundle import MODEL, Manifest, write_manifest
 
 if TYPE_CHECKING:
     import onnx

@@ -11,8 +11,8 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from lightmine.encoding.bundle import MANIFEST, MODEL
 from lightmine.errors import OutputError
+from lightmine.loading.bundle import MANIFEST, MODEL
 
 # A protobuf file ends at 2 GiB; the margin is for everything in it that is no weight.
 LARGEST_FILE = 2**31 - 2**24

@@ -16,13 +16,13 @@ from export_scripts.export import write_graph
 from export_scripts.files import appearing_whole
 from export_scripts.optimize import Shape
 from export_scripts.recipe import Recipe
-from lightmine.encoding.bundle import TOKENIZER, Manifest
-from lightmine.encoding.directory import open_directory
-from lightmine.encoding.encoder import Encoder
-from lightmine.encoding.files import read_json
-from lightmine.encoding.pooling import SENTENCE, Pooling
-from lightmine.encoding.runtime import POOLING_MASK
+from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.runtime import POOLING_MASK
 from lightmine.errors import ArgumentError, BundleError
+from lightmine.loading.bundle import TOKENIZER, Manifest
+from lightmine.loading.directory import open_directory
+from lightmine.loading.modules import SENTENCE, Pooling
+from lightmine.untrusted.model_paths import read_json
 
 
 def bundle_directory(

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from export_scripts.sentences import read_scored_pairs
-from lightmine.encoding.bundle import Manifest
-from lightmine.encoding.encoder import Encoder
+from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, BundleError
-from lightmine.evaluate import similarity_correlation
+from lightmine.evaluation import similarity_correlation
+from lightmine.loading.bundle import Manifest
 
 BATCH_SIZES = (1, 7, 32)
 NEIGHBOURS = 10

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_scripts.source import first_line
-from lightmine.encoding.runtime import POOLING_MASK
+from lightmine.encoder.runtime import POOLING_MASK
 from lightmine.errors import BundleError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What stands behind a graph's token vectors, as nodes of the graph: `lightmine.encoding.pooling` in ONNX."""
+"""What stands behind a graph's token vectors, as nodes of the graph: `lightmine.loading.modules` in ONNX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from onnx import TensorProto, helper, version_converter
 
 from export_scripts.edit import Edit
 from export_scripts.source import first_line
-from lightmine.encoding.pooling import (
+from lightmine.encoder.runtime import POOLING_MASK
+from lightmine.errors import BundleError
+from lightmine.loading.modules import (
     SENTENCE,
     TOKENS,
     Dense,
@@ -19,8 +21,6 @@ from lightmine.encoding.pooling import (
     Pooling,
     Truncate,
 )
-from lightmine.encoding.runtime import POOLING_MASK
-from lightmine.errors import BundleError
 
 # LayerNormalization is an operator from here on.
 OLDEST_OPSET = 17
@@ -127,7 +127,7 @@ class _Builder:
         return self._edit.add("Div", [rows, norms], output or self.prefix + "/unit")
 
     def pool(self, mode: str, tokens: str, include_prompt: bool) -> str:
-        """One mode of pooling; the formulas are those of `lightmine.encoding.pooling`."""
+        """One mode of pooling; the formulas are those of `lightmine.loading.modules`."""
         name = f"/{mode}"
         mask = self.add("Cast", ["attention_mask"], name + "/mask", to=TensorProto.INT64)
         inside = mask if include_prompt else POOLING_MASK

@@ -37,9 +37,9 @@ def export_through_optimum(
     import onnx
 
     from export_scripts.head import with_head
-    from lightmine.encoding.directory import open_directory
-    from lightmine.encoding.pooling import Truncate
     from lightmine.errors import BundleError
+    from lightmine.loading.directory import open_directory
+    from lightmine.loading.modules import Truncate
 
     folder = scratch / "optimum"
     # -P: this folder is not to stand in the way of packages of the same names.

@@ -17,9 +17,9 @@ from export_scripts.calibrate import Feed
 from export_scripts.optimize import Shape, optimize
 from export_scripts.quantize import find_target, quantize
 from export_scripts.sentences import read_sentences
-from lightmine.encoding.bundle import TOKENIZER, Manifest
-from lightmine.encoding.tokenizer import Tokenizer
+from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError
+from lightmine.loading.bundle import TOKENIZER, Manifest
 
 # Nodes of the modules after the transformer, as tracing names them, and those that are ours.
 AFTER_TRANSFORMER = re.compile(r"/(?!chain\.0/)")

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from export_scripts.files import save_graph
 from export_scripts.static_pairs import Settings
 from export_scripts.static_tokenizer import BYTES, INSIDE, encode
-from lightmine.encoding.bundle import MODEL, TOKENIZER, VOCABULARY, Manifest, write_manifest
+from lightmine.loading.bundle import MODEL, TOKENIZER, VOCABULARY, Manifest, write_manifest
 
 OPSET = 17
 IR_VERSION = 10

@@ -10,7 +10,8 @@ import numpy as np
 
 from export_scripts.static_pairs import Pairs, Settings
 from export_scripts.static_teacher import Teacher
-from lightmine import Encoder, evaluate, mine_bitext, mine_paraphrases
+from lightmine import Encoder, mine_bitext, mine_paraphrases
+from lightmine import evaluation as evaluate
 
 # The licence that each source states, and whom it asks to name.
 LICENCES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tokenizers import Regex, normalizers
 
-from lightmine.encoding.bundle import TOKENIZER, read_manifest, write_manifest
+from lightmine.loading.bundle import TOKENIZER, read_manifest, write_manifest
 
 # Characters that nobody sees: Unicode's format characters (soft hyphen, zero width space, marks of direction,
 # byte order mark) but for joiners, and for the Arabic signs of number and verse, which are seen; controls;

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from export_scripts.static_pairs import Pairs, Settings
 from lightmine import Encoder, neighbors
-from lightmine.encoding.bundle import TOKENIZER, VOCABULARY
+from lightmine.loading.bundle import TOKENIZER, VOCABULARY
 
 NEIGHBOURS = 4
 # Sentences more alike than this say the same, as far as the teacher can tell: no negatives.

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from export_scripts.sentences import evaluation_sentences
 from export_scripts.source import first_line
-from lightmine.encoding.bundle import TOKENIZER
 from lightmine.errors import BundleError, MissingExtraError
+from lightmine.loading.bundle import TOKENIZER
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

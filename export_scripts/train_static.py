@@ -32,7 +32,7 @@ from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_o
 from export_scripts.static_student import Bags, Student, accuracy, apart, contrast, distance
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
-from lightmine.encoding.bundle import write_manifest
+from lightmine.loading.bundle import write_manifest
 
 # Steps between two checkpoints, a minute's work.
 EVERY = 300

@@ -12,8 +12,8 @@ from export_scripts import gate
 from export_scripts.arguments import command
 from export_scripts.check import check_of, exit_status, size_of, summary
 from export_scripts.export import encode_source
-from lightmine.encoding.bundle import read_manifest
-from lightmine.encoding.encoder import Encoder
+from lightmine.encoder.encoder import Encoder
+from lightmine.loading.bundle import read_manifest
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,14 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lightmine.bitext import mine_bitext, score_bitext
-    from lightmine.encoding.encoder import Encoder
+    from lightmine.bitext.mining import mine_bitext, score_bitext
+    from lightmine.bitext.pairing import Bitext, retrieve
+    from lightmine.encoder.encoder import Encoder
     from lightmine.engine.matrix import unit_rows
-    from lightmine.engine.neighbors import Neighbors, neighbors
-    from lightmine.engine.topk import Pairs
+    from lightmine.engine.selection import Pairs
     from lightmine.errors import LightmineError
     from lightmine.paraphrase import mine_paraphrases
-    from lightmine.retrieval import Bitext, retrieve
+    from lightmine.search import Neighbors, neighbors
 
 __version__ = "0.1.0"
 
@@ -35,16 +35,16 @@ __all__ = [
 # Fetched when first asked for: a process that only encodes loads nothing of the engine, and one that
 # only asks for the version loads nothing at all.
 _HOMES = {
-    "Bitext": "lightmine.retrieval",
-    "Encoder": "lightmine.encoding.encoder",
+    "Bitext": "lightmine.bitext.pairing",
+    "Encoder": "lightmine.encoder.encoder",
     "LightmineError": "lightmine.errors",
-    "Neighbors": "lightmine.engine.neighbors",
-    "Pairs": "lightmine.engine.topk",
-    "mine_bitext": "lightmine.bitext",
+    "Neighbors": "lightmine.search",
+    "Pairs": "lightmine.engine.selection",
+    "mine_bitext": "lightmine.bitext.mining",
     "mine_paraphrases": "lightmine.paraphrase",
-    "neighbors": "lightmine.engine.neighbors",
-    "retrieve": "lightmine.retrieval",
-    "score_bitext": "lightmine.bitext",
+    "neighbors": "lightmine.search",
+    "retrieve": "lightmine.bitext.pairing",
+    "score_bitext": "lightmine.bitext.mining",
     "unit_rows": "lightmine.engine.matrix",
 }
 

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from lightmine.encoding.encoder import Encoder
-from lightmine.encoding.processor import features, targets
-from lightmine.encoding.providers import PROVIDERS, open_graph
+from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.providers import PROVIDERS, open_graph
+from lightmine.engine.matmul import gemm_graph, int8_gain, proven_levels
 from lightmine.engine.matrix import unit_rows
-from lightmine.engine.neighbors import neighbors
-from lightmine.engine.products import gemm_graph, int8_gain, proven_levels
-from lightmine.threads import default_threads, thread_limit, thread_limits
+from lightmine.search import neighbors
+from lightmine.system.processor import features, targets
+from lightmine.system.threads import default_threads, thread_limit, thread_limits
 
 PACKAGES = (
     "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "onnxruntime-ep-openvino", "openvino",

@@ -17,9 +17,6 @@
 A message says what was wrong, where, and what to do about it, on one line.
 """
 
-import difflib
-from collections.abc import Iterable
-
 
 class LightmineError(Exception):
     """Base of every error that lightmine raises on purpose."""
@@ -75,31 +72,3 @@ def one_line(text: object) -> str:
     """
     words = " ".join(str(text).split())
     return "".join(character if character.isprintable() else "\ufffd" for character in words)
-
-
-def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> None:
-    """Refuse options of names that a function has not.
-
-    Parameters
-    ----------
-    given, known : names
-    of : str
-        The function, as the message calls it.
-
-    Raises
-    ------
-    OptionError
-        Names the first such option, and the nearest of those known, or all where none is near.
-
-    Examples
-    --------
-    >>> check_options(["treshold"], ["threshold", "k"], of="mine_bitext")
-    Traceback (most recent call last):
-    lightmine.errors.OptionError: mine_bitext has no option 'treshold'; did you mean 'threshold'?
-    """
-    names = list(known)
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            said = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-            raise OptionError(f"{of} has no option {name!r}; {said}")

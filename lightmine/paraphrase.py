@@ -8,11 +8,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
-from lightmine.engine.join import Job, Progress, check_count, join, prepare
+from lightmine.engine.join import Job, Progress, join, prepare
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.topk import Pairs, Rule
-from lightmine.margin import check_cosine, check_threshold
+from lightmine.engine.selection import Pairs, Rule
 
 
 def mine_paraphrases(

@@ -3,7 +3,9 @@
 import numpy as np
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import join, products, tiles
+from lightmine.engine import join
+from lightmine.engine import matmul as products
+from lightmine.engine import tiling as tiles
 from tests.oracle import dense, nearest, paraphrases
 
 

@@ -9,38 +9,34 @@ import lightmine
 
 PACKAGE = Path(lightmine.__file__).parent
 
-# A module may import from its own layer's folder and from layers further down; the towers stand side by side.
-LAYERS = [
-    {"lightmine.errors"},
-    {
-        "lightmine.threads",
-        "lightmine.arrays",
-        "lightmine.files",
-        "lightmine.progress",
-        "lightmine.results",
-        "lightmine.summation",
-    },
-    {"lightmine.memory"},
-    {"lightmine.texts", "lightmine.encoding", "lightmine.engine"},
-    {
-        "lightmine.margin",
-        "lightmine.matching",
-        "lightmine.rules",
-        "lightmine.saved",
-        "lightmine.nulls",
-        "lightmine.calibration",
-        "lightmine.default_threshold",
-        "lightmine.retrieval",
-        "lightmine.paraphrase",
-        "lightmine.bitext",
-        "lightmine.evaluate",
-        "lightmine.doctor",
-        "lightmine.store",
-    },
-    {"lightmine"},
-    {"lightmine.cli"},
-    {"lightmine.__main__"},
-]
+# What each folder or module of the package may import of the others, besides `errors` and itself.
+# The text side (io, text, untrusted, loading, encoder) and the engine do not know each other.
+BASE = {"_validation", "system", "progress", "results", "summation"}
+MAY_IMPORT = {
+    "errors": set(),
+    "_validation": set(),
+    "progress": set(),
+    "results": set(),
+    "summation": set(),
+    "system": set(),
+    "untrusted": set(),
+    "io": {*BASE},
+    "text": {*BASE, "io"},
+    "loading": {*BASE, "untrusted"},
+    "encoder": {*BASE, "untrusted", "loading"},
+    "store": {*BASE, "encoder"},
+    "engine": {*BASE, "untrusted"},
+    "search": {*BASE, "engine"},
+    "paraphrase": {*BASE, "engine"},
+    "bitext": {*BASE, "engine", "search", "untrusted", "io", "text"},
+    "calibration": {*BASE, "engine", "search", "bitext"},
+    "evaluation": {*BASE, "engine", "search"},
+    "doctor": {*BASE, "engine", "search", "encoder"},
+    "lightmine": {"encoder", "engine", "search", "paraphrase", "bitext"},
+}
+# The command line joins the two sides.
+MAY_IMPORT["cli"] = set(MAY_IMPORT)
+MAY_IMPORT["__main__"] = {"cli"}
 # Whatever turns a file into code, and its friends.
 UNPICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 FORBIDDEN = {
@@ -54,18 +50,18 @@ FORBIDDEN = {
 }
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoding.providers", "lightmine.engine.products"},
-    "openvino": {"lightmine.encoding.providers"},
+    "onnxruntime": {"lightmine.encoder.providers", "lightmine.engine.matmul"},
+    "openvino": {"lightmine.encoder.providers"},
     "threadpoolctl": {"lightmine.engine.pool"},
-    "tokenizers": {"lightmine.encoding.tokenizer"},
-    "huggingface_hub": {"lightmine.encoding.hub"},
+    "tokenizers": {"lightmine.encoder.tokenizer"},
+    "huggingface_hub": {"lightmine.loading.hub"},
     "click": {"lightmine.cli"},
     "tqdm": {"lightmine.progress"},
-    "scipy": {"lightmine.matching"},
-    "matplotlib": {"lightmine.cli.plot"},
-    "pyarrow": {"lightmine.results", "lightmine.texts.parquet"},
-    "zstandard": {"lightmine.texts.compression"},
-    "fsspec": {"lightmine.texts.sources"},
+    "scipy": {"lightmine.bitext.assignment"},
+    "matplotlib": {"lightmine.cli._plot"},
+    "pyarrow": {"lightmine.results", "lightmine.io.parquet"},
+    "zstandard": {"lightmine.io.compression"},
+    "fsspec": {"lightmine.io.sources"},
 }
 
 
@@ -85,24 +81,36 @@ def imports(path):
             yield node.module
 
 
-def group(name):
-    """The name of the wall that a module stands behind, and its height."""
-    for height in range(len(LAYERS) - 1, -1, -1):
-        for wall in LAYERS[height]:
-            if name == wall or (wall != "lightmine" and name.startswith(wall + ".")):
-                return height, wall
-    raise AssertionError(f"{name} has no place in the architecture")
+def folder_of(name):
+    """The folder or module right under the package that a dotted name belongs to."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "lightmine"
 
 
 def test_imports_point_one_way():
     for name, path in modules():
-        height, wall = group(name)
+        folder = folder_of(name)
+        assert folder in MAY_IMPORT, f"{name} has no place in the architecture"
         for imported in imports(path):
             if imported.split(".")[0] == "lightmine":
-                other_height, other_wall = group(imported)
-                # Task modules may use each other; the towers may not.
-                same = other_wall == wall or (other_height == height and wall in LAYERS[4])
-                assert other_height < height or same, f"{name} imports {imported}"
+                other = folder_of(imported)
+                allowed = {folder, "errors", *MAY_IMPORT[folder]}
+                assert other in allowed, f"{name} imports {imported}"
+
+
+def test_no_two_folders_import_each_other():
+    reached = {}
+
+    def visit(folder, above):
+        assert folder not in above, f"{' -> '.join([*above, folder])}"
+        if folder not in reached:
+            reached[folder] = True
+            for other in MAY_IMPORT[folder] - {folder}:
+                visit(other, [*above, folder])
+
+    visit("lightmine", [])
+    for folder in set(MAY_IMPORT) - {"cli"}:
+        visit(folder, [])
 
 
 def test_heavy_dependencies_stay_in_their_files_and_torch_out_of_the_house():

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from lightmine.arrays import HARMLESS, MOST_MEMBERS, read_archive, read_array
 from lightmine.errors import TextError
+from lightmine.untrusted.arrays import HARMLESS, MOST_MEMBERS, read_archive, read_array
 
 ANY = arrays_of.arrays(
     st.sampled_from(["<f4", ">f8", "<f2", "i1", "<i8", "u1", "?", "<c8"]),

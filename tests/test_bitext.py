@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from lightmine import mine_bitext, neighbors, retrieve, score_bitext, unit_rows
+from lightmine.bitext.margin import MARGINS
+from lightmine.bitext.presets import RETRIEVALS
 from lightmine.errors import ArgumentError, MissingExtraError
-from lightmine.margin import MARGINS
-from lightmine.rules import RETRIEVALS
 from tests.oracle import dense, nearest
 from tests.test_neighbors import collection, seeds
 

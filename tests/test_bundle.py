@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoding.bundle import (
+from lightmine.errors import BundleError
+from lightmine.loading.bundle import (
     models_folder,
     read_manifest,
     verify_files,
     write_manifest,
 )
-from lightmine.encoding.locate import open_source
-from lightmine.errors import BundleError
+from lightmine.loading.resolve import open_source
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_default_model_has_a_name_unless_a_folder_here_is_called_so(bundle, 
 
 
 def test_without_the_default_model_others_are_read(bundle, monkeypatch, tmp_path):
-    monkeypatch.setattr("lightmine.encoding.bundle.models_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("lightmine.loading.bundle.models_folder", lambda: tmp_path / "none")
     assert Encoder.load(bundle).manifest.name == "tiny"
     with pytest.raises(BundleError, match=r"the default model is not in .*name another"):
         Encoder.load()
@@ -96,7 +96,7 @@ def test_an_altered_file_is_named(bundle, name):
 def brought(tmp_path, monkeypatch):
     """A copy of static-tiny in a folder that is taken for lightmine's own, whose files are hashed aside."""
     shutil.copytree(models_folder() / "static-tiny", tmp_path / "own" / "static-tiny")
-    monkeypatch.setattr("lightmine.encoding.locate.models_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr("lightmine.loading.resolve.models_folder", lambda: tmp_path / "own")
     return tmp_path / "own" / "static-tiny"
 
 
@@ -186,7 +186,7 @@ def test_what_is_no_bundle_is_refused_with_advice(tmp_path):
     ("model.onnx", "not an ONNX graph, or cut short"), ("tokenizer.json", "not a tokenizer that can be read"),
 ])  # fmt: skip
 def test_files_that_are_what_the_hash_says_but_not_what_is_needed_are_refused(bundle, name, message):
-    from lightmine.encoding.bundle import sha256
+    from lightmine.loading.bundle import sha256
 
     (bundle / name).write_bytes(b"nonsense")
     files = json.loads((bundle / "lightmine.json").read_text())["files"]

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_curve
 
 from lightmine import neighbors, unit_rows
-from lightmine.calibration import choose, curve_of
+from lightmine.bitext.presets import margin_rule
+from lightmine.calibration.threshold import choose, curve_of
+from lightmine.calibration.unlabelled import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
 from lightmine.errors import ArgumentError
-from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.rules import margin_rule
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=40), st.floats(0.05, 1))

@@ -3,7 +3,7 @@ import json
 from click.testing import CliRunner
 
 from lightmine.cli import cli
-from lightmine.encoding.catalogue import FACTS, read_catalogue
+from lightmine.loading.catalog import FACTS, read_catalogue
 
 
 def test_every_fact_of_the_catalogue_says_where_it_was_read():

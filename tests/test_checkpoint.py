@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import checkpoint, join, miner, orders, sampling, tiles
+from lightmine.engine import checkpoint, join
+from lightmine.engine import clustering as orders
+from lightmine.engine import estimate as sampling
+from lightmine.engine import tiling as tiles
+from lightmine.engine import worker as miner
 from lightmine.errors import ArgumentError, BudgetError, OutputError, StoreError
 
 
@@ -264,7 +268,8 @@ def test_checkpoints_take_a_small_part_of_the_time(monkeypatch, tmp_path):
 KILLED = """
 import sys, numpy as np
 from lightmine import mine_paraphrases
-from lightmine.engine import checkpoint, join, tiles
+from lightmine.engine import checkpoint, join
+from lightmine.engine import tiling as tiles
 checkpoint.INTERVAL = checkpoint.PATIENCE = 0.0
 x = np.load(sys.argv[1])
 print("ready", flush=True)

@@ -44,9 +44,9 @@ def shown(monkeypatch):
             pass
 
     monkeypatch.setattr("tqdm.tqdm", Recorder)
-    monkeypatch.setattr("lightmine.texts.sources.CHUNK", 1 << 12)
-    monkeypatch.setitem(__import__("lightmine.texts.compression").texts.compression.IN, "gz", 256)
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 400)
+    monkeypatch.setattr("lightmine.io.sources.CHUNK", 1 << 12)
+    monkeypatch.setitem(__import__("lightmine.io.compression").texts.compression.IN, "gz", 256)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 400)
     return seen
 
 
@@ -107,7 +107,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_work(
     file.write_bytes(lzma.compress(LINES) if name.endswith("xz") else LINES)
     disk(3000 * ROW - 1)
     with monkeypatch.context() as patch:
-        patch.setattr("lightmine.encoding.encoder.Encoder.stream", None)
+        patch.setattr("lightmine.encoder.encoder.Encoder.stream", None)
         status, _, err = run("encode", file, "-o", out, "--model", tiny_bundle)
     assert status == 2
     assert err == (
@@ -126,7 +126,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_work(
 def test_what_is_kept_needs_no_room_again_and_what_is_not_known_is_not_asked(
     run, disk, monkeypatch, tiny_bundle, tmp_path
 ):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 400)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 400)
     out = tmp_path / "x.npy"
     (tmp_path / "a.txt").write_bytes(LINES)
     (tmp_path / "half.txt.gz").write_bytes((packed := gzip.compress(LINES))[: len(packed) * 2 // 3])

@@ -32,7 +32,7 @@ def encoded(run, tmp_path, tiny_bundle):
 
 
 def test_blank_lines_anywhere_keep_their_rows(encoded, tiny_bundle, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 2)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 2)
     x, _ = encoded()
     assert x.shape == (8, 8)
     assert x[PLACES] == pytest.approx(Encoder.load(tiny_bundle).encode(TEXTS), abs=1e-6)

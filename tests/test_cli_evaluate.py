@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lightmine import Encoder, evaluate, mine_bitext, mine_paraphrases
+from lightmine import Encoder, mine_bitext, mine_paraphrases
+from lightmine import evaluation as evaluate
 from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lightmine.encoding.bundle import models_folder
+from lightmine.loading.bundle import models_folder
 from tests.test_cli import ENGLISH, GERMAN, run
 
 __all__ = ["run"]

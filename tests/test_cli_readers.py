@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.texts.escapes import joined, split_list
-from lightmine.texts.formats import Reading, kind_of
-from lightmine.texts.gold import read_gold, read_mined
-from lightmine.texts.lines import read_sentences
-from lightmine.texts.pairs import write_pairs
+from lightmine.io.escapes import joined, split_list
+from lightmine.io.formats import Reading, kind_of
+from lightmine.io.gold import read_gold, read_mined
+from lightmine.io.pair_writer import write_pairs
+from lightmine.io.sentences import read_sentences
 from tests.test_cli import rows, run
 
 __all__ = ["run"]

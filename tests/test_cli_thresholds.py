@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lightmine.encoding.bundle import default_model
+from lightmine.loading.bundle import default_model
 from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]

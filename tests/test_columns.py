@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.texts.dedup import distinct
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import read_sentences, stream_rows
+from lightmine.io.formats import Reading
+from lightmine.io.sentences import read_sentences, stream_rows
+from lightmine.text.unique import distinct
 
 
 @pytest.fixture

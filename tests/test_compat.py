@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 
 from lightmine import mine_bitext, neighbors, retrieve, unit_rows
-from lightmine.engine.neighbors import Neighbors
+from lightmine.bitext.presets import COMPAT
 from lightmine.errors import ArgumentError
-from lightmine.rules import COMPAT
+from lightmine.search import Neighbors
 from tests import peers
 from tests.test_neighbors import seeds
 

@@ -9,9 +9,15 @@ import shutil
 import numpy as np
 import pytest
 
-from lightmine.cli.by_default import said
-from lightmine.default_threshold import MOST_SAID, TOP_K, DefaultThreshold, default_threshold, pairs_needed
-from lightmine.encoding.bundle import default_model
+from lightmine.calibration.default_threshold import (
+    MOST_SAID,
+    TOP_K,
+    DefaultThreshold,
+    default_threshold,
+    pairs_needed,
+)
+from lightmine.cli._by_default import said
+from lightmine.loading.bundle import default_model
 from tests.test_cli import rows, run
 
 __all__ = ["run"]

@@ -19,11 +19,11 @@ from sentence_transformers.sentence_transformer.modules import (
 
 from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
-from lightmine.encoding.graph import read_graph
-from lightmine.encoding.locate import open_source
-from lightmine.encoding.pooling import ACTIVATIONS, MODES
-from lightmine.encoding.safetensors import read_weights
 from lightmine.errors import ArgumentError, BundleError
+from lightmine.loading.modules import ACTIVATIONS, MODES
+from lightmine.loading.resolve import open_source
+from lightmine.untrusted.onnx_header import read_graph
+from lightmine.untrusted.safetensors import read_weights
 from tests import minilm, small_models
 from tests.onnx_directories import edit, make_old, make_oldest, write_graph
 

@@ -15,10 +15,10 @@ from sentence_transformers.sentence_transformer.modules import (
 
 from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
-from lightmine.encoding.locate import open_source
-from lightmine.encoding.pooling import Pooling as OurPooling
-from lightmine.encoding.safetensors import read_weights
 from lightmine.errors import ArgumentError, BundleError, TextError
+from lightmine.loading.modules import Pooling as OurPooling
+from lightmine.loading.resolve import open_source
+from lightmine.untrusted.safetensors import read_weights
 from tests import small_models
 from tests.onnx_directories import edit, write_graph
 

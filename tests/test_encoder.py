@@ -11,9 +11,9 @@ from hypothesis import given
 from benchmarks.encode import int8_bundle
 from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
-from lightmine.encoding.batching import Tokens, batches, pad
-from lightmine.encoding.bundle import default_model
+from lightmine.encoder.batching import Tokens, batches, pad
 from lightmine.errors import ArgumentError, BundleError, TextError
+from lightmine.loading.bundle import default_model
 from tests.tiny import WORDS, write_bundle
 
 sentences = st.lists(st.lists(st.sampled_from(WORDS[2:]), min_size=1, max_size=20).map(" ".join), min_size=1)
@@ -73,7 +73,7 @@ def test_a_megabyte_of_text_is_one_cut_sentence(default):
 
 @pytest.mark.parametrize("space", [" ", ""])
 def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, monkeypatch, space):
-    from lightmine.encoding import tokenizer
+    from lightmine.encoder import tokenizer
 
     words = ["bicycle", "Fahrrad", "自転車", "don't", "1984", "unbelievable"]
     book = space.join(np.random.default_rng(0).choice(words, 100_000))
@@ -89,7 +89,7 @@ def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, 
 
 
 def test_more_sentences_than_a_window_keep_their_order(tiny, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 7)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 7)
     texts = [f"{a} {b}" for a in WORDS[2:] for b in WORDS[2:]]
     seen = []
     vectors = tiny.encode(texts, progress=lambda done, total: seen.append((done, total)))
@@ -165,7 +165,7 @@ def test_any_iterable_is_encoded_in_order(tiny):
 
 
 def test_a_stream_reads_a_little_ahead_and_gives_rows_in_order(tiny, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 10)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 10)
     texts, read = some(95), []
     blocks = tiny.stream(read.append(text) or text for text in texts)
     found = [next(blocks)]
@@ -176,13 +176,13 @@ def test_a_stream_reads_a_little_ahead_and_gives_rows_in_order(tiny, monkeypatch
 
 
 def test_a_window_is_bounded_in_characters_too(tiny, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW_CHARACTERS", 20)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW_CHARACTERS", 20)
     blocks = list(tiny.stream(["the cat sat on the mat", "a", "dog", "a red sky, a red log"]))
     assert [len(block) for block in blocks] == [1, 3]
 
 
 def test_whoever_stops_early_is_not_kept_waiting(tiny, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 10)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 10)
     before = threading.active_count()
     blocks = tiny.stream(str(number) for number in itertools.count())
     next(blocks)
@@ -192,7 +192,7 @@ def test_whoever_stops_early_is_not_kept_waiting(tiny, monkeypatch):
 
 
 def test_a_stream_names_the_place_of_what_it_cannot_encode(tiny, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 10)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 10)
     with pytest.raises(TextError, match=r"sentences\[25\] is a int, not a string"):
         tiny.encode(text if place != 25 else 3 for place, text in enumerate(some(40)))
     with pytest.raises(TextError, match=r"sentences\[25\] is empty"):

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, precision_recall_curve
 from sklearn.neighbors import NearestNeighbors
 
-from lightmine import evaluate
+from lightmine import evaluation as evaluate
 from lightmine.errors import ArgumentError, MatrixError
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lightmine.errors import OutputError, StoreError
-from lightmine.files import locked, replacing, size_in_words
+from lightmine.system.atomic_files import locked, replacing, size_in_words
 
 
 def test_what_is_replaced_stays_until_the_new_is_whole(tmp_path):
@@ -67,7 +67,10 @@ def test_seeking_and_writing_again_is_as_in_any_file(tmp_path):
 
 def test_a_lock_is_one_processes_at_a_time(tmp_path):
     path = tmp_path / "lock"
-    code = "import sys, pathlib, lightmine.files as f; f.locked(pathlib.Path(sys.argv[1])).__enter__()"
+    code = (
+        "import sys, pathlib, lightmine.system.atomic_files as f; "
+        "f.locked(pathlib.Path(sys.argv[1])).__enter__()"
+    )
     with locked(path) as file:
         file.write(b"mine")
         with pytest.raises(StoreError, match="lock: in use: another process writes there"):

@@ -1,9 +1,9 @@
 import pytest
 
 from lightmine.errors import ArgumentError
-from lightmine.texts.filters import PairFilter, SentenceFilter, normalized, numbers_in, urls_in
-from lightmine.texts.lines import Sentences
-from lightmine.texts.scripts import letters_by_script, scripts_of
+from lightmine.io.sentences import Sentences
+from lightmine.text.filters import PairFilter, SentenceFilter, normalized, numbers_in, urls_in
+from lightmine.text.scripts import letters_by_script, scripts_of
 
 
 def sentences(*texts):

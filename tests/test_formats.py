@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, MissingExtraError, OutputError, TextError
-from lightmine.texts.escapes import ESCAPES, unescaped
-from lightmine.texts.formats import Kind, Reading, kind_of
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import read_sentences, stream_sentences
-from lightmine.texts.output import open_binary, open_text
-from lightmine.texts.pairs import format_of, write_pairs
+from lightmine.io.escapes import ESCAPES, unescaped
+from lightmine.io.formats import Kind, Reading, kind_of
+from lightmine.io.limits import Limits
+from lightmine.io.output import open_binary, open_text
+from lightmine.io.pair_writer import format_of, write_pairs
+from lightmine.io.sentences import read_sentences, stream_sentences
 
 PACKED = ["", ".gz", ".bz2", ".xz", ".zst"]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -284,7 +284,7 @@ def test_a_missing_extra_is_named_with_its_install_line(folder, monkeypatch, pat
 
 
 def test_output_that_could_not_be_written_is_refused_before_the_work(folder, monkeypatch):
-    from lightmine.cli.options import output_format
+    from lightmine.cli._options import output_format
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"Parquet needs pyarrow: pip install 'lightmine\[parquet\]'"):

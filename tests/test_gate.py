@@ -6,8 +6,8 @@ import pytest
 from export_scripts import gate, verify
 from export_scripts.check import Check
 from export_scripts.sentences import read_scored_pairs
-from lightmine.encoding.bundle import Manifest
 from lightmine.errors import ArgumentError, TextError
+from lightmine.loading.bundle import Manifest
 from tests import minilm
 from tests.exporting import SHORT
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, retrieve, score_bitext, unit_rows
+from lightmine.bitext.presets import margin_rule
 from lightmine.errors import LightmineError, MatrixError, OptionError
-from lightmine.rules import margin_rule
 
 ENCODE = "stands where vectors belong; encode first, as in Encoder.load"
 

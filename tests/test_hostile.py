@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto
 
 from lightmine import Encoder
-from lightmine.encoding.bundle import (
+from lightmine.errors import ArgumentError, BundleError
+from lightmine.loading.bundle import (
     MODEL,
     Manifest,
     manifest_json,
@@ -22,10 +23,9 @@ from lightmine.encoding.bundle import (
     sha256,
     write_manifest,
 )
-from lightmine.encoding.files import LARGEST_SETTINGS
-from lightmine.encoding.graph import check_weights, read_graph
-from lightmine.encoding.locate import open_source
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.loading.resolve import open_source
+from lightmine.untrusted.model_paths import LARGEST_SETTINGS
+from lightmine.untrusted.onnx_header import check_weights, read_graph
 from tests import hostile
 from tests.hostile import JSON, line_of, said_by
 
@@ -288,7 +288,7 @@ def test_a_process_survives_loading_graphs_with_any_bytes_changed(bundle):
 import random, sys
 from pathlib import Path
 from lightmine import Encoder, LightmineError
-from lightmine.encoding.bundle import read_manifest, write_manifest
+from lightmine.loading.bundle import read_manifest, write_manifest
 folder = Path(sys.argv[1])
 good, chance, refused = (folder / "model.onnx").read_bytes(), random.Random(0), 0
 for _ in range(60):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lightmine.encoding.locate import open_source
-from lightmine.encoding.safetensors import read_weights
 from lightmine.errors import BundleError, LightmineError
+from lightmine.loading.resolve import open_source
+from lightmine.untrusted.safetensors import read_weights
 from tests import hostile
 from tests.hostile import JSON
 

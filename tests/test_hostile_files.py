@@ -13,10 +13,10 @@ import pyarrow.parquet
 import pytest
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.texts.formats import Reading
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import read_sentences, stream_sentences
-from lightmine.texts.output import open_binary
+from lightmine.io.formats import Reading
+from lightmine.io.limits import Limits
+from lightmine.io.output import open_binary
+from lightmine.io.sentences import read_sentences, stream_sentences
 
 KINDS = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "Zstandard"}
 TEXT = "".join(f"line {at * 7919 % 10_007} of text\n" for at in range(20_000)).encode()
@@ -169,8 +169,8 @@ def test_a_bomb_of_parquet_is_refused(tmp_path):
 PEAK = """
 import resource, sys
 from lightmine.errors import TextError
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import stream_sentences
+from lightmine.io.formats import Reading
+from lightmine.io.sentences import stream_sentences
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     for _ in stream_sentences(sys.argv[1], Reading(text_column=sys.argv[2])):
@@ -208,7 +208,7 @@ def test_a_row_group_of_any_size_and_density_gives_its_texts(tmp_path, monkeypat
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2000)
     read = []
     for small in (0, 1 << 30):
-        monkeypatch.setattr("lightmine.texts.parquet.SMALL", small)
+        monkeypatch.setattr("lightmine.io.parquet.SMALL", small)
         read.append(read_sentences(tmp_path / "a.parquet", Reading(id_column="id")))
     assert read[0] == read[1]
     assert read[0].texts == [text for text in texts if text]

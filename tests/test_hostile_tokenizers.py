@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightmine.encoding.tokenizer import Tokenizer
+from lightmine.encoder.tokenizer import Tokenizer
 from tests import hostile
 from tests.hostile import JSON, line_of, said_by
 

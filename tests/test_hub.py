@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoding.bundle import sha256
+from lightmine.loading.bundle import sha256
 from tests.hub_server import Hub
 from tests.tiny import WORDS, write_bundle
 

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import join, kernels, ladder, miner, orders, pool, products, sampling, tiles
-from lightmine.engine.topk import Candidates, Rule
+from lightmine.engine import bounds as kernels
+from lightmine.engine import clustering as orders
+from lightmine.engine import estimate as sampling
+from lightmine.engine import join, pool
+from lightmine.engine import matmul as products
+from lightmine.engine import stages as ladder
+from lightmine.engine import tiling as tiles
+from lightmine.engine import worker as miner
+from lightmine.engine.selection import Candidates, Rule
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import TextError
-from lightmine.texts.decoding import Lines
-from lightmine.texts.formats import Reading
-from lightmine.texts.json_records import array_blocks
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import read_sentences, stream_sentences
+from lightmine.io.decoding import Lines
+from lightmine.io.formats import Reading
+from lightmine.io.json_records import array_blocks
+from lightmine.io.limits import Limits
+from lightmine.io.sentences import read_sentences, stream_sentences
 from tests.test_cli import run
 
 __all__ = ["run"]

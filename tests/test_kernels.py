@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 
 from lightmine import unit_rows
-from lightmine.engine import pool, products, twins
-from lightmine.engine.kernels import Kernel, plain, rung
+from lightmine.engine import matmul as products
+from lightmine.engine import pool
+from lightmine.engine import quantization as twins
+from lightmine.engine.bounds import Kernel, plain, rung
 from lightmine.engine.matrix import PairScorer
-from lightmine.engine.twins import basis, make_twins
+from lightmine.engine.quantization import basis, make_twins
 
 KINDS = ["normal", "spike", "equal", "tiny", "opposite", "alternating", "duplicates", "low rank"]
 

@@ -13,8 +13,8 @@ from onnx import TensorProto
 
 from export_scripts.from_onnx import bundle_directory
 from lightmine import Encoder
-from lightmine.encoding.bundle import Manifest, write_manifest
 from lightmine.errors import BundleError
+from lightmine.loading.bundle import Manifest, write_manifest
 from tests import tiny
 
 WIDTH = 1024
@@ -27,7 +27,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 from lightmine import Encoder
-from lightmine.encoding.bundle import read_manifest
+from lightmine.loading.bundle import read_manifest
 Encoder.load(sys.argv[1], provider="cpu", threads=1).encode(["the cat sat", "a sky"])
 print(next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line).split()[1])
 """

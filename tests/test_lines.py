@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import TextError
-from lightmine.texts.dedup import distinct
-from lightmine.texts.lines import read_sentences
+from lightmine.io.sentences import read_sentences
+from lightmine.text.unique import distinct
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from lightmine.bitext.margin import SMALLEST_AVERAGE, margin_scores
 from lightmine.errors import ArgumentError
-from lightmine.margin import SMALLEST_AVERAGE, margin_scores
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.ladder import choose_rungs
-from lightmine.engine.tiles import Plan, parse_bytes
-from lightmine.engine.topk import Candidates, Rule
-from lightmine.engine.twins import basis
+from lightmine.engine.quantization import basis
+from lightmine.engine.selection import Candidates, Rule
+from lightmine.engine.stages import choose_rungs
+from lightmine.engine.tiling import Plan, parse_bytes
 from lightmine.errors import BudgetError
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 
 from lightmine import neighbors, unit_rows
-from lightmine.engine import miner as module
-from lightmine.engine import tiles
+from lightmine.engine import tiling as tiles
+from lightmine.engine import worker as module
 from lightmine.errors import ArgumentError, BudgetError, MatrixError
 from tests.oracle import dense, nearest
 

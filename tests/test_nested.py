@@ -10,16 +10,16 @@ from fuzz import targets
 from fuzz.encoder import Checksums
 from fuzz.targets import checkpoint as mining
 from lightmine import Encoder
-from lightmine.encoding.files import read_json
-from lightmine.encoding.locate import ORIGIN, open_source
-from lightmine.encoding.safetensors import read_weights
-from lightmine.encoding.vocabulary import check_tokenizer
 from lightmine.errors import LightmineError
+from lightmine.io.sentences import read_sentences
+from lightmine.loading.resolve import ORIGIN, open_source
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from lightmine.store.cache import ABOUT
 from lightmine.store.journal import journal_path, kept_rows
 from lightmine.store.manifest import manifest_path
-from lightmine.texts.lines import read_sentences
+from lightmine.untrusted.model_paths import read_json
+from lightmine.untrusted.safetensors import read_weights
+from lightmine.untrusted.tokenizer_checks import check_tokenizer
 from tests.test_hostile_directory import FILES, write
 
 # Too deep for a parser, closed and not; and deep enough to be parsed, and then to be shown or compared.

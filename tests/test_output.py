@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, OutputError
-from lightmine.texts.output import open_binary, open_text
-from lightmine.texts.pairs import display_width, fit, format_of, write_pairs
+from lightmine.io.output import open_binary, open_text
+from lightmine.io.pair_writer import display_width, fit, format_of, write_pairs
 
 
 def written(columns, kind):

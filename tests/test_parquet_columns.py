@@ -5,9 +5,9 @@ import pyarrow.parquet
 import pytest
 
 from lightmine.errors import TextError
-from lightmine.texts.formats import Reading
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import read_sentences
+from lightmine.io.formats import Reading
+from lightmine.io.limits import Limits
+from lightmine.io.sentences import read_sentences
 from tests.test_cli import run
 
 __all__ = ["run"]
@@ -31,7 +31,7 @@ def read(path):
 
 @pytest.mark.parametrize("small", [-1, 4 << 20])
 def test_a_field_of_a_struct_by_its_name_with_dots(read, monkeypatch, small):
-    monkeypatch.setattr("lightmine.texts.parquet.SMALL", small)
+    monkeypatch.setattr("lightmine.io.parquet.SMALL", small)
     found = read(
         columns={"translation": PAIRS, "n": [5, 6, 7, 8]}, text_column="translation.en", id_column="n"
     )

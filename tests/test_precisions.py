@@ -16,7 +16,7 @@ from export_scripts.check import Check
 from export_scripts.export import export_bundle
 from export_scripts.recipe import Recipe
 from lightmine import Encoder
-from lightmine.encoding import providers
+from lightmine.encoder import providers
 from lightmine.errors import ArgumentError
 from tests import minilm, small_models
 from tests.exporting import SHORT, refused

@@ -47,7 +47,7 @@ main()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("moment", ["click", "lightmine.encoding.encoder", "leaving"])
+@pytest.mark.parametrize("moment", ["click", "lightmine.encoder.encoder", "leaving"])
 def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number, status, moment):
     out = tmp_path / "x.npy"
     command = [

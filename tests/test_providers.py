@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoding import processor, providers
-from lightmine.encoding.bundle import MODEL, read_manifest
+from lightmine.encoder import providers
 from lightmine.errors import ArgumentError, BundleError, MissingExtraError
+from lightmine.loading.bundle import MODEL, read_manifest
+from lightmine.system import processor
 from tests.tiny import write_bundle
 
 TEXTS = ["the cat sat on the mat", "a red log", "the dog", "under a red sky the dog ran"]

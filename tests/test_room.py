@@ -1,4 +1,4 @@
-"""`lightmine.memory`: what cannot be held is refused ahead, and what is let go goes."""
+"""`lightmine.system.memory`: what cannot be held is refused ahead, and what is let go goes."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from lightmine import Encoder
 from lightmine.errors import BudgetError
-from lightmine.memory import check_room, rooms
+from lightmine.system.memory import check_room, rooms
 
 MEMINFO = "MemTotal:        8000 kB\nMemFree: 1 kB\nSwapTotal:       2000 kB\n"
 
@@ -23,7 +23,7 @@ def tree(root, **files):
 
 @pytest.fixture
 def unlimited(monkeypatch):
-    monkeypatch.setattr("lightmine.memory.resource.getrlimit", lambda which: (-1, -1))
+    monkeypatch.setattr("lightmine.system.memory.resource.getrlimit", lambda which: (-1, -1))
 
 
 def sizes(root):
@@ -49,7 +49,7 @@ def test_the_machine_and_both_versions_of_cgroups_are_asked(tmp_path, unlimited)
 
 
 def test_the_limit_on_addresses_counts_what_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightmine.memory.resource.getrlimit", lambda which: (5_000_000, -1))
+    monkeypatch.setattr("lightmine.system.memory.resource.getrlimit", lambda which: (5_000_000, -1))
     root = tree(tmp_path, proc__self__status="Name: x\nVmSize:     1000 kB\n")
     assert sizes(root) == {"RLIMIT_AS (ulimit -v)": 5_000_000 - 1_024_000}
     check_room(3_900_000, "few", root=root)

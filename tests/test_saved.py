@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, neighbors, retrieve
+from lightmine.bitext.neighbors_file import Saved, load_neighbors, save_neighbors
 from lightmine.errors import OutputError, TextError
-from lightmine.saved import Saved, load_neighbors, save_neighbors
-from lightmine.texts.dedup import Distinct
+from lightmine.text.unique import Distinct
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pyarrow
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoding.bundle import models_folder
 from lightmine.errors import BundleError, OptionError, TextError
+from lightmine.loading.bundle import models_folder
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from tests.tiny import write_bundle
 

@@ -6,8 +6,8 @@ import pytest
 
 from export_scripts.static_bundle import build_graph, by_variance, quantise, save_tokenizer, silence
 from export_scripts.static_tokenizer import BYTES, INSIDE, UNKNOWN, encode, train_tokenizer
-from lightmine.encoding.bundle import TOKENIZER, VOCABULARY
-from lightmine.encoding.tokenizer import Tokenizer
+from lightmine.encoder.tokenizer import Tokenizer
+from lightmine.loading.bundle import TOKENIZER, VOCABULARY
 
 SPREAD = np.linspace(2, 0.1, 16).astype(np.float32)
 

@@ -8,8 +8,9 @@ import pytest
 
 from export_scripts import train_static
 from export_scripts.static_pairs import Groups, Settings, batches, hold_out, pivoted, read_pairs
-from lightmine import Encoder, evaluate
-from lightmine.encoding.bundle import read_manifest
+from lightmine import Encoder
+from lightmine import evaluation as evaluate
+from lightmine.loading.bundle import read_manifest
 
 NOUNS = [
     "dog", "cat", "house", "tree", "river", "stone", "bird", "road", "child", "bread", "ship", "lamp",

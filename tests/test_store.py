@@ -23,7 +23,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def encoder(tiny_bundle, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 4)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 4)
     return Encoder.load(tiny_bundle)
 
 
@@ -93,7 +93,7 @@ def test_whenever_it_is_stopped_it_goes_on_to_the_same_bytes(tiny_bundle, tmp_pa
     folder = tmp_path_factory.mktemp("any")
     lines = [*lines, "cat"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightmine.encoding.encoder.WINDOW", 4)
+        patch.setattr("lightmine.encoder.encoder.WINDOW", 4)
         encoder = Encoder.load(tiny_bundle)
         write_embeddings(folder / "whole.npy", encoder, lines)
         for stop in data.draw(st.lists(st.integers(0, len(lines) - 1), max_size=4)):
@@ -321,7 +321,7 @@ def test_a_full_disk_says_what_the_whole_needs(encoder, path, monkeypatch):
     with pytest.raises(OutputError, match=said + r": make room; \d+ rows are kept, and the same command"):
         write_embeddings(path, encoder, lines)
     monkeypatch.undo()
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 4)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 4)
     assert write_embeddings(path, encoder, lines).found > 0
     open_embeddings(path, verify=True)
 

@@ -7,15 +7,15 @@ import pytest
 
 from lightmine import Encoder
 from lightmine.errors import OutputError
-from lightmine.files import is_abandoned, replacing
 from lightmine.store import Cache
+from lightmine.system.atomic_files import is_abandoned, replacing
 from tests.tiny import WORDS, write_bundle
 
 
 @pytest.fixture
 def encoder(tiny_bundle, monkeypatch):
-    monkeypatch.setattr("lightmine.encoding.encoder.WINDOW", 16)
-    monkeypatch.setattr("lightmine.encoding.batching.ENDS", 8)
+    monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 16)
+    monkeypatch.setattr("lightmine.encoder.batching.ENDS", 8)
     return Encoder.load(tiny_bundle)
 
 
@@ -164,7 +164,7 @@ def test_what_a_killed_job_left_goes_and_what_a_live_one_writes_stays(encoder, c
 
 
 def _job(folder, bundle, seed, results):
-    import lightmine.encoding.encoder as module
+    import lightmine.encoder.encoder as module
 
     module.WINDOW = 16
     encoder, cache = Encoder.load(bundle, threads=1), Cache(folder)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lightmine import threads
 from lightmine.errors import ArgumentError
+from lightmine.system import threads
 
 VERSION_1 = "3:cpuset:/a\n2:cpu,cpuacct:/a/b\n1:name=systemd:/\n"
 
@@ -85,7 +85,10 @@ def test_a_thread_limit_that_is_no_number_is_refused(monkeypatch, value):
 
 def threads_of_a_new_process(prepare=None, **environment):
     done = subprocess.run(
-        [sys.executable, "-c", "from lightmine.threads import default_threads; print(default_threads())"],
+        [
+            sys.executable, "-c",
+            "from lightmine.system.threads import default_threads; print(default_threads())",
+        ],  # fmt: skip
         capture_output=True, text=True, check=True, preexec_fn=prepare, env=os.environ | environment,
     )  # fmt: skip
     return int(done.stdout)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
+from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.errors import ArgumentError, BudgetError
 
 sizes = st.integers(1, 40)

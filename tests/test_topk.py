@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from lightmine.engine.topk import Candidates, Limits, Rule, descending, top_k
+from lightmine.engine.selection import Candidates, Limits, Rule, descending, top_k
 from lightmine.errors import BudgetError
 
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])

@@ -8,10 +8,10 @@ import types
 import pytest
 
 from lightmine.errors import TextError
-from lightmine.texts import compression
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import read_sentences, stream_sentences
-from lightmine.texts.output import open_binary
+from lightmine.io import compression
+from lightmine.io.limits import Limits
+from lightmine.io.output import open_binary
+from lightmine.io.sentences import read_sentences, stream_sentences
 
 RANDOM = random.Random(0)
 LINES = "".join(f"line {RANDOM.random()} of text\n" for _ in range(60_000)).encode()

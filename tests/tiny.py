@@ -5,7 +5,7 @@ import onnx
 import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
-from lightmine.encoding.bundle import MODEL, TOKENIZER, Manifest, write_manifest
+from lightmine.loading.bundle import MODEL, TOKENIZER, Manifest, write_manifest
 
 WORDS = ["[PAD]", "[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "under", "mat", "log", "red", "sky"]
 

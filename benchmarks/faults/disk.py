@@ -86,6 +86,6 @@ def full_tmpfs(bench: Bench) -> Outcome | None:
 
 def room(size: int) -> str:
     """What is said of so many bytes that do not fit."""
-    from lightmine.files import size_in_words
+    from lightmine.system.atomic_files import size_in_words
 
     return f"the whole needs {size_in_words(size)}: make room"

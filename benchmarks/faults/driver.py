@@ -15,7 +15,7 @@ import time
 
 def prepare() -> None:
     settings = dict(pair.split("=") for pair in os.environ.get("DRIVER", "").split())
-    from lightmine.encoding import encoder
+    from lightmine.encoder import encoder
 
     encoder.WINDOW = int(settings.get("window", encoder.WINDOW))
     if "clock" in settings:

@@ -28,7 +28,7 @@ STEPS = ("fsync", "replace", "rename", "unlink", "truncate")
 def encode(command: list[str], *, killed_at: int = 0) -> int:
     """The exit status of a process that is killed before its so manieth step, or at none."""
     import lightmine.cli
-    import lightmine.encoding.providers
+    import lightmine.encoder.providers
 
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

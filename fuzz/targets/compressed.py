@@ -1,8 +1,8 @@
 """gzip, bzip2, xz and Zstandard, within limits."""
 
 from fuzz.targets import file, refusing
-from lightmine.texts.limits import Limits
-from lightmine.texts.lines import stream_sentences
+from lightmine.io.limits import Limits
+from lightmine.io.sentences import stream_sentences
 
 KINDS = ("gz", "bz2", "xz", "zst")
 LIMITS = Limits(ratio=50, gib=0.1, line=1 << 20)

@@ -5,8 +5,8 @@ import io
 
 from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import read_sentences, stream_rows
+from lightmine.io.formats import Reading
+from lightmine.io.sentences import read_sentences, stream_rows
 
 READINGS = (Reading(), Reading(text_column=2), Reading(text_column="b", id_column="a"), Reading(header=True))
 

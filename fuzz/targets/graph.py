@@ -1,7 +1,7 @@
 """What an ONNX file says about itself."""
 
 from fuzz.targets import file, refusing
-from lightmine.encoding.graph import read_graph
+from lightmine.untrusted.onnx_header import read_graph
 
 
 def one_input(data):

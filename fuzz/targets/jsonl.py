@@ -1,8 +1,8 @@
 """JSONL, of fields and of fields of fields."""
 
 from fuzz.targets import file, refusing
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import read_sentences
+from lightmine.io.formats import Reading
+from lightmine.io.sentences import read_sentences
 
 READINGS = (
     Reading(),

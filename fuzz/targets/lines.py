@@ -1,8 +1,8 @@
 """Text, a sentence a line, in many encodings; and it is what a naive reader makes of it."""
 
 from fuzz.targets import file, refusing
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import read_sentences
+from lightmine.io.formats import Reading
+from lightmine.io.sentences import read_sentences
 
 ENCODINGS = (
     "utf-8",

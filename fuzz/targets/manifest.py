@@ -1,7 +1,7 @@
 """A bundle's manifest, and the files that it names."""
 
 from fuzz.targets import file, folder, refusing
-from lightmine.encoding.bundle import MANIFEST, manifest_json, parse_manifest, read_manifest, verify_files
+from lightmine.loading.bundle import MANIFEST, manifest_json, parse_manifest, read_manifest, verify_files
 
 
 def one_input(data):

@@ -4,7 +4,7 @@ import io
 import zipfile
 
 from fuzz.targets import file, folder, refusing
-from lightmine.saved import Saved, load_neighbors, save_neighbors
+from lightmine.bitext.neighbors_file import Saved, load_neighbors, save_neighbors
 
 _members = []
 
@@ -13,7 +13,7 @@ def members():
     """The arrays of a small file of saved neighbours, as they are in the archive."""
     if not _members:
         import lightmine
-        from lightmine.texts.dedup import Distinct
+        from lightmine.text.unique import Distinct
 
         near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
         sides = [Distinct(["a", "b"], [[1], [2, 3]], [["i"], ["j", "k"]]) for _ in range(2)]

@@ -1,8 +1,8 @@
 """Gold pairs, mined pairs and scored sentence pairs."""
 
 from fuzz.targets import file, refusing
-from lightmine.texts.formats import Reading
-from lightmine.texts.gold import read_gold, read_mined, read_scored
+from lightmine.io.formats import Reading
+from lightmine.io.gold import read_gold, read_mined, read_scored
 
 READINGS = (Reading(), Reading(errors="replace"), Reading(encoding="utf-16"), Reading(encoding="latin-1"))
 ROWS = {"a": 0, "b": 1, "1": 2, "2": 3}

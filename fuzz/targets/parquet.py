@@ -1,9 +1,9 @@
 """Parquet: pyarrow is compiled, so that mutations go blind there."""
 
 from fuzz.targets import file, refusing
-from lightmine.texts.formats import Reading
-from lightmine.texts.lines import read_sentences
-from lightmine.texts.parquet import pyarrow_or_error
+from lightmine.io.formats import Reading
+from lightmine.io.parquet import pyarrow_or_error
+from lightmine.io.sentences import read_sentences
 
 # It takes seconds to import, which are none of an input's.
 pyarrow_or_error("pyarrow")

@@ -1,7 +1,7 @@
 """Safetensors: whole files, and files whose header alone is mutated."""
 
 from fuzz.targets import file, refusing
-from lightmine.encoding.safetensors import read_weights
+from lightmine.untrusted.safetensors import read_weights
 
 
 def one_input(data):

@@ -7,7 +7,7 @@ import sys
 import click
 
 from lightmine import __version__
-from lightmine.cli.process import (
+from lightmine.cli._process import (
     PIPE_CLOSED,
     LazyGroup,
     PipeClosed,

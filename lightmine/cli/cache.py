@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from lightmine.cli.options import cache_option, note
-from lightmine.engine.tiles import parse_bytes
+from lightmine.cli._options import cache_option, note
+from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError, one_line
-from lightmine.files import size_in_words
 from lightmine.store import Cache
 from lightmine.store.cache import Kept
+from lightmine.system.atomic_files import size_in_words
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 

@@ -8,26 +8,32 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.calibration import Curve, choose, curve_of
+from lightmine.bitext.pairing import retrieve
+from lightmine.bitext.presets import MarginOptions, margin_rule
+from lightmine.calibration.threshold import Curve, choose, curve_of
+from lightmine.calibration.unlabelled import (
+    MORE_NEIGHBORS,
+    PAIRS_A_SENTENCE,
+    bitext_truth,
+    enough,
+    paraphrase_truth,
+)
+from lightmine.cli._inputs import Inputs, reading_options
+from lightmine.cli._margin_options import calibration_options, recommended_limits
+from lightmine.cli._options import one_stdin, output_format, top_k_option
+from lightmine.cli._paths import check_outputs
+from lightmine.cli._plot import check_plot, plot_curve
+from lightmine.cli._run import folded
 from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
-from lightmine.cli.inputs import Inputs, reading_options
-from lightmine.cli.margins import calibration_options, recommended_limits
-from lightmine.cli.options import one_stdin, output_format, top_k_option
-from lightmine.cli.paths import check_outputs
-from lightmine.cli.plot import check_plot, plot_curve
-from lightmine.cli.run import folded
-from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError, TextError
-from lightmine.nulls import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, enough, paraphrase_truth
+from lightmine.io.formats import Reading
+from lightmine.io.gold import read_gold
+from lightmine.io.output import open_text
+from lightmine.io.pair_writer import write_pairs
+from lightmine.io.sentences import Sentences, read_sentences
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.retrieval import retrieve
-from lightmine.rules import MarginOptions, margin_rule
-from lightmine.texts.dedup import distinct
-from lightmine.texts.formats import Reading
-from lightmine.texts.gold import read_gold
-from lightmine.texts.lines import Sentences, read_sentences
-from lightmine.texts.output import open_text
-from lightmine.texts.pairs import write_pairs
+from lightmine.search import neighbors
+from lightmine.text.unique import distinct
 
 # Rows of a curve's table: more tell nobody more.
 ROWS = 1000

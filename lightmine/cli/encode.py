@@ -14,9 +14,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.arrays import read_array
-from lightmine.cli.inputs import Inputs, reading_options
-from lightmine.cli.options import (
+from lightmine.cli._inputs import Inputs, reading_options
+from lightmine.cli._options import (
     Bar,
     fast_option,
     model_option,
@@ -30,18 +29,19 @@ from lightmine.cli.options import (
     threads_option,
     verify_option,
 )
-from lightmine.cli.paths import check_outputs, files_of
-from lightmine.cli.run import in_words
-from lightmine.encoding.encoder import Encoder
-from lightmine.encoding.quantised import PRECISIONS
+from lightmine.cli._paths import check_outputs, files_of
+from lightmine.cli._run import in_words
+from lightmine.encoder.embedding_quantization import PRECISIONS
+from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, TextError
+from lightmine.io.compression import NAMES
+from lightmine.io.formats import Reading, plain_name
+from lightmine.io.output import STDOUT, open_binary
+from lightmine.io.sentences import Sentences, SentenceStream, stream_sentences
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
-from lightmine.texts.compression import NAMES
-from lightmine.texts.formats import Reading, plain_name
-from lightmine.texts.lines import Sentences, SentenceStream, stream_sentences
-from lightmine.texts.output import STDOUT, open_binary
+from lightmine.untrusted.arrays import read_array
 
 # Sentences that int8 ranges are made from, at most.
 CALIBRATION = 10_000

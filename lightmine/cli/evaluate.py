@@ -9,10 +9,12 @@ from typing import Any
 import click
 import numpy as np
 
-from lightmine import evaluate as measures
-from lightmine.cli.inputs import Inputs, encoding_options, reading_options
-from lightmine.cli.margins import evaluation_options, recommended_limits
-from lightmine.cli.options import (
+from lightmine import evaluation as measures
+from lightmine.bitext.pairing import Bitext, retrieve
+from lightmine.bitext.presets import MarginOptions, margin_rule
+from lightmine.cli._inputs import Inputs, encoding_options, reading_options
+from lightmine.cli._margin_options import evaluation_options, recommended_limits
+from lightmine.cli._options import (
     cache_option,
     fast_option,
     max_pairs_option,
@@ -26,17 +28,15 @@ from lightmine.cli.options import (
     top_k_option,
     verify_option,
 )
-from lightmine.cli.run import Run, folded
-from lightmine.engine.neighbors import neighbors
+from lightmine.cli._run import Run, folded
 from lightmine.errors import ArgumentError, TextError, one_line
+from lightmine.io.formats import Reading, kind_of
+from lightmine.io.gold import Gold, read_gold, read_mined, read_scored
+from lightmine.io.output import open_text
+from lightmine.io.sentences import Sentences, read_sentences
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.retrieval import Bitext, retrieve
-from lightmine.rules import MarginOptions, margin_rule
+from lightmine.search import neighbors
 from lightmine.summation import sum_rows
-from lightmine.texts.formats import Reading, kind_of
-from lightmine.texts.gold import Gold, read_gold, read_mined, read_scored
-from lightmine.texts.lines import Sentences, read_sentences
-from lightmine.texts.output import open_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,17 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.bitext import score_bitext
-from lightmine.cli.by_default import mine_by_default
-from lightmine.cli.inputs import Inputs, reading_options
-from lightmine.cli.margins import margin_options, note_few, recommended_limits
-from lightmine.cli.options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
-from lightmine.cli.paths import check_outputs
-from lightmine.cli.run import (
+from lightmine._validation import check_cosine
+from lightmine.bitext.mining import score_bitext
+from lightmine.bitext.neighbors_file import Saved, load_neighbors, recommended, save_neighbors
+from lightmine.bitext.pairing import retrieve
+from lightmine.bitext.presets import MarginOptions, margin_rule
+from lightmine.cli._by_default import mine_by_default
+from lightmine.cli._inputs import Inputs, reading_options
+from lightmine.cli._margin_options import margin_options, note_few, recommended_limits
+from lightmine.cli._options import max_pairs_option, note, one_stdin, output_format, top_k_option, write
+from lightmine.cli._paths import check_outputs
+from lightmine.cli._run import (
     Run,
     Texts,
     counts,
@@ -28,20 +32,16 @@ from lightmine.cli.run import (
     side_by_side,
     text_options,
 )
-from lightmine.encoding.encoder import Encoder
+from lightmine.encoder.encoder import Encoder
 from lightmine.engine.counting import LeftOut, left_out
-from lightmine.engine.neighbors import neighbors
 from lightmine.errors import ArgumentError
-from lightmine.margin import check_cosine
+from lightmine.io.output import STDOUT, open_text
+from lightmine.io.pair_writer import FORMATS, write_pairs
+from lightmine.io.sentences import Sentences
 from lightmine.paraphrase import mine_paraphrases
-from lightmine.retrieval import retrieve
-from lightmine.rules import MarginOptions, margin_rule
-from lightmine.saved import Saved, load_neighbors, recommended, save_neighbors
-from lightmine.texts.dedup import Distinct, distinct
-from lightmine.texts.filters import PairFilter
-from lightmine.texts.lines import Sentences
-from lightmine.texts.output import STDOUT, open_text
-from lightmine.texts.pairs import FORMATS, write_pairs
+from lightmine.search import neighbors
+from lightmine.text.filters import PairFilter
+from lightmine.text.unique import Distinct, distinct
 
 
 @click.command()

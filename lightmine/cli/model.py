@@ -9,13 +9,13 @@ import sys
 
 import click
 
-from lightmine.cli.options import provider_option, verify_option
-from lightmine.encoding.bundle import manifest_json
-from lightmine.encoding.locate import open_source
-from lightmine.encoding.runtime import Runtime
-from lightmine.encoding.source import Source
+from lightmine.cli._options import provider_option, verify_option
+from lightmine.encoder.runtime import Runtime
 from lightmine.errors import MissingExtraError
-from lightmine.threads import thread_limit
+from lightmine.loading.bundle import manifest_json
+from lightmine.loading.resolve import open_source
+from lightmine.loading.resolved_model import Source
+from lightmine.system.threads import thread_limit
 
 # What a manifest's `batch` means to whoever encodes.
 BATCH_MATES = {

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.arrays import read_archive
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.tiles import Plan
-from lightmine.engine.topk import Pairs, Rule, Scores
-from lightmine.engine.twins import Places
+from lightmine.engine.quantization import Places
+from lightmine.engine.selection import Pairs, Rule, Scores
+from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
-from lightmine.files import locked, replacing
 from lightmine.results import Mask
+from lightmine.system.atomic_files import locked, replacing
+from lightmine.untrusted.arrays import read_archive
 
 VERSION = 2
 NAME = "mining.checkpoint"

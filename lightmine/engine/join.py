@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-import numpy as np
 from numpy.typing import ArrayLike
 
+from lightmine._validation import check_count
 from lightmine.engine import pool
+from lightmine.engine.bounds import Kernel, plain, rung
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.kernels import Kernel, plain, rung
-from lightmine.engine.ladder import LADDER, choose_rungs
+from lightmine.engine.clustering import banded, order_bytes, seed_limits, similar_order
+from lightmine.engine.estimate import Guess, guess_pairs
+from lightmine.engine.matmul import LEAST_GAIN, int8_gain, proven_levels
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
     FloatMatrix,
@@ -20,17 +22,15 @@ from lightmine.engine.matrix import (
     same_dimension,
     unit_rows,
 )
-from lightmine.engine.miner import SURVIVORS, Miner, Work
-from lightmine.engine.orders import banded, order_bytes, seed_limits, similar_order
-from lightmine.engine.products import LEAST_GAIN, int8_gain, proven_levels
-from lightmine.engine.sampling import Guess, guess_pairs
-from lightmine.engine.tiles import Plan, format_bytes, parse_bytes, plan_tiles
-from lightmine.engine.topk import Candidates, Listed, Rule
-from lightmine.engine.twins import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
+from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
+from lightmine.engine.selection import Candidates, Listed, Rule
+from lightmine.engine.stages import LADDER, choose_rungs
+from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
+from lightmine.engine.worker import SURVIVORS, Miner, Work
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
 from lightmine.progress import check_progress, shown
-from lightmine.threads import default_threads
+from lightmine.system.threads import default_threads
 
 KERNELS = ("auto", "int8", "fp32")
 
@@ -63,15 +63,6 @@ class Job:
         check_progress(self.progress)
         if self.kernel not in KERNELS:
             raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
-
-
-def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
-    """A count as a Python int; refuses what is not a positive whole number."""
-    if value is None and optional:
-        return None
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return int(value)
 
 
 def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lightmine.engine.given import as_array
+from lightmine.engine.array_input import as_array
 from lightmine.errors import ArgumentError, MatrixError
 from lightmine.summation import LANES, sum_rows
 

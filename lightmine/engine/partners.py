@@ -10,7 +10,7 @@ import numpy as np
 from lightmine.engine import pool
 from lightmine.engine.matrix import FloatMatrix, PairScorer, score_error
 from lightmine.results import Indices
-from lightmine.threads import default_threads
+from lightmine.system.threads import default_threads
 
 # The largest and the smallest tile; the bytes that a pair of a tile takes at most, and those of one scorer.
 LARGEST, SMALLEST = (256, 4096), (16, 16)

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.encoder import Encoder, Progress
-from lightmine.encoding.sentences import check_container, check_filled, check_sentences
+from lightmine.encoder.encoder import Encoder, Progress
+from lightmine.encoder.sentences import check_container, check_filled, check_sentences
 from lightmine.errors import OutputError
-from lightmine.files import is_abandoned, replacing
 from lightmine.store.manifest import Head, header, text_hash
+from lightmine.system.atomic_files import is_abandoned, replacing
 
 ABOUT = "model.json"
 TRAILER = struct.Struct("<q32s")

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.encoder import Encoder
+from lightmine.encoder.encoder import Encoder
 from lightmine.errors import StoreError, one_line
 
 FORMAT_VERSION = 1

@@ -20,9 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoding.encoder import Encoder, Progress
+from lightmine.encoder.encoder import Encoder, Progress
 from lightmine.errors import OutputError, StoreError, TextError
-from lightmine.files import NO_ROOM, locked, replacing, room, size_in_words, sync, sync_folder
 from lightmine.store.journal import journal_path, journalled, part_path, tidied
 from lightmine.store.manifest import (
     Block,
@@ -36,6 +35,7 @@ from lightmine.store.manifest import (
     text_hash,
 )
 from lightmine.store.reader import Reader
+from lightmine.system.atomic_files import NO_ROOM, locked, replacing, room, size_in_words, sync, sync_folder
 
 # Rows of blank lines that are written at once.
 BLANK_ROWS = 1 << 14

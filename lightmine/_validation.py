@@ -1,0 +1,80 @@
+"""Checks of arguments: counts, choices, thresholds, names of options. Each refuses with one line."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from lightmine.errors import ArgumentError, OptionError
+
+
+def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
+    """A count as a Python int; refuses what is not a positive whole number."""
+    if value is None and optional:
+        return None
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is not one of the choices."""
+    if value not in choices:
+        raise ArgumentError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def check_threshold(threshold: float | None, *, name: str = "threshold") -> None:
+    """Refuse a threshold that is not a number."""
+    if threshold is None:
+        return
+    real = isinstance(threshold, int | float | np.floating | np.integer) and not isinstance(threshold, bool)
+    if not real or math.isnan(min(threshold, 10**9)):
+        raise ArgumentError(f"{name} must be a number, not {threshold!r}")
+
+
+def check_cosine(value: float | None, *, name: str) -> None:
+    """Refuse a limit of cosines that no cosine can have; minus infinity stands for none.
+
+    Examples
+    --------
+    >>> check_cosine(80, name="threshold")
+    Traceback (most recent call last):
+    lightmine.errors.ArgumentError: threshold is a cosine, from -1 to 1, not 80; 0.8 perhaps?
+    """
+    check_threshold(value, name=name)
+    if value is None or value == -math.inf or -1 <= value <= 1:
+        return
+    perhaps = f"; {value / 100:g} perhaps?" if 1 < value <= 100 else ""
+    shown = float(max(min(value, 1e300), -1e300))
+    raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {shown:g}{perhaps}")
+
+
+def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> None:
+    """Refuse options of names that a function has not.
+
+    Parameters
+    ----------
+    given, known : names
+    of : str
+        The function, as the message calls it.
+
+    Raises
+    ------
+    OptionError
+        Names the first such option, and the nearest of those known, or all where none is near.
+
+    Examples
+    --------
+    >>> check_options(["treshold"], ["threshold", "k"], of="mine_bitext")
+    Traceback (most recent call last):
+    lightmine.errors.OptionError: mine_bitext has no option 'treshold'; did you mean 'threshold'?
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            said = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
+            raise OptionError(f"{of} has no option {name!r}; {said}")

@@ -1,0 +1,34 @@
+"""``lightmine models``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from lightmine.loading.catalog import read_catalogue
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything, with where each fact was read.")
+def models(as_json: bool) -> None:
+    """List models that people use for mining; a dash where nothing was found in writing.
+
+    \b
+    Example:
+      lightmine models
+    """
+    entries = read_catalogue()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
+        return
+    shown = ("licence", "dimension", "languages", "pooling", "prompt")
+    rows: list[tuple[str, ...]] = [("model", *shown)]
+    for entry in entries:
+        facts = {name: str(value) for name, value in entry.facts.items()}
+        facts |= {"prompt": repr(facts["prompt"])} if "prompt" in facts else {}
+        rows.append((entry.name, *(facts.get(name, "-") for name in shown)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

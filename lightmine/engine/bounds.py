@@ -1,0 +1,167 @@
+"""Score kernels: a cheap upper bound for every pair of a tile, and cuts that no pair of the answer is under.
+
+A kernel never decides what the answer is. It turns limits into cuts such that a raw score under its
+cut proves the pair's true score to be under its limit; what is left is scored again by
+`matrix.PairScorer`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.engine.matmul import Fp32Product, Int8Product, Raw
+from lightmine.engine.matrix import FloatMatrix, product_error
+from lightmine.engine.quantization import LONGEST, Places, Recipe, Twin, as_left, itself, turn_error
+from lightmine.engine.tiling import BAND
+
+Scores = NDArray[np.float32]
+Tile = tuple[slice, slice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """Twins of both sides at one depth: a pair's true score is at most ``unit * raw + slack``.
+
+    By the derivation in `twins` the int8 product is the bound, but for the one score's own rounding: it
+    is exact in int32. The float32 product of p terms in any order, fused or not, is within
+    p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
+    Algorithms, section 3.1, and Cauchy and Schwarz), and its twins' errors, the same for every row, are
+    in the slack; underflow adds less than 1e-35.
+
+    Examples
+    --------
+    >>> from lightmine.engine.matrix import unit_rows
+    >>> rung = plain(unit_rows([[1, 0], [1, 1]]), None)
+    >>> bool(0.5 - 1e-6 < rung.cut(0.5) < 0.5 < rung.upper(0.5) < 0.5 + 1e-6)
+    True
+    """
+
+    left: Twin
+    right: Twin
+    depth: int
+    unit: float
+    slack: float
+    integer: bool
+
+    def cut(self, limits: Any) -> Any:
+        """Raw scores that are not over any raw score whose bound reaches these limits."""
+        raw = (np.asarray(limits, np.float64) - self.slack) / self.unit
+        if self.integer:
+            # A raw score is a whole number, so rounding down keeps all that reach; int32 holds every one.
+            return np.clip(np.floor(raw - 1e-6), -(2.0**31), 2.0**31 - 1).astype(np.int32)
+        return np.nextafter(raw.astype(np.float32), np.float32(-np.inf))
+
+    def upper(self, raw: Any) -> Any:
+        """Upper bounds of the true scores of pairs with these raw scores."""
+        return raw * self.unit + self.slack
+
+
+# The one score's own rounding, and its accumulation's in float64, with room to spare.
+ROUNDING = 2.0**-23 + 1e-12
+
+
+def plain(x: FloatMatrix, y: FloatMatrix | None) -> Rung:
+    """The matrices themselves, in float32."""
+    d = x.shape[1]
+    slack = ROUNDING + 1.02 * product_error(d)
+    return Rung(itself(x), itself(x if y is None else y), d, 1.0, slack, integer=False)
+
+
+def rung(left: Twin, right: Twin, how: Recipe) -> Rung:
+    """Twins that were made by a recipe."""
+    slack = ROUNDING
+    if how.levels is None:
+        # No (x̂, ‖r‖) is longer than x but by what turning errs, and that product of two errors is nothing.
+        slack += 1.02 * (1 + 2 * turn_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
+        slack += 2 * LONGEST * how.longest * turn_error(how.vectors.shape[1], how.depth)
+    return Rung(left, right, how.depth, how.unit, slack, integer=how.levels is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """Rungs of rising depth, all in one order of rows, and which of them each tile is judged by.
+
+    Attributes
+    ----------
+    rungs : list of Rung
+    columns : int
+        The width of a tile, and of an int8 block.
+    number : callable
+        The rung of a tile, from its rows and columns; by default the first.
+    """
+
+    rungs: list[Rung]
+    columns: int
+    number: Callable[[slice, slice], int] = lambda rows, columns: 0
+
+    def scorer(self, size: int) -> Scorer:
+        """What one worker needs for tiles of at most `size` pairs; not to be shared."""
+        return Int8Scorer(self, size) if self.rungs[0].integer else Fp32Scorer(self, size)
+
+    def hardest_first(self, tiles: Callable[[], Iterator[Tile]]) -> Iterator[Tile]:
+        """Every tile once, those of deep rungs first.
+
+        They hold the nearest pairs, which raise the limits of rules that have any but a threshold.
+        """
+        for number in reversed(range(len(self.rungs))):
+            yield from (tile for tile in tiles() if self.number(*tile) == number)
+
+    @property
+    def sides(self) -> tuple[Twin, Twin]:
+        """Twins of both sides, for the order of their rows."""
+        return self.rungs[0].left, self.rungs[0].right
+
+    def left_rows(self, places: slice | Places) -> Any:
+        """The left matrix's rows at these places."""
+        return self.rungs[0].left.rows(places)
+
+    def right_rows(self, places: slice | Places) -> Any:
+        """The right matrix's rows at these places."""
+        return self.rungs[0].right.rows(places)
+
+
+class Scorer(Protocol):
+    """One worker's hands: a session and a buffer."""
+
+    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+        """Raw scores of a tile on one rung, valid until the next call."""
+
+
+class Fp32Scorer:
+    """Raw scores as float32 products of the twins' rows."""
+
+    def __init__(self, kernel: Kernel, size: int) -> None:
+        self._sides: Any = [(rung.left.blocks[0], rung.right.blocks[0]) for rung in kernel.rungs]
+        self._product = Fp32Product(size=size)
+
+    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+        """See `Scorer`."""
+        left, right = self._sides[rung]
+        return self._product(left[rows], right[columns])
+
+
+class Int8Scorer:
+    """Raw scores as integer products of quantised coordinates."""
+
+    def __init__(self, kernel: Kernel, size: int) -> None:
+        self._sides: Any = [(rung.left.blocks, rung.right.blocks) for rung in kernel.rungs]
+        self._columns = kernel.columns
+        self._product = Int8Product(size=size)
+        self._operands: dict[tuple[int, int], NDArray[np.uint8]] = {}
+
+    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+        """See `Scorer`; `columns` is a whole block, `rows` lie within one."""
+        left, right = self._sides[rung]
+        key = rung, rows.start
+        if key not in self._operands:
+            block, start = divmod(rows.start, self._columns)
+            if len(self._operands) >= BAND * len(self._sides):
+                self._operands.clear()
+            self._operands[key] = as_left(left[block], slice(start, start + rows.stop - rows.start))
+            assert len(self._operands[key]) == rows.stop - rows.start, "rows of a tile span two blocks"
+        return self._product(self._operands[key], right[columns.start // self._columns])

@@ -1,0 +1,316 @@
+"""Twins: a matrix's leading coordinates in a better basis, cheap to multiply, with what that costs.
+
+The derivation, for rows x and y of norm at most 1 + 1e-6. An orthogonal basis changes no dot product.
+In it, x has a leading part of p coordinates and a rest r left out; the twin holds x̂, the leading part
+but for an error e (it is rounded to float32, or quantised). Likewise y has a rest s, and ŷ an error f:
+
+    x·y = (x̂ + e)·(ŷ + f) + r·s = x̂·ŷ + (x̂ + e)·f + e·ŷ + r·s
+        ≤ x̂·ŷ + ‖x̂ + e‖‖f‖ + ‖e‖‖ŷ‖ + ‖r‖‖s‖            by Cauchy and Schwarz
+        ≤ x̂·ŷ + L(‖e‖ + ‖f‖) + ‖r‖‖s‖                      L: at least 1 + 1e-6 and every ‖ŷ‖.
+
+All of the right side is one dot product of longer rows, so the product of twins *is* the bound:
+
+    (x̂, ‖r‖/√m … ‖r‖/√m, L‖e‖/c, c) · (ŷ, ‖s‖/√m … ‖s‖/√m, c, L‖f‖/c)
+
+with the appended numbers rounded up: m coordinates share ‖r‖, because int8 holds no large one, and c
+is the largest that it holds. Eigenvectors of XᵀX as the basis put as much as can be into few
+coordinates; a random rotation of those among themselves makes them alike, so that one scale quantises
+them all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightmine.engine import pool
+from lightmine.engine.matmul import ZERO_POINT, Fp32Product, Raw
+from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
+
+# Rows that the basis is taken from; any orthogonal basis is right, a good one only rejects more.
+BASIS_ROWS = 4096
+# Rows that are turned and quantised at a time.
+CHUNK = 1024
+# What rounding a norm up, or a product of two, may be off by in float64.
+ROOM = 1 + 1e-9
+# The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
+LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
+# How much coarser a scale is tried where some row does not fit.
+COARSER = 1.15
+# Dimensions up to which a scale can be found that every unit row fits, see `safe_recipe`.
+LARGEST_INT8 = 8192
+
+Places = NDArray[np.signedinteger[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """One side of a product, ready for a kernel.
+
+    Attributes
+    ----------
+    order : int32 array of shape (n,), or None
+        The matrix's row at each place of the twin; None where every row is at its own place.
+    blocks : list of arrays
+        int8 of shape (p + what is appended, columns), one a column tile; or one float32 array of shape
+        (n, p + 1).
+    """
+
+    order: NDArray[np.int32] | None
+    blocks: list[NDArray[np.int8]] | list[NDArray[np.float32]]
+
+    def rows(self, places: Any) -> Any:
+        """The matrix's rows at these places, a slice or an array."""
+        return places if self.order is None else self.order[places]
+
+
+def itself(x: FloatMatrix) -> Twin:
+    """The matrix as its own twin: nothing is left out, and nothing appended."""
+    return Twin(None, [x])
+
+
+def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
+    """Some columns of an int8 block as the left operand: error and c change places, zero is 128."""
+    part = block[:, places].T
+    left = np.empty(part.shape, np.int8)
+    left[:, :-2], left[:, -2], left[:, -1] = part[:, :-2], part[:, -1], part[:, -2]
+    # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+    return left.view(np.uint8) ^ np.uint8(ZERO_POINT)
+
+
+def basis(x: FloatMatrix, y: FloatMatrix | None) -> FloatMatrix:
+    """An orthogonal basis, the coordinates that hold most of the rows' norm first; shape (d, d), rows."""
+    sides = [x] if y is None else [x, y]
+    gram = np.zeros((x.shape[1], x.shape[1]))
+    for side in sides:
+        sample = np.ascontiguousarray(side[:: max(1, len(side) // BASIS_ROWS)][:BASIS_ROWS])
+        gram += sample.T @ sample
+    return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
+
+
+def mixed(vectors: FloatMatrix) -> FloatMatrix:
+    """The same p basis vectors turned among themselves, so that rows are alike in every coordinate."""
+    random = np.random.default_rng(0).standard_normal((len(vectors), len(vectors)))
+    return np.ascontiguousarray(np.linalg.qr(random)[0] @ vectors.astype(np.float64), np.float32)
+
+
+def turn_error(d: int, p: int) -> float:
+    """The norm of what float32 can do to p turned coordinates of a unit row.
+
+    Each is a dot product of d terms with a unit vector, so within d·u/(1 - d·u) of the true one
+    (u = 2^-24). The basis is rounded to float32 twice, each time by at most u of every entry, which
+    turns a row by at most u·√p; its departure from orthogonality before that, some 1e-14, is far inside
+    the hundredth that is added.
+    """
+    return float(1.01 * np.sqrt(p) * product_error(d + 4))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a twin is made: the turned leading basis (p, d); for int8 also levels, scale and sharers m."""
+
+    vectors: FloatMatrix
+    levels: int | None = None
+    scale: float = 1.0
+    sharers: int = 1
+
+    @property
+    def depth(self) -> int:
+        """Coordinates p, what is appended not counted."""
+        return len(self.vectors)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row of the twin."""
+        return self.depth + self.sharers + (0 if self.levels is None else 2)
+
+    @property
+    def unit(self) -> float:
+        """What a raw product is to be multiplied by."""
+        return 1.0 if self.levels is None else self.scale**2
+
+    @property
+    def most_left_out(self) -> float:
+        """The largest ‖r‖ that the sharers can hold."""
+        return math.inf if self.levels is None else self.levels * self.scale * math.sqrt(self.sharers) / ROOM
+
+    @property
+    def most_error(self) -> float:
+        """The largest ‖e‖ that its coordinate can hold."""
+        return math.inf if self.levels is None else (self.levels * self.scale) ** 2 / (self.longest * ROOM)
+
+    @property
+    def longest(self) -> float:
+        """L: what no x̂ + e and no ŷ is longer than: rounding adds half a step at most, clipping nothing.
+
+        What float32 adds to either is far inside the error of turning.
+        """
+        grown = 0.0 if self.levels is None else 0.5 * self.scale * math.sqrt(self.depth)
+        return LONGEST + grown + turn_error(self.vectors.shape[1], self.depth)
+
+
+def recipe(vectors: FloatMatrix, sample: FloatMatrix, levels: int | None) -> Recipe:
+    """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
+    if levels is None:
+        return Recipe(vectors, sharers=int(len(vectors) < vectors.shape[1]))
+    turned = sample @ vectors.T
+    scale = max(float(np.quantile(np.abs(turned).max(axis=1), 0.999)) / levels, 1e-6)
+    left_out = math.sqrt(max(0.0, 1 - float(np.square(turned).sum(axis=1).min())))
+    return Recipe(
+        vectors, levels, scale, _sharers(len(vectors), vectors.shape[1], 1.05 * left_out / scale / levels)
+    )
+
+
+def safe_recipe(vectors: FloatMatrix, levels: int) -> Recipe:
+    """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
+
+    Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
+    its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
+    """
+    depth = len(vectors)
+    scale = 1.05 * max(LONGEST / levels, 0.5 * math.sqrt(depth) / (levels**2 - depth / 4))
+    return Recipe(vectors, levels, scale, _sharers(depth, vectors.shape[1], 1.0))
+
+
+def coarser(how: Recipe) -> Iterator[Recipe]:
+    """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
+    yield how
+    if how.levels is None:
+        return
+    safe = safe_recipe(how.vectors, how.levels)
+    while (scale := how.scale * COARSER) < safe.scale:
+        how = dataclasses.replace(how, scale=scale)
+        yield how
+    yield safe
+
+
+def _sharers(depth: int, d: int, ratio: float) -> int:
+    """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
+    least = 0 if depth == d else min(SHARERS, math.ceil(ratio**2 + 0.1))
+    return least + -(depth + least + 2) % 4
+
+
+class Maker:
+    """Makes twins by a recipe, a block of rows at a time; one a worker."""
+
+    def __init__(self, how: Recipe) -> None:
+        self.how = how
+        self._product = Fp32Product(size=CHUNK * how.depth)
+        self._off = turn_error(how.vectors.shape[1], how.depth)
+        # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
+        self._off_by = 1 + product_error(how.depth)
+
+    def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
+        """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
+
+        Returns whether every row fits the recipe; where one does not, what was written is no bound.
+        """
+        how = self.how
+        turned: Any = self._product(block, how.vectors)
+        left_out = self._left_out(turned)
+        if how.levels is None:
+            out[:, : how.depth] = turned
+            if how.sharers:
+                out[:, how.depth] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
+            return True
+        steps = turned * np.float32(1 / how.scale)
+        np.rint(steps, out=steps)
+        np.clip(steps, -how.levels, how.levels, out=steps)
+        out[: how.depth] = steps.T
+        steps *= np.float32(how.scale)
+        np.subtract(turned, steps, out=steps)
+        # The product's and the difference's own roundings are a few u of coordinates under 1.
+        error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
+        out[how.depth : -2] = np.ceil(left_out * (ROOM / (how.scale * math.sqrt(how.sharers or 1)))).clip(
+            max=how.levels
+        )
+        out[-2] = how.levels
+        out[-1] = np.ceil(error * (ROOM * how.longest / (how.levels * how.scale**2))).clip(max=how.levels)
+        return bool(error.max() <= how.most_error and left_out.max() <= how.most_left_out)
+
+    def _left_out(self, turned: Raw) -> NDArray[np.float64]:
+        """The norm of what turned leading coordinates leave out of each row, none too small."""
+        p, d = self.how.vectors.shape
+        if p == d:
+            return np.zeros(len(turned))
+        # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
+        least = np.maximum(_norm(turned) / self._off_by - self._off, 0)
+        left_out: NDArray[np.float64] = np.sqrt(np.maximum(LONGEST**2 - least**2, 0)) * (1 + 1e-6)
+        return left_out
+
+
+def _norm(block: Any) -> NDArray[np.float64]:
+    """Norms of rows, accumulated in float32."""
+    norms: NDArray[np.float64] = np.sqrt(np.vecdot(block, block).astype(np.float64))
+    return norms
+
+
+def make_twins(
+    x: FloatMatrix,
+    y: FloatMatrix | None,
+    vectors: FloatMatrix,
+    levels: int | None,
+    orders: tuple[Places, Places],
+    *,
+    columns: int,
+    workers: int,
+) -> tuple[Twin, Twin, Recipe]:
+    """Twins of both sides (one twin for one collection), and the recipe they were made by.
+
+    `vectors` is the leading basis, (p, d); `levels` the largest int8 magnitude, None for float32;
+    `orders` the row at each place of both sides; `columns` the width of an int8 block.
+    """
+    sides = [x] if y is None else [x, y]
+    sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
+    how = recipe(mixed(vectors) if levels else vectors, sample, levels)
+
+    def make(how: Recipe) -> list[Twin] | None:
+        twins = []
+        for side, order in zip(sides, orders, strict=False):
+            twin = _make_twin(side, how, order, columns, workers)
+            if twin is None:
+                return None
+            twins.append(twin)
+        return twins
+
+    for each in coarser(how):
+        twins = make(each)
+        if twins is not None:
+            return twins[0], twins[-1], each
+    raise AssertionError("a unit row does not fit a recipe made for all of them")
+
+
+def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int) -> Twin | None:
+    """The twin, or None where a row does not fit the recipe."""
+    n = len(x)
+    if how.levels is None:
+        blocks: list[Any] = [np.empty((n, how.width), np.float32)]
+    else:
+        blocks = [np.empty((how.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
+    block_rows = n if how.levels is None else columns
+    misfit = threading.Event()
+
+    def fill(maker: Maker, chunk: slice) -> None:
+        # A chunk of places lies within one block: both begin at multiples of the smaller width.
+        if misfit.is_set():
+            return
+        block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
+        rows = x[order[chunk]]
+        part = slice(start, start + len(rows))
+        if not maker.fill(rows, block[part] if how.levels is None else block[:, part]):
+            misfit.set()
+
+    step = min(block_rows, CHUNK)
+    chunks = [
+        slice(start, min(start + step, top + block_rows, n))
+        for top in range(0, n, block_rows)
+        for start in range(top, min(top + block_rows, n), step)
+    ]
+    pool.run(chunks, fill, lambda: Maker(how), workers=workers)
+    return None if misfit.is_set() else Twin(order.astype(np.int32, copy=False), blocks)

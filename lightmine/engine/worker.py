@@ -1,0 +1,148 @@
+"""Workers: tiles of pairs, proposed by a kernel, judged, scored exactly and offered to the candidates."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from lightmine.engine.bounds import Kernel, Rung
+from lightmine.engine.checkpoint import State
+from lightmine.engine.matmul import Raw
+from lightmine.engine.matrix import FloatMatrix, PairScorer
+from lightmine.engine.quantization import Places
+from lightmine.engine.selection import Candidates, Scores
+from lightmine.engine.tiling import Plan
+from lightmine.results import Mask
+
+# The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
+# limits of their own (a hit costs about 100 times a comparison).
+FEW = 1 / 100
+# The share over which a deeper rung is sooner than the survivors of this one.
+MANY = 1 / 150
+# Survivors of a tile that are looked at together.
+SURVIVORS = 1 << 13
+
+
+class Work:
+    """What all workers share."""
+
+    def __init__(
+        self,
+        x: FloatMatrix,
+        y: FloatMatrix,
+        kernel: Kernel,
+        candidates: Candidates,
+        plan: Plan,
+        state: State | None,
+    ) -> None:
+        self.x, self.y, self.kernel, self.candidates, self.plan = x, y, kernel, candidates, plan
+        blocks = -(-plan.n // plan.rows), -(-plan.m // plan.columns)
+        self._finished = np.zeros(blocks, bool) if state is None else state.done
+        self.done = (
+            0 if state is None else sum(_pairs(*tile) for tile in plan.tiles() if self._is_done(*tile))
+        )
+        self._lock = threading.Lock()
+
+    def tiles(self) -> Iterator[tuple[slice, slice]]:
+        """Those that are left to do."""
+        return (tile for tile in self.kernel.hardest_first(self.plan.tiles) if not self._is_done(*tile))
+
+    def finish(self, rows: slice, columns: slice) -> None:
+        """A tile is done: all that it proposes was offered."""
+        with self._lock:
+            self.done += _pairs(rows, columns)
+            self._finished[rows.start // self.plan.rows, columns.start // self.plan.columns] = True
+
+    def state(self) -> State:
+        """How far the job has come."""
+        with self._lock:
+            finished = self._finished.copy()
+        # Only now what was found: it holds all that these tiles proposed.
+        limits, orders = self.candidates.limits, [side.order for side in self.kernel.sides]
+        return State(
+            self.candidates.rule.floor, limits.floor,
+            None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
+            (_copy(limits.left), None if self.plan.upper else _copy(limits.right)),
+            finished, self.candidates.held(),
+        )  # fmt: skip
+
+    def _is_done(self, rows: slice, columns: slice) -> bool:
+        return bool(self._finished[rows.start // self.plan.rows, columns.start // self.plan.columns])
+
+
+def _copy(limits: Scores | None) -> Scores | None:
+    return None if limits is None else limits.copy()
+
+
+def _pairs(rows: slice, columns: slice) -> int:
+    return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+
+class Miner:
+    """One worker: proposes, scores and offers the pairs of tiles."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
+        size = work.plan.size
+        self.scorer = work.kernel.scorer(size)
+        self.pairs = PairScorer(work.x, work.y)
+        self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
+
+    def mine(self, tile: tuple[slice, slice]) -> None:
+        """Do one tile."""
+        rows, columns = tile
+        first = self.kernel.number(rows, columns)
+        for number in range(first, len(self.kernel.rungs)):
+            rung = self.kernel.rungs[number]
+            raw = self.scorer.scores(number, rows, columns)
+            hits = np.flatnonzero(self._flags(rung, raw, rows, columns))
+            if len(hits) <= raw.size * MANY:
+                break
+        for start in range(0, len(hits), SURVIVORS):
+            self._offer(rung, raw, hits[start : start + SURVIVORS], rows, columns)
+        self.work.finish(rows, columns)
+
+    def _flags(self, rung: Rung, raw: Raw, rows: slice, columns: slice) -> Mask:
+        """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
+        kernel, limits = self.kernel, self.limits
+        flags = self.flags[: raw.size].reshape(raw.shape)
+        left = None if limits.left is None else limits.left[kernel.left_rows(rows)]
+        right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
+        # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
+        # judged pair by pair.
+        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
+        np.greater_equal(raw, rung.cut(max(lowest, limits.floor)), out=flags)
+        if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
+            return flags
+        if left is not None:
+            np.greater_equal(raw, rung.cut(np.maximum(left, limits.floor))[:, None], out=flags)
+        if right is not None:
+            other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
+            np.greater_equal(raw, rung.cut(np.maximum(right, limits.floor)), out=other)
+            flags |= other
+        return flags
+
+    def _offer(self, rung: Rung, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
+        """Judge single pairs by ever tighter bounds; score and offer those that are left."""
+        work = self.work
+        left, right = np.divmod(hits, columns.stop - columns.start)
+        left += rows.start
+        right += columns.start
+        if work.plan.upper and columns.start < rows.stop:
+            upper = left < right
+            left, right, hits = left[upper], right[upper], hits[upper]
+        bounds = rung.upper(raw.ravel()[hits])
+        left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
+        admitted = self.limits.admit(left, right, bounds)
+        left, right = left[admitted], right[admitted]
+        if work.plan.upper:
+            # The twin's order is not the matrix's.
+            left, right = np.minimum(left, right), np.maximum(left, right)
+        if work.plan.twins:
+            scores = self.pairs.rough(left, right)
+            admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
+            left, right = left[admitted], right[admitted]
+        if len(left):
+            work.candidates.offer(left, right, self.pairs.exact(left, right))

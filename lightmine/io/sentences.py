@@ -1,0 +1,284 @@
+"""Sentences from a file, whatever its format, nothing altered in silence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from lightmine.errors import ArgumentError
+from lightmine.io.decoding import Lines
+from lightmine.io.formats import STDIN, Reading
+from lightmine.io.json_records import array_blocks, json_blocks
+from lightmine.io.limits import Limits
+from lightmine.io.parquet import ParquetBlocks
+from lightmine.io.rows import (
+    COMMA,
+    Block,
+    Row,
+    Widths,
+    column_blocks,
+    csv_rows,
+    id_blocks,
+    plain_blocks,
+    tab_rows,
+)
+from lightmine.io.sources import chunks, name_of, seekable, size_of
+
+__all__ = [
+    "STDIN",
+    "Block",
+    "SentenceStream",
+    "Sentences",
+    "read_sentences",
+    "stream_rows",
+    "stream_sentences",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """The sentences of one file that are not blank.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the file.
+    texts : list of str
+    lines : list of int
+        The line each text stands on, or starts on, counted from 1; of Parquet, the row; of a
+        JSON array, the element.
+    total : int
+        Records in the file (lines, unless one takes several), blank ones counted and a header not.
+    ids : list of str, optional
+        The id each text goes by, where the file has ids.
+    rows : list of int, optional
+        Which record each text is, counted from 0; None where that is the line less 1.
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD.
+    bom : bool
+        The file started with a byte order mark, which is no part of a text.
+    remarks : dict of str to int
+        How many lines are odd, by what is odd about them; they are kept as they are.
+    """
+
+    name: str
+    texts: list[str]
+    lines: list[int]
+    total: int
+    ids: list[str] | None = None
+    rows: list[int] | None = None
+    replaced: int = 0
+    bom: bool = False
+    remarks: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def places(self) -> list[int]:
+        """Which record each text is, counted from 0."""
+        return [line - 1 for line in self.lines] if self.rows is None else self.rows
+
+    def take(self, chosen: list[int]) -> Sentences:
+        """The sentences in some places, in that order."""
+        ids = None if self.ids is None else [self.ids[at] for at in chosen]
+        rows = None if self.rows is None else [self.rows[at] for at in chosen]
+        texts, lines = [self.texts[at] for at in chosen], [self.lines[at] for at in chosen]
+        return dataclasses.replace(self, texts=texts, lines=lines, ids=ids, rows=rows)
+
+
+class SentenceStream:
+    """The sentences of one file in blocks of bounded size, each once; see `stream_sentences`.
+
+    Attributes
+    ----------
+    name : str
+        What messages call the file.
+    total : int
+        Records read so far; at the end, all of the file's.
+    sentences : int
+        Those of them that are not blank.
+    replaced : int
+        Sequences of bytes that were no text and became U+FFFD, so far.
+    bom : bool
+        The file started with a byte order mark, which is no part of a text.
+    remarks : dict of str to int
+        How many lines are odd, by what is odd about them, so far; they are kept as they are.
+    """
+
+    def __init__(self, path: str, reading: Reading, limits: Limits) -> None:
+        self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
+        self._widths: Widths | None = None
+        self._lines: Lines | None = None
+        self.sentences = self._read = 0
+        self._size = size_of(path)
+        self._path, self._reading, self._limits = path, reading, limits
+        self._kind = kind = reading.kind(path)
+        if (
+            kind.format in ("txt", "tsv")
+            and reading.text_column is None
+            and reading.id_column not in (None, 1, 2)
+        ):
+            raise ArgumentError(
+                "--id-column 1 or 2 is of an id and a sentence; beyond, name --text-column too"
+            )
+
+    def __iter__(self) -> Iterator[Block]:
+        with contextlib.closing(self._blocks()) as blocks:
+            for block in blocks:
+                self.total = block.total
+                self.sentences += len(block.texts)
+                yield block
+
+    @property
+    def share(self) -> float | None:
+        """How much of the file was read: of its bytes as they lie on the disk, of Parquet of its rows.
+
+        None where nobody knows, as of standard input.
+        """
+        return min(1.0, self._read / self._size) if self._size else None
+
+    @property
+    def remarks(self) -> dict[str, int]:
+        """See above."""
+        lines, widths = self._lines, self._widths
+        found = {
+            "rows with fewer columns than the first": widths.short if widths else 0,
+            "lines with a carriage return within": lines.returns if lines else 0,
+            "lines with a NUL character": lines.nulls if lines else 0,
+        }
+        return {what: count for what, count in found.items() if count}
+
+    def _tell(self, read: int) -> None:
+        self._read += read
+
+    def _blocks(self) -> Generator[Block, None, None]:
+        kind, reading = self._kind, self._reading
+        if kind.format == "parquet":
+            with seekable(self._path, kind.compression, self._limits) as file:
+                table = ParquetBlocks(file, self.name, reading, self._limits)
+                for block in table:
+                    self.replaced = table.replaced
+                    self._read, self._size = block.total, table.rows
+                    yield block
+            return
+        with contextlib.closing(chunks(self._path, kind.compression, self._limits, self._tell)) as data:
+            lines = Lines(
+                data, self.name, encoding=reading.encoding, errors=reading.errors, limits=self._limits
+            )
+            self._lines = lines
+            for block in self._of_lines(lines):
+                self.replaced, self.bom = lines.replaced, lines.bom
+                yield block
+            self.bom = lines.bom
+
+    def _of_lines(self, lines: Lines) -> Iterator[Block]:
+        kind, reading = self._kind.format, self._reading
+        columns = (reading.text_column, reading.id_column)
+        if kind == "json" and lines.first() == "[":
+            return array_blocks(lines, reading)
+        if kind in ("json", "jsonl"):
+            return json_blocks(lines, reading)
+        if reading.delimiter is not None and kind != "csv":
+            raise ArgumentError(
+                f"--delimiter is of CSV, and {self.name} is read as {kind}; say --input-format csv"
+            )
+        if kind == "csv":
+            delimiter = reading.delimiter or COMMA
+            self._widths = Widths(self.name, delimiter)
+            rows = csv_rows(lines, self.name, self._limits, delimiter)
+            return column_blocks(rows, self.name, reading, self._widths)
+        if kind == "txt" and columns == (None, None) and not reading.header:
+            return plain_blocks(lines)
+        if reading.text_column is None and isinstance(reading.id_column, int):
+            return id_blocks(lines, self.name, reading)
+        self._widths = Widths(self.name, "\t")
+        return column_blocks(tab_rows(lines), self.name, reading, self._widths)
+
+
+def stream_sentences(
+    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+) -> SentenceStream:
+    r"""The sentences of a file in blocks, in memory that does not grow with the file.
+
+    Blocks hold about a megabyte of text, of Parquet some thousand rows; regroup them as you like. One
+    without texts says that only blank records were left. Nothing is read before the first block.
+
+    Parameters
+    ----------
+    path : path
+        A file, a URL for fsspec, or ``-``, standard input.
+    reading : Reading, optional
+        Format, columns, encoding; by default what the name says, UTF-8, a sentence a line.
+    limits : Limits, optional
+        What a file may make of itself; by default what the environment sets.
+
+    Raises
+    ------
+    TextError
+        The file cannot be read, or a line of it; raised when its block is asked for.
+    MissingExtraError
+        The package that reads this format, compression or protocol is absent.
+    ArgumentError
+        The name is that of a format which is not read, or options do not suit the format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "two.csv")
+    >>> _ = path.write_text('n,sentence\n1,"one\nline"\n2,\n3,two\n')
+    >>> stream = stream_sentences(path, Reading(text_column="sentence", id_column="n"))
+    >>> for block in stream:
+    ...     print(block)
+    Block(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
+    >>> stream.total
+    3
+    """
+    return SentenceStream(str(path), reading or Reading(), limits or Limits.of_environment())
+
+
+def stream_rows(path: str, reading: Reading) -> tuple[str, Iterator[list[Row]]]:
+    """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
+    limits, kind, name = Limits.of_environment(), reading.kind(path), name_of(path)
+    data = chunks(path, kind.compression, limits)
+    lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
+    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
+
+
+def read_sentences(
+    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+) -> Sentences:
+    r"""Read all sentences of a file; parameters and errors are those of `stream_sentences`.
+
+    Lines are split on ``\n`` alone and lose at most one final ``\r``: every other character,
+    U+2028 and NUL among them, stays. A byte order mark at the start is not part of the first
+    sentence. Sentences that are empty or hold only white space keep their numbers and are left out.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "two.txt")
+    >>> _ = path.write_bytes("one\r\n\ntwo\u2028still two".encode())
+    >>> sentences = read_sentences(path)
+    >>> sentences.texts, sentences.lines, sentences.total
+    (['one', 'two\u2028still two'], [1, 3], 3)
+    """
+    stream = stream_sentences(path, reading, limits=limits)
+    texts: list[str] = []
+    lines: list[int] = []
+    ids: list[str] = []
+    rows: list[int] | None = None
+    for block in stream:
+        if rows is None and any(line - 1 != row for line, row in zip(block.lines, block.rows, strict=True)):
+            rows = [line - 1 for line in lines]
+        texts += block.texts
+        lines += block.lines
+        ids += block.ids or ()
+        if rows is not None:
+            rows += block.rows
+    with_ids = reading is not None and reading.id_column is not None
+    return Sentences(
+        stream.name, texts, lines, stream.total, ids if with_ids else None, rows, stream.replaced, stream.bom,
+        stream.remarks,
+    )  # fmt: skip

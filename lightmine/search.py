@@ -1,0 +1,155 @@
+"""Exact nearest neighbours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lightmine._validation import check_count
+from lightmine.engine.join import Job, Progress, join, prepare
+from lightmine.engine.selection import Rule, Scores
+from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Neighbors(Result):
+    """The k nearest rows of each row, nearest first; equal scores: the lower index first.
+
+    Attributes
+    ----------
+    index : int64 array of shape (n, k)
+    score : float32 array of shape (n, k)
+    reverse : Neighbors or None
+        The other direction, of shape (m, k), where it was asked for.
+
+    An integer index gives the neighbours of that row as ``(score, left, right)`` tuples of Python numbers,
+    ``left`` being the row, and iterating gives them row by row. Slices, masks and arrays of row numbers give
+    `Neighbors` of those rows, which count from 0 again, without `reverse`. ``==`` compares contents.
+    """
+
+    index: Indices
+    score: Scores
+    reverse: Neighbors | None = None
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[list[Triple]]:
+        return (self[row] for row in range(len(self)))
+
+    @overload
+    def __getitem__(self, chosen: Row) -> list[Triple]: ...
+    @overload
+    def __getitem__(self, chosen: Chosen) -> Neighbors: ...
+    def __getitem__(self, chosen: Row | Chosen) -> list[Triple] | Neighbors:
+        where = position(chosen, len(self))
+        if isinstance(where, int):
+            found = zip(self.score[where].tolist(), self.index[where].tolist(), strict=True)
+            return [(score, where, other) for score, other in found]
+        return Neighbors(self.index[where], self.score[where])
+
+    def __repr__(self) -> str:
+        rows, k = self.index.shape
+        size = f"Neighbors({rows:,} {'row' if rows == 1 else 'rows'}, k={k}"
+        both = "" if self.reverse is None else f", reverse: {len(self.reverse):,} rows"
+        if not self.score.size:
+            return f"{size}{both})"
+        first = self.index[0, :SHOWN].tolist()
+        more = ", ..." if k > SHOWN else ""
+        nearest = f"row 0: {', '.join(map(str, first))}{more}"
+        return f"{size}, scores {score_range(self.score)}{both}; {nearest})"
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        left = np.repeat(np.arange(len(self.index)), self.index.shape[1])
+        return {"left": left, "right": self.index.ravel(), "score": self.score.ravel()}
+
+
+def neighbors(
+    x: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    k: int = 10,
+    both: bool = False,
+    memory_budget: int | str = "1GiB",
+    threads: int | None = None,
+    kernel: str = "auto",
+    progress: Progress | bool | None = None,
+    resume: str | None = None,
+) -> Neighbors:
+    """The exact k nearest rows of `y` for each row of `x`, by cosine.
+
+    Parameters
+    ----------
+    x : array of shape (n, d)
+        Embeddings; see `lightmine.unit_rows` for what is accepted.
+    y : array of shape (m, d), optional
+        The other side; without it, `x` against itself, no row being its own neighbour.
+    k : int
+        How many; capped at the number of rows there are.
+    both : bool
+        Also find the k nearest rows of `x` for each row of `y`, in the same pass.
+    memory_budget : int or str
+        Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrices and the result.
+    threads : int, optional
+        Workers; by default one for each processor that the process may use.
+    kernel : {"auto", "int8", "fp32"}
+        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
+    progress : callable or bool, optional
+        Called with the number of pairs done and the number in all; True shows a bar on stderr.
+    resume : str, optional
+        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
+        with the same folder goes on from there, to the same answer. It is left for you to delete.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    ArgumentError, MatrixError, BudgetError
+
+    Examples
+    --------
+    >>> near = neighbors([[1, 0], [0, 1], [1, 1]], k=1)
+    >>> near.index.ravel(), near.score.ravel()
+    (array([2, 2, 0]), array([0.70710677, 0.70710677, 0.70710677], dtype=float32))
+    """
+    k = check_count("k", k, optional=False) or 1
+    job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
+    x, y, budget = prepare(x, y, job)
+    n, m = len(x), len(x if y is None else y)
+    if y is None:
+        if n < 2:
+            return _empty(n)
+        rule = Rule(n, n, one_collection=True, k_left=min(k, n - 1))
+        found = join(x, None, rule, budget=budget, job=job)
+        left, right = found.pairs[found.by_left], found.pairs[found.by_right]
+        return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
+                      np.r_[left.score, right.score])  # fmt: skip
+    if not n or not m:
+        return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
+    rule = Rule(n, m, one_collection=False, k_left=min(k, m), k_right=min(k, n) if both else None)
+    found = join(x, y, rule, budget=budget, job=job)
+    forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
+    return dataclasses.replace(
+        _lists(n, forward.left, forward.right, forward.score),
+        reverse=_lists(m, backward.right, backward.left, backward.score) if both else None,
+    )
+
+
+def _empty_arrays(n: int) -> tuple[Indices, Scores]:
+    return np.empty((n, 0), np.int64), np.empty((n, 0), np.float32)
+
+
+def _empty(n: int) -> Neighbors:
+    return Neighbors(*_empty_arrays(n))
+
+
+def _lists(n: int, rows: Indices, others: Indices, scores: Scores) -> Neighbors:
+    """Entries, as many for each of n rows, to lists in order."""
+    order = np.lexsort((others, -scores, rows))
+    return Neighbors(others[order].astype(np.int64).reshape(n, -1), scores[order].reshape(n, -1))

@@ -1,0 +1,72 @@
+"""Exact duplicates: mined once, never forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from lightmine.io.sentences import Sentences
+
+
+@dataclasses.dataclass(frozen=True)
+class Distinct:
+    """Distinct texts in order of first occurrence.
+
+    Attributes
+    ----------
+    texts : list of str
+        Each text as it stands where it stands first.
+    lines : list of list of int
+        Every line that each text stands on, in order.
+    ids : list of list of str, optional
+        The ids of those lines, where the file has ids.
+    """
+
+    texts: list[str]
+    lines: list[list[int]]
+    ids: list[list[str]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: list[int]) -> Distinct:
+        """Some of the texts, in that order.
+
+        Examples
+        --------
+        >>> Distinct(["a", "b"], [[1, 4], [2]]).take([1])
+        Distinct(texts=['b'], lines=[[2]], ids=None)
+        """
+        ids = None if self.ids is None else [self.ids[row] for row in rows]
+        return Distinct([self.texts[row] for row in rows], [self.lines[row] for row in rows], ids)
+
+    def firsts(self) -> Distinct:
+        """The same texts, each with its first line and id alone.
+
+        Examples
+        --------
+        >>> Distinct(["a"], [[1, 4]]).firsts()
+        Distinct(texts=['a'], lines=[[1]], ids=None)
+        """
+        ids = None if self.ids is None else [ids[:1] for ids in self.ids]
+        return Distinct(self.texts, [lines[:1] for lines in self.lines], ids)
+
+
+def distinct(sentences: Sentences, key: Callable[[str], str] = str) -> Distinct:
+    """Group sentences by exact text, or by what `key` makes of it.
+
+    Examples
+    --------
+    >>> distinct(Sentences("example", ["a", "b", "a"], [1, 2, 4], 4))
+    Distinct(texts=['a', 'b'], lines=[[1, 4], [2]], ids=None)
+    """
+    groups: dict[str, list[int]] = {}
+    for place, text in enumerate(sentences.texts):
+        groups.setdefault(key(text), []).append(place)
+    places = list(groups.values())
+    ids = sentences.ids
+    return Distinct(
+        [sentences.texts[group[0]] for group in places],
+        [[sentences.lines[place] for place in group] for group in places],
+        None if ids is None else [[ids[place] for place in group] for group in places],
+    )
