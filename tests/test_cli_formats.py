@@ -42,11 +42,11 @@ def test_pairs_are_the_same_in_every_format(run, sides, ending):
     _, plain, _ = run("paraphrase", ENGLISH, "-q", "--threshold", 0.3)
     out = sides / f"pairs.{ending}"
     assert run("paraphrase", ENGLISH, "-q", "--threshold", 0.3, "-o", out)[:2] == (0, "")
-    from lightmine.io.formats import Reading
+    from lightmine.io.formats import ReadOptions
     from lightmine.io.sentences import read_sentences
 
     for column in ("left_text", "right_text"):
-        assert read_sentences(out, Reading(text_column=column)).texts == [r[column] for r in rows(plain)]
+        assert read_sentences(out, ReadOptions(text_column=column)).texts == [r[column] for r in rows(plain)]
 
 
 def test_what_was_left_out_or_replaced_is_said(run, tmp_path):

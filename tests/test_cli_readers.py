@@ -9,7 +9,7 @@ from hypothesis import given
 
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.escapes import joined, split_list
-from lightmine.io.formats import Reading, kind_of
+from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.gold import read_gold, read_mined
 from lightmine.io.pair_writer import write_pairs
 from lightmine.io.sentences import read_sentences
@@ -66,7 +66,7 @@ def test_a_delimiter_may_be_named(run, tmp_path, delimiter, mark):
     status, out, err = run("paraphrase", tmp_path / "x.csv", *COLUMNS, "--delimiter", delimiter)
     assert (status, len(rows(out))) == (0, 1)
     assert "byte order mark" in err
-    found = read_sentences(tmp_path / "x.csv", Reading(text_column="text", delimiter=mark))
+    found = read_sentences(tmp_path / "x.csv", ReadOptions(text_column="text", delimiter=mark))
     assert found.texts == ["One.", f"Two, and{mark} more."]
     status, _, err = run("paraphrase", tmp_path / "x.csv", *COLUMNS, "--delimiter", "::")
     assert (status, err) == (2, "lightmine: a delimiter is one character, or tab, and no quote; not '::'\n")
@@ -80,7 +80,7 @@ def test_an_object_with_a_field_twice_is_refused(tmp_path, name, field):
     entry = entry if inner == field else f'{{"t": {entry}}}'
     (tmp_path / name).write_text(entry + "\n" if name.endswith("l") else f"[{entry}]")
     with pytest.raises(TextError, match=f"an object has the field '{inner}' twice"):
-        read_sentences(tmp_path / name, Reading(text_column=field))
+        read_sentences(tmp_path / name, ReadOptions(text_column=field))
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,14 @@ def test_texts_come_back_from_our_own_tsv(tmp_path_factory, texts, packed):
                "left_ids": [["a,b", "c"]] * count, "left_text": texts, "right_text": texts}  # fmt: skip
     with (gzip.open if packed else open)(path, "wt", encoding="utf-8", newline="") as stream:
         write_pairs(stream, columns, format="tsv")
-    found = read_sentences(path, Reading(text_column="right_text", id_column="left_ids"))
+    found = read_sentences(path, ReadOptions(text_column="right_text", id_column="left_ids"))
     assert found.texts == texts
     assert set(found.ids) == {"a\\,b,c"}
 
 
 def test_a_tsv_of_somebody_else_keeps_its_backslashes(tmp_path):
     (tmp_path / "x.tsv").write_text("score\tleft_text\n0.5\tC:\\temp\\new\n")
-    assert read_sentences(tmp_path / "x.tsv", Reading(text_column="left_text")).texts == ["C:\\temp\\new"]
+    assert read_sentences(tmp_path / "x.tsv", ReadOptions(text_column="left_text")).texts == ["C:\\temp\\new"]
 
 
 @pytest.mark.parametrize("ending", ["tsv", "tsv.gz", "csv"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences, stream_rows
 from lightmine.text.unique import distinct
 
@@ -18,7 +18,7 @@ def read(tmp_path):
     def read(text, name="x.tsv", **reading):
         path = tmp_path / name
         path.write_bytes(text.encode("utf-8"))
-        return read_sentences(path, Reading(**reading))
+        return read_sentences(path, ReadOptions(**reading))
 
     return read
 
@@ -137,7 +137,7 @@ def test_csv_is_read_as_pythons_own_reader_reads_it(tmp_path_factory, rows):
     csv.writer(written).writerows([["a", "b"], *rows])
     path = tmp_path_factory.mktemp("csv") / "any.csv"
     path.write_bytes(written.getvalue().encode())
-    _, blocks = stream_rows(str(path), Reading())
+    _, blocks = stream_rows(str(path), ReadOptions())
     assert [fields for block in blocks for _, fields in block] == [["a", "b"], *rows]
 
 

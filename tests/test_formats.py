@@ -17,7 +17,7 @@ from hypothesis import given
 
 from lightmine.errors import ArgumentError, MissingExtraError, OutputError, TextError
 from lightmine.io.escapes import ESCAPES, unescaped
-from lightmine.io.formats import Kind, Reading, kind_of
+from lightmine.io.formats import Kind, ReadOptions, kind_of
 from lightmine.io.limits import Limits
 from lightmine.io.output import open_binary, open_text
 from lightmine.io.pair_writer import format_of, write_pairs
@@ -42,7 +42,7 @@ def test_pairs_that_are_written_are_read_again(folder, name, packed, texts):
                "lines": [[1, at] for at in range(len(texts))]}  # fmt: skip
     with open_text(path) as stream:
         write_pairs(stream, columns, format=name[2:])
-    read = read_sentences(path, Reading(text_column="text"))
+    read = read_sentences(path, ReadOptions(text_column="text"))
     # In TSV a line end is an escape, which is not blank.
     cells = [one.translate(ESCAPES) for one in texts] if name == "p.tsv" else texts
     expected = [(one, row) for row, one in enumerate(texts) if cells[row].strip()]
@@ -68,7 +68,7 @@ def test_every_encoding_of_unicode_gives_the_lines_back(folder, encoding, texts)
     path = folder / f"any.{encoding}"
     texts = [one.removeprefix("\ufeff") or "x" for one in texts]
     path.write_bytes("\r\n".join(texts).encode(encoding))
-    assert read_sentences(path, Reading(encoding=encoding)).texts == [one for one in texts if one.strip()]
+    assert read_sentences(path, ReadOptions(encoding=encoding)).texts == [one for one in texts if one.strip()]
 
 
 def test_the_name_says_what_a_file_is():
@@ -89,11 +89,11 @@ def test_the_name_says_what_a_file_is():
 
 def test_the_format_can_be_asked_for_instead(folder):
     (folder / "odd.zip").write_text('{"text": "a"}\n')
-    assert read_sentences(folder / "odd.zip", Reading(format="jsonl")).texts == ["a"]
+    assert read_sentences(folder / "odd.zip", ReadOptions(format="jsonl")).texts == ["a"]
     (folder / "odd.bin").write_bytes(bz2.compress(b"a,b\n"))
-    assert read_sentences(folder / "odd.bin", Reading(format="csv.bz2", text_column=2)).texts == ["b"]
+    assert read_sentences(folder / "odd.bin", ReadOptions(format="csv.bz2", text_column=2)).texts == ["b"]
     (folder / "odd.gz").write_bytes(gzip.compress(b"x,y\n"))
-    assert read_sentences(folder / "odd.gz", Reading(format="csv", text_column=2)).texts == ["y"]
+    assert read_sentences(folder / "odd.gz", ReadOptions(format="csv", text_column=2)).texts == ["y"]
 
 
 @pytest.mark.parametrize("path", ["a.xml", "a", "a.txt", "a.json", "a.gz"])
@@ -109,14 +109,14 @@ def parquet(path, **columns):
 
 def test_parquet_counts_rows_and_leaves_out_nulls(folder):
     path = parquet(folder / "a.parquet", id=[1, 2, 3, 4, 5], text=["a", None, " ", "d\u2028", "a"])
-    read = read_sentences(path, Reading(id_column="id"))
+    read = read_sentences(path, ReadOptions(id_column="id"))
     assert (read.texts, read.lines, read.ids, read.total) == (
         ["a", "d\u2028", "a"],
         [1, 4, 5],
         list("145"),
         5,
     )
-    assert read_sentences(path, Reading(text_column=2)).texts == read.texts
+    assert read_sentences(path, ReadOptions(text_column=2)).texts == read.texts
     packed = folder / "a.parquet.xz"
     packed.write_bytes(lzma.compress(path.read_bytes()))
     assert read_sentences(packed).texts == read.texts
@@ -146,16 +146,16 @@ def test_parquet_of_every_type_of_text(folder, kind):
 )
 def test_parquet_of_other_things_is_refused(folder, columns, reading, message):
     with pytest.raises(TextError, match=message):
-        read_sentences(parquet(folder / "bad.parquet", **columns), Reading(**reading))
+        read_sentences(parquet(folder / "bad.parquet", **columns), ReadOptions(**reading))
 
 
 def test_bytes_that_are_no_text_are_replaced_when_asked_and_counted(folder):
     path = folder / "replace.txt"
     path.write_bytes(b"a\xffb\n" * 3 + "\ufffd\xe9\n".encode() + b"\xe2\x80")
-    read = read_sentences(path, Reading(errors="replace"))
+    read = read_sentences(path, ReadOptions(errors="replace"))
     assert (read.texts, read.replaced) == (["a\ufffdb"] * 3 + ["\ufffdé", "\ufffd"], 4)
     path = parquet(folder / "replace.parquet", text=[b"a\xff\xff", b"b"])
-    read = read_sentences(path, Reading(errors="replace"))
+    read = read_sentences(path, ReadOptions(errors="replace"))
     assert (read.texts, read.replaced) == (["a\ufffd\ufffd", "b"], 2)
 
 
@@ -183,7 +183,7 @@ def test_bytes_that_are_no_text_are_replaced_when_asked_and_counted(folder):
 def test_what_is_not_of_the_encoding_is_named_and_help_given(folder, data, encoding, message):
     (folder / "enc.txt").write_bytes(data)
     with pytest.raises(TextError, match=message):
-        read_sentences(folder / "enc.txt", Reading(encoding=encoding))
+        read_sentences(folder / "enc.txt", ReadOptions(encoding=encoding))
 
 
 def test_errors_far_into_a_file_are_named_by_line_and_byte(folder):
@@ -293,10 +293,10 @@ def test_output_that_could_not_be_written_is_refused_before_the_work(folder, mon
 
 def test_standard_input_is_of_any_format(monkeypatch):
     for data, reading in (
-        (json.dumps({"text": "a"}).encode(), Reading(format="jsonl")),
-        (bz2.compress(b"a\n"), Reading(format="txt.bz2")),
-        ("a".encode("utf-16"), Reading(encoding="utf-16")),
-        (parquet_bytes(text=["a"]), Reading(format="parquet")),
+        (json.dumps({"text": "a"}).encode(), ReadOptions(format="jsonl")),
+        (bz2.compress(b"a\n"), ReadOptions(format="txt.bz2")),
+        ("a".encode("utf-16"), ReadOptions(encoding="utf-16")),
+        (parquet_bytes(text=["a"]), ReadOptions(format="parquet")),
     ):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         assert read_sentences("-", reading).texts == ["a"]

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import Limits
 from lightmine.io.output import open_binary
 from lightmine.io.sentences import read_sentences, stream_sentences
@@ -143,7 +143,7 @@ def test_a_csv_record_of_many_lines_has_the_same_limit(tmp_path):
 def test_quotes_by_the_thousand_take_time_by_the_thousand(tmp_path):
     for text in ('"' + '""' * 100_000 + '"\n', '"",' * 100_000 + "x\n", '"\n' * 100_000):
         (tmp_path / "a.csv").write_text(text)
-        read_sentences(tmp_path / "a.csv", Reading(text_column=1))
+        read_sentences(tmp_path / "a.csv", ReadOptions(text_column=1))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 8, 100, 400])
@@ -169,7 +169,7 @@ def test_a_bomb_of_parquet_is_refused(tmp_path):
 PEAK = """
 import resource, sys
 from lightmine.errors import TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import stream_sentences
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
@@ -209,7 +209,7 @@ def test_a_row_group_of_any_size_and_density_gives_its_texts(tmp_path, monkeypat
     read = []
     for small in (0, 1 << 30):
         monkeypatch.setattr("lightmine.io.parquet.SMALL", small)
-        read.append(read_sentences(tmp_path / "a.parquet", Reading(id_column="id")))
+        read.append(read_sentences(tmp_path / "a.parquet", ReadOptions(id_column="id")))
     assert read[0] == read[1]
     assert read[0].texts == [text for text in texts if text]
     assert read[0].ids == [str(at % 7) for at in range(5000) if at % 50]

@@ -12,7 +12,7 @@ from hypothesis import given
 
 from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.json_records import array_blocks
 from lightmine.io.limits import Limits
 from lightmine.io.sentences import read_sentences, stream_sentences
@@ -26,7 +26,7 @@ def read(tmp_path):
     def read(text, name="x.json", limits=None, **reading):
         path = tmp_path / name
         path.write_bytes(text.encode("utf-8"))
-        return read_sentences(path, Reading(**reading), limits=limits)
+        return read_sentences(path, ReadOptions(**reading), limits=limits)
 
     return read
 
@@ -64,7 +64,7 @@ def test_packed_arrays(tmp_path, ending, pack):
 def test_other_encodings(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes('["één"]'.encode("utf-16"))
-    assert read_sentences(path, Reading(encoding="utf-16")).texts == ["één"]
+    assert read_sentences(path, ReadOptions(encoding="utf-16")).texts == ["één"]
 
 
 visible = st.text(st.characters(exclude_categories=["Cs"])).filter(str.strip)
@@ -78,7 +78,7 @@ def test_pieces_do_not_matter(elements, size, ascii_only, indent):
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     lines = Lines(pieces, "x", encoding="utf-8", errors="strict", limits=Limits())
     assert lines.first() == "["
-    found = [text for block in array_blocks(lines, Reading()) for text in block.texts]
+    found = [text for block in array_blocks(lines, ReadOptions()) for text in block.texts]
     assert found == [one if isinstance(one, str) else one["text"] for one in elements]
 
 
@@ -145,7 +145,7 @@ def test_a_long_element_in_many_pieces_is_not_parsed_again_for_each(monkeypatch)
     data = b'["' + b"x" * 100_000 + b'"]'
     lines = Lines((data[at : at + 10] for at in range(0, len(data), 10)), "x", encoding="utf-8",
                   errors="strict", limits=Limits())  # fmt: skip
-    assert [len(text) for block in array_blocks(lines, Reading()) for text in block.texts] == [100_000]
+    assert [len(text) for block in array_blocks(lines, ReadOptions()) for text in block.texts] == [100_000]
     assert len(tries) < 20
 
 

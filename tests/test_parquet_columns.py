@@ -5,7 +5,7 @@ import pyarrow.parquet
 import pytest
 
 from lightmine.errors import TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import Limits
 from lightmine.io.sentences import read_sentences
 from tests.test_cli import run
@@ -24,7 +24,7 @@ def path(tmp_path):
 def read(path):
     def read(limits=None, group=3, columns=None, **reading):
         pyarrow.parquet.write_table(pyarrow.table(columns), path, row_group_size=group)
-        return read_sentences(path, Reading(**reading), limits=limits)
+        return read_sentences(path, ReadOptions(**reading), limits=limits)
 
     return read
 

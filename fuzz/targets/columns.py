@@ -1,18 +1,18 @@
 """TSV by numbers and names."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences
 
 READINGS = (
-    Reading(),
-    Reading(text_column=1),
-    Reading(text_column=2, id_column=1),
-    Reading(text_column="b"),
-    Reading(text_column="a", id_column="b", errors="replace"),
-    Reading(id_column=1),
-    Reading(id_column=2),
-    Reading(header=True, text_column=3),
+    ReadOptions(),
+    ReadOptions(text_column=1),
+    ReadOptions(text_column=2, id_column=1),
+    ReadOptions(text_column="b"),
+    ReadOptions(text_column="a", id_column="b", errors="replace"),
+    ReadOptions(id_column=1),
+    ReadOptions(id_column=2),
+    ReadOptions(header=True, text_column=3),
 )
 
 

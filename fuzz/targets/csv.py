@@ -5,10 +5,15 @@ import io
 
 from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences, stream_rows
 
-READINGS = (Reading(), Reading(text_column=2), Reading(text_column="b", id_column="a"), Reading(header=True))
+READINGS = (
+    ReadOptions(),
+    ReadOptions(text_column=2),
+    ReadOptions(text_column="b", id_column="a"),
+    ReadOptions(header=True),
+)
 
 
 def one_input(data):
@@ -18,7 +23,7 @@ def one_input(data):
         read = read_sentences(path, READINGS[choice % len(READINGS)])
         assert read.total <= data.count(b"\n") + 1
     try:
-        _, blocks = stream_rows(str(path), Reading())
+        _, blocks = stream_rows(str(path), ReadOptions())
         rows = [fields for block in blocks for _, fields in block]
     except LightmineError:
         return

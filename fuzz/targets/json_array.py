@@ -5,16 +5,16 @@ import json
 from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
 from lightmine.io.decoding import Lines
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.json_records import array_blocks
 from lightmine.io.limits import Limits
 from lightmine.io.sentences import read_sentences
 
 READINGS = (
-    Reading(),
-    Reading(errors="replace"),
-    Reading(text_column="t.de", id_column="id"),
-    Reading(text_column=1, errors="replace"),
+    ReadOptions(),
+    ReadOptions(errors="replace"),
+    ReadOptions(text_column="t.de", id_column="id"),
+    ReadOptions(text_column=1, errors="replace"),
 )
 
 

@@ -1,14 +1,14 @@
 """JSONL, of fields and of fields of fields."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences
 
 READINGS = (
-    Reading(),
-    Reading(errors="replace"),
-    Reading(text_column="t.de", id_column="id"),
-    Reading(text_column="a", id_column="b", errors="replace"),
+    ReadOptions(),
+    ReadOptions(errors="replace"),
+    ReadOptions(text_column="t.de", id_column="id"),
+    ReadOptions(text_column="a", id_column="b", errors="replace"),
 )
 
 

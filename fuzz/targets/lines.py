@@ -1,7 +1,7 @@
 """Text, a sentence a line, in many encodings; and it is what a naive reader makes of it."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences
 
 ENCODINGS = (
@@ -21,7 +21,7 @@ def one_input(data):
     choice, data = (data[0], data[1:]) if data else (0, b"")
     encoding, errors = ENCODINGS[choice % 9], ("strict", "replace")[choice // 9 % 2]
     with refusing():
-        read = read_sentences(file("x.txt", data), Reading(encoding=encoding, errors=errors))
+        read = read_sentences(file("x.txt", data), ReadOptions(encoding=encoding, errors=errors))
         expected = data.decode(encoding, errors).removeprefix("\ufeff").split("\n")
         expected = expected[:-1] if not expected[-1] else expected
         assert read.total == len(expected)

@@ -1,10 +1,15 @@
 """Gold pairs, mined pairs and scored sentence pairs."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.gold import read_gold, read_mined, read_scored
 
-READINGS = (Reading(), Reading(errors="replace"), Reading(encoding="utf-16"), Reading(encoding="latin-1"))
+READINGS = (
+    ReadOptions(),
+    ReadOptions(errors="replace"),
+    ReadOptions(encoding="utf-16"),
+    ReadOptions(encoding="latin-1"),
+)
 ROWS = {"a": 0, "b": 1, "1": 2, "2": 3}
 
 

@@ -1,7 +1,7 @@
 """Parquet: pyarrow is compiled, so that mutations go blind there."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.parquet import pyarrow_or_error
 from lightmine.io.sentences import read_sentences
 
@@ -9,8 +9,8 @@ from lightmine.io.sentences import read_sentences
 pyarrow_or_error("pyarrow")
 
 READINGS = (
-    Reading(id_column="id", errors="replace"),
-    Reading(text_column="t.de", id_column="t.id", errors="replace"),
+    ReadOptions(id_column="id", errors="replace"),
+    ReadOptions(text_column="t.de", id_column="t.id", errors="replace"),
 )
 
 

@@ -8,7 +8,7 @@ import click
 
 from lightmine.cli._run import folded
 from lightmine.errors import ArgumentError
-from lightmine.io.formats import ERRORS, Column, Reading
+from lightmine.io.formats import ERRORS, Column, ReadOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Inputs:
     def __post_init__(self) -> None:
         self.readings(2, gold=True)
 
-    def readings(self, files: int, *, gold: bool = False) -> list[Reading]:
+    def readings(self, files: int, *, gold: bool = False) -> list[ReadOptions]:
         """How each of so many files is read; and last, where there is gold, in which encoding that is."""
         each = {
             name: _for_each(name, values, files + (gold and name == "encoding"))
@@ -34,7 +34,7 @@ class Inputs:
             if isinstance(values, tuple)
         }
         readings = [
-            Reading(
+            ReadOptions(
                 format=each["input_format"][at],
                 text_column=_column(each["text_column"][at]),
                 id_column=_column(each["id_column"][at]),
@@ -46,7 +46,7 @@ class Inputs:
             for at in range(files)
         ]
         if gold:
-            readings.append(Reading(encoding=each["encoding"][-1] or "utf-8", errors=self.errors))
+            readings.append(ReadOptions(encoding=each["encoding"][-1] or "utf-8", errors=self.errors))
         return readings
 
 

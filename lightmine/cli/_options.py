@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lightmine.encoder.encoder import Encoder
 from lightmine.encoder.providers import PROVIDERS
 from lightmine.errors import ArgumentError, TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.output import STDOUT
 from lightmine.io.pair_writer import FORMATS, Columns, format_of, write_pairs
 from lightmine.io.parquet import pyarrow_or_error
@@ -128,17 +128,19 @@ def note(message: str, *, quiet: bool) -> None:
         print(f"lightmine: {message}", file=sys.stderr)
 
 
-def read(path: str, reading: Reading | None = None, *, quiet: bool) -> Sentences:
+def read(path: str, reading: ReadOptions | None = None, *, quiet: bool) -> Sentences:
     """Sentences of a file; an empty one is an error, and what was left out or replaced is said."""
     sentences = read_sentences(path, reading)
     if not len(sentences):
         what = "is empty" if not sentences.total else f"has {sentences.total} lines, all of them blank"
         raise TextError(f"{sentences.name}: {what}; one sentence a line is needed")
-    note_reading(sentences, len(sentences), reading or Reading(), quiet=quiet)
+    note_reading(sentences, len(sentences), reading or ReadOptions(), quiet=quiet)
     return sentences
 
 
-def note_reading(read: Sentences | SentenceStream, sentences: int, reading: Reading, *, quiet: bool) -> None:
+def note_reading(
+    read: Sentences | SentenceStream, sentences: int, reading: ReadOptions, *, quiet: bool
+) -> None:
     """Say what of a file, read to its end, is no part of its sentences, and what was replaced."""
     if read.bom:
         note(f"{read.name}: a byte order mark at its start is left out", quiet=quiet)

@@ -28,7 +28,7 @@ from lightmine.engine.checkpoint import forget
 from lightmine.engine.join import Progress
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import Sentences
 from lightmine.text.coverage import Coverage
 from lightmine.text.filters import PairFilter, SentenceFilter, normalized
@@ -170,7 +170,7 @@ class Texts:
     same: str
     keep_unknown: bool
 
-    def read(self, path: str, reading: Reading, run: Run, *, script: str | None = None) -> Sentences:
+    def read(self, path: str, reading: ReadOptions, run: Run, *, script: str | None = None) -> Sentences:
         """The sentences of a file that may stay; what is left out is counted and said."""
         sentences = read(path, reading, quiet=run.quiet)
         wanted = SentenceFilter(min_length=self.min_length, max_length=self.max_length, script=script)

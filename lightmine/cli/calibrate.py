@@ -26,7 +26,7 @@ from lightmine.cli._plot import check_plot, plot_curve
 from lightmine.cli._run import folded
 from lightmine.cli.evaluate import Measuring, gold_names, measuring_options
 from lightmine.errors import ArgumentError, TextError
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.gold import read_gold
 from lightmine.io.output import open_text
 from lightmine.io.pair_writer import write_pairs
@@ -61,7 +61,7 @@ class Wanted:
         """Refuse a curve or a picture over another file of the command."""
         check_outputs([*inputs, self.gold], {"--curve": self.curve, "--plot": self.plot})
 
-    def read(self, path: str, reading: Reading) -> Sentences:
+    def read(self, path: str, reading: ReadOptions) -> Sentences:
         """Sentences of a file. Without gold each text counts once, as it does when it is mined."""
         sentences = read_sentences(path, reading)
         if not len(sentences):
@@ -200,7 +200,7 @@ def paraphrase(file: str, inputs: Inputs, wanted: Wanted, top_k: int, max_pairs:
 
 
 def _gold(
-    wanted: Wanted, left: Sentences, right: Sentences, reading: Reading, run: Measuring
+    wanted: Wanted, left: Sentences, right: Sentences, reading: ReadOptions, run: Measuring
 ) -> set[tuple[int, int]] | None:
     """The gold pairs as rows, where there is gold."""
     if wanted.gold is None:

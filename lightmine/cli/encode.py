@@ -35,7 +35,7 @@ from lightmine.encoder.embedding_quantization import PRECISIONS
 from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.compression import NAMES
-from lightmine.io.formats import Reading, plain_name
+from lightmine.io.formats import ReadOptions, plain_name
 from lightmine.io.output import STDOUT, open_binary
 from lightmine.io.sentences import Sentences, SentenceStream, stream_sentences
 from lightmine.store import write_embeddings
@@ -167,7 +167,7 @@ def _guess(stream: SentenceStream) -> int | None:
     return round(stream.sentences / stream.share) if stream.share and stream.sentences else None
 
 
-def _has_more(file: str, reading: Reading, rows: int) -> bool:
+def _has_more(file: str, reading: ReadOptions, rows: int) -> bool:
     """Whether a file surely has more rows than these; it is read as far as there is doubt."""
     stream = stream_sentences(file, reading)
     if stream.share is None:
@@ -213,7 +213,7 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
 
 def _to_stream(
     file: str,
-    reading: Reading,
+    reading: ReadOptions,
     output: str,
     encoder: Encoder,
     ranges: str | None,

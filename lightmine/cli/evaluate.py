@@ -30,7 +30,7 @@ from lightmine.cli._options import (
 )
 from lightmine.cli._run import Run, folded
 from lightmine.errors import ArgumentError, TextError, one_line
-from lightmine.io.formats import Reading, kind_of
+from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.gold import Gold, read_gold, read_mined, read_scored
 from lightmine.io.output import open_text
 from lightmine.io.sentences import Sentences, read_sentences
@@ -316,7 +316,7 @@ class _AnyId(dict[str, int]):
         return self[name]
 
 
-def _read(path: str, reading: Reading) -> Sentences:
+def _read(path: str, reading: ReadOptions) -> Sentences:
     sentences = read_sentences(path, reading)
     if not len(sentences):
         raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")

@@ -85,7 +85,7 @@ class Kind:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Reading:
+class ReadOptions:
     """How a file is read.
 
     Attributes

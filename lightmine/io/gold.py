@@ -10,18 +10,18 @@ from pathlib import Path
 
 from lightmine.errors import TextError, one_line
 from lightmine.io.escapes import split_list
-from lightmine.io.formats import Reading, kind_of
+from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.sentences import read_sentences, stream_rows
 
 # Whatever the name says: their columns are taken apart here.
-LINES = Reading(format="txt")
+LINES = ReadOptions(format="txt")
 # What columns of ids are called in gold, where it may hold ids that nobody knows.
 NAMED = re.compile(
     r"(?i)(.*_)?q?ids?_?[12]?|(left|right|source|target|src|tgt)(_.*)?|(sentence|text|question)s?_?[12]?"
 )
 
 
-def _lines(reading: Reading) -> Reading:
+def _lines(reading: ReadOptions) -> ReadOptions:
     """Lines of the same encoding."""
     return dataclasses.replace(LINES, encoding=reading.encoding, errors=reading.errors)
 
@@ -64,7 +64,7 @@ def read_gold(
     right: Mapping[str, int],
     *,
     what: str = "id",
-    reading: Reading = LINES,
+    reading: ReadOptions = LINES,
 ) -> Gold:
     r"""Read pairs, id TAB id a line (BUCC's gold), as rows of the two sides.
 
@@ -144,7 +144,7 @@ def _label(rest: list[str], where: str, what: str) -> bool:
     return LABELS[rest[0].lower()]
 
 
-def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[str, str]], list[float]]:
+def read_mined(path: str | Path, reading: ReadOptions = LINES) -> tuple[list[tuple[str, str]], list[float]]:
     """Read mined pairs: id TAB id, with TAB score or without, or what bitext --id-column wrote.
 
     Without a score all pairs have the score 1. Of a text with several ids every combination is a pair.
@@ -182,7 +182,7 @@ def read_mined(path: str | Path, reading: Reading = LINES) -> tuple[list[tuple[s
     return pairs, scores
 
 
-def _mined_rows(path: str | Path, reading: Reading) -> tuple[str, list[tuple[int, list[str]]]]:
+def _mined_rows(path: str | Path, reading: ReadOptions) -> tuple[str, list[tuple[int, list[str]]]]:
     """The columns of each line that is not blank: of CSV as it quotes them, else between tabs."""
     if kind_of(str(path)).format == "csv":
         name, blocks = stream_rows(str(path), dataclasses.replace(_lines(reading), format="csv"))
@@ -192,7 +192,7 @@ def _mined_rows(path: str | Path, reading: Reading) -> tuple[str, list[tuple[int
 
 
 def read_scored(
-    path: str | Path, reading: Reading = LINES
+    path: str | Path, reading: ReadOptions = LINES
 ) -> tuple[Sequence[str], Sequence[str], list[float], str]:
     """Read sentence pairs with human scores: two texts and a number, as CSV, or as TSV from a .tsv file.
 

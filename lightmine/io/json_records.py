@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
-from lightmine.io.formats import Reading
+from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import variable_of
 from lightmine.io.rows import TEXT_FIELD, Block, Gathered, shown
 
@@ -24,7 +24,7 @@ ARRAY = "if the file is one array, say --input-format json"
 class _Records:
     """Texts and ids out of parsed values, as the options name them."""
 
-    def __init__(self, lines: Lines, reading: Reading) -> None:
+    def __init__(self, lines: Lines, reading: ReadOptions) -> None:
         self._lines, self._reading = lines, reading
         self._text_field = str(reading.text_column or TEXT_FIELD)
         self._id_field = None if reading.id_column is None else str(reading.id_column)
@@ -78,7 +78,7 @@ class _Records:
         return text
 
 
-def json_blocks(lines: Lines, reading: Reading) -> Iterator[Block]:
+def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
     """Sentences, and ids, from the fields of an object a line."""
     records = _Records(lines, reading)
     made = Gathered(0)
@@ -97,7 +97,7 @@ def json_blocks(lines: Lines, reading: Reading) -> Iterator[Block]:
         yield made.block(ids=records.with_ids)
 
 
-def array_blocks(lines: Lines, reading: Reading) -> Iterator[Block]:
+def array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
     """Sentences, and ids, from an array of objects or of texts; an element counts as a record."""
     records, elements = _Records(lines, reading), _Elements(lines)
     made, start = Gathered(0), 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
-from lightmine.io.formats import Column, Reading
+from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import Limits
 from lightmine.io.rows import TEXT_FIELD, Block, Gathered, shown
 
@@ -39,7 +39,7 @@ class ParquetBlocks:
         That the file claims to have, once the first were read.
     """
 
-    def __init__(self, file: BinaryIO, name: str, reading: Reading, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, name: str, reading: ReadOptions, limits: Limits) -> None:
         self.name, self.reading, self.limits, self.replaced, self.rows = name, reading, limits, 0, 0
         self._file = file
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lightmine.errors import TextError
 from lightmine.io.escapes import OWN_HEADERS, unescaped
-from lightmine.io.formats import Column, Reading
+from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import Limits
 
 TEXT_FIELD = "text"
@@ -57,7 +57,7 @@ def plain_blocks(lines: Iterable[list[str]]) -> Iterator[Block]:
         yield Block([text for text, _ in kept], [row + 1 for row in rows], rows, total)
 
 
-def id_blocks(lines: Iterable[list[str]], name: str, reading: Reading) -> Iterator[Block]:
+def id_blocks(lines: Iterable[list[str]], name: str, reading: ReadOptions) -> Iterator[Block]:
     """An id and a sentence a line: what is not the id is the sentence, tabs and all."""
     total = 0
     for block in lines:
@@ -202,7 +202,9 @@ def _split_quoted(
         at += 1
 
 
-def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading, widths: Widths) -> Iterator[Block]:
+def column_blocks(
+    rows: Iterable[list[Row]], name: str, reading: ReadOptions, widths: Widths
+) -> Iterator[Block]:
     """Sentences, and ids, from columns; without a text column there may be one column alone."""
     header = reading.header or isinstance(reading.text_column, str) or isinstance(reading.id_column, str)
     text_at = id_at = None
@@ -235,7 +237,7 @@ def column_blocks(rows: Iterable[list[Row]], name: str, reading: Reading, widths
         yield made.block(ids=reading.id_column is not None)
 
 
-def _numbers(reading: Reading) -> tuple[int, int | None]:
+def _numbers(reading: ReadOptions) -> tuple[int, int | None]:
     text, id_ = reading.text_column, reading.id_column
     return (text - 1 if isinstance(text, int) else 0), (id_ - 1 if isinstance(id_, int) else None)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightmine.errors import ArgumentError
 from lightmine.io.decoding import Lines
-from lightmine.io.formats import STDIN, Reading
+from lightmine.io.formats import STDIN, ReadOptions
 from lightmine.io.json_records import array_blocks, json_blocks
 from lightmine.io.limits import Limits
 from lightmine.io.parquet import ParquetBlocks
@@ -107,7 +107,7 @@ class SentenceStream:
         How many lines are odd, by what is odd about them, so far; they are kept as they are.
     """
 
-    def __init__(self, path: str, reading: Reading, limits: Limits) -> None:
+    def __init__(self, path: str, reading: ReadOptions, limits: Limits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
         self._widths: Widths | None = None
         self._lines: Lines | None = None
@@ -198,7 +198,7 @@ class SentenceStream:
 
 
 def stream_sentences(
-    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+    path: str | Path, reading: ReadOptions | None = None, *, limits: Limits | None = None
 ) -> SentenceStream:
     r"""The sentences of a file in blocks, in memory that does not grow with the file.
 
@@ -228,17 +228,17 @@ def stream_sentences(
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp(), "two.csv")
     >>> _ = path.write_text('n,sentence\n1,"one\nline"\n2,\n3,two\n')
-    >>> stream = stream_sentences(path, Reading(text_column="sentence", id_column="n"))
+    >>> stream = stream_sentences(path, ReadOptions(text_column="sentence", id_column="n"))
     >>> for block in stream:
     ...     print(block)
     Block(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
     >>> stream.total
     3
     """
-    return SentenceStream(str(path), reading or Reading(), limits or Limits.of_environment())
+    return SentenceStream(str(path), reading or ReadOptions(), limits or Limits.of_environment())
 
 
-def stream_rows(path: str, reading: Reading) -> tuple[str, Iterator[list[Row]]]:
+def stream_rows(path: str, reading: ReadOptions) -> tuple[str, Iterator[list[Row]]]:
     """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
     limits, kind, name = Limits.of_environment(), reading.kind(path), name_of(path)
     data = chunks(path, kind.compression, limits)
@@ -247,7 +247,7 @@ def stream_rows(path: str, reading: Reading) -> tuple[str, Iterator[list[Row]]]:
 
 
 def read_sentences(
-    path: str | Path, reading: Reading | None = None, *, limits: Limits | None = None
+    path: str | Path, reading: ReadOptions | None = None, *, limits: Limits | None = None
 ) -> Sentences:
     r"""Read all sentences of a file; parameters and errors are those of `stream_sentences`.
 
