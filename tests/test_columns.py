@@ -10,7 +10,7 @@ from hypothesis import given
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import read_sentences, stream_rows
-from lightmine.text.unique import distinct
+from lightmine.text.unique import unique_texts
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_csv_is_read_as_pythons_own_reader_reads_it(tmp_path_factory, rows):
 
 def test_repeated_texts_keep_all_their_ids_or_the_first(read):
     split = read("\ni\tA\nj\tb\nk\tA\n", id_column=1)
-    texts = distinct(split)
+    texts = unique_texts(split)
     assert (texts.texts, texts.lines, texts.ids) == (["A", "b"], [[2, 4], [3]], [["i", "k"], ["j"]])
     assert (texts.firsts().lines, texts.firsts().ids) == ([[2], [3]], [["i"], ["j"]])
-    assert distinct(split, str.casefold).texts == ["A", "b"]
+    assert unique_texts(split, str.casefold).texts == ["A", "b"]

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from lightmine.errors import TextError
 from lightmine.io.sentences import read_sentences
-from lightmine.text.unique import distinct
+from lightmine.text.unique import unique_texts
 
 
 @pytest.fixture
@@ -94,5 +94,5 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 
 def test_duplicates_are_grouped_with_all_their_lines(write):
-    texts = distinct(read_sentences(write(b"b\na\n\nb\na\nb\nA\n")))
+    texts = unique_texts(read_sentences(write(b"b\na\n\nb\na\nb\nA\n")))
     assert (texts.texts, texts.lines) == (["b", "a", "A"], [[1, 4, 6], [2, 5], [7]])

@@ -4,15 +4,15 @@ import pytest
 from lightmine import mine_bitext, neighbors, retrieve
 from lightmine.bitext.neighbors_file import Saved, load_neighbors, save_neighbors
 from lightmine.errors import OutputError, TextError
-from lightmine.text.unique import Distinct
+from lightmine.text.unique import UniqueTexts
 
 
 @pytest.fixture
 def saved(rng):
     x, y = rng.standard_normal((7, 5)), rng.standard_normal((9, 5))
     odd = ["", "naïve", "a\tb\nc", "\u2028", "你好", "\x00", "\ud800"]
-    source = Distinct(odd, [[i + 1] for i in range(7)], [[f"s{i}"] for i in range(7)])
-    target = Distinct([str(j) for j in range(9)], [[j, j + 100] for j in range(1, 10)])
+    source = UniqueTexts(odd, [[i + 1] for i in range(7)], [[f"s{i}"] for i in range(7)])
+    target = UniqueTexts([str(j) for j in range(9)], [[j, j + 100] for j in range(1, 10)])
     return Saved(neighbors(x, y, k=4, both=True), 3, 4, source, target), (x, y)
 
 

@@ -13,10 +13,10 @@ def members():
     """The arrays of a small file of saved neighbours, as they are in the archive."""
     if not _members:
         import lightmine
-        from lightmine.text.unique import Distinct
+        from lightmine.text.unique import UniqueTexts
 
         near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
-        sides = [Distinct(["a", "b"], [[1], [2, 3]], [["i"], ["j", "k"]]) for _ in range(2)]
+        sides = [UniqueTexts(["a", "b"], [[1], [2, 3]], [["i"], ["j", "k"]]) for _ in range(2)]
         path = folder() / "whole.npz"
         save_neighbors(str(path), Saved(near, 1, 1, *sides))
         with zipfile.ZipFile(path) as archive:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lightmine.errors import TextError, one_line
 from lightmine.io.output import open_binary
 from lightmine.search import Neighbors
-from lightmine.text.unique import Distinct
+from lightmine.text.unique import UniqueTexts
 from lightmine.untrusted.arrays import read_archive
 
 VERSION = 2
@@ -46,8 +46,8 @@ class Saved:
     near: Neighbors
     k: int
     k_backward: int
-    source: Distinct
-    target: Distinct
+    source: UniqueTexts
+    target: UniqueTexts
     model: str = "the model"
     recommended: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -90,7 +90,7 @@ def load_neighbors(path: str) -> Saved:
     >>> import pathlib, tempfile, lightmine
     >>> path = str(pathlib.Path(tempfile.mkdtemp(), "near.npz"))
     >>> near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
-    >>> source, target = Distinct(["a", "b"], [[1], [2]]), Distinct(["c", "d"], [[1], [4]])
+    >>> source, target = UniqueTexts(["a", "b"], [[1], [2]]), UniqueTexts(["c", "d"], [[1], [4]])
     >>> save_neighbors(path, Saved(near, 1, 1, source, target))
     >>> saved = load_neighbors(path)
     >>> saved.near.index.ravel(), saved.target.lines
@@ -152,7 +152,7 @@ def _unpacked_model(arrays: Arrays) -> tuple[str, dict[str, float]]:
     return one_line(names[0]), {name: limit for name, limit in found if not np.isnan(limit)}
 
 
-def _unpacked_side(arrays: Arrays, name: str, n: int) -> Distinct:
+def _unpacked_side(arrays: Arrays, name: str, n: int) -> UniqueTexts:
     texts = _unpacked_texts(arrays, f"{name}_text")
     lines, counts = arrays[f"{name}_lines"].tolist(), arrays[f"{name}_line_counts"]
     if len(texts) != n or len(counts) != n or (counts < 1).any() or counts.sum() != len(lines):
@@ -165,7 +165,7 @@ def _unpacked_side(arrays: Arrays, name: str, n: int) -> Distinct:
         if len(flat) != len(lines):
             raise ValueError(f"{len(lines)} {name} lines have {len(flat)} ids")
         ids = [flat[start:end] for start, end in zip(starts, ends, strict=True)]
-    return Distinct(texts, [lines[start:end] for start, end in zip(starts, ends, strict=True)], ids)
+    return UniqueTexts(texts, [lines[start:end] for start, end in zip(starts, ends, strict=True)], ids)
 
 
 def _packed_texts(name: str, texts: list[str]) -> Arrays:

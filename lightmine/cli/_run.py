@@ -32,7 +32,7 @@ from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import Sentences
 from lightmine.text.coverage import Coverage
 from lightmine.text.filters import PairFilter, SentenceFilter, normalized
-from lightmine.text.unique import Distinct, distinct
+from lightmine.text.unique import UniqueTexts, unique_texts
 
 
 def number_or_none(value: str) -> float:
@@ -138,8 +138,8 @@ class Run:
         return vectors
 
     def encode_distinct(
-        self, encoder: Encoder, texts: Distinct, name: str
-    ) -> tuple[Distinct, NDArray[np.float32]]:
+        self, encoder: Encoder, texts: UniqueTexts, name: str
+    ) -> tuple[UniqueTexts, NDArray[np.float32]]:
         """Texts and their unit rows; texts without tokens are left out, and said with their lines."""
         vectors = self.encode(encoder, texts.texts, name)
         full = vectors.any(axis=1)
@@ -205,9 +205,9 @@ class Texts:
         """What two lines have in common that count as one text."""
         return normalized if self.same == "normalized" else str
 
-    def distinct(self, sentences: Sentences, run: Run) -> Distinct:
+    def unique_texts(self, sentences: Sentences, run: Run) -> UniqueTexts:
         """Each text once; repeated ones are said."""
-        texts = distinct(sentences, self.key)
+        texts = unique_texts(sentences, self.key)
         if repeated := len(sentences) - len(texts):
             which = "its first line" if self.duplicates == "first" else "all its lines"
             run.note(
@@ -272,7 +272,7 @@ pair_filters = folded(
 )  # fmt: skip
 
 
-def side_by_side(*sides: tuple[str, Distinct, NDArray[np.int64]]) -> dict[str, Any]:
+def side_by_side(*sides: tuple[str, UniqueTexts, NDArray[np.int64]]) -> dict[str, Any]:
     """Line numbers of both sides, then ids where there are ids, then texts of both sides."""
     columns: dict[str, Any] = {}
     for name, texts, rows in sides:

@@ -33,7 +33,7 @@ from lightmine.io.pair_writer import write_pairs
 from lightmine.io.sentences import Sentences, read_sentences
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.search import neighbors
-from lightmine.text.unique import distinct
+from lightmine.text.unique import unique_texts
 
 # Rows of a curve's table: more tell nobody more.
 ROWS = 1000
@@ -68,7 +68,7 @@ class Wanted:
             raise TextError(f"{sentences.name}: is empty; one sentence a line is needed")
         if self.gold is not None:
             return sentences
-        texts = distinct(sentences)
+        texts = unique_texts(sentences)
         return Sentences(sentences.name, texts.texts, [lines[0] for lines in texts.lines], sentences.total)
 
     def show(self, curve: Curve, run: Measuring, *, title: str) -> None:

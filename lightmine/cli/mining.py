@@ -41,7 +41,7 @@ from lightmine.io.sentences import Sentences
 from lightmine.paraphrase import mine_paraphrases
 from lightmine.search import neighbors
 from lightmine.text.filters import PairFilter
-from lightmine.text.unique import Distinct, distinct
+from lightmine.text.unique import UniqueTexts, unique_texts
 
 
 @click.command()
@@ -109,7 +109,7 @@ def paraphrase(
         ]
         encoder = run.encoder()
         read = [texts.known(sentences, encoder, run) for sentences in read]
-        distinct_texts = [texts.distinct(sentences, run) for sentences in read]
+        distinct_texts = [texts.unique_texts(sentences, run) for sentences in read]
         if duplicates_output is not None:
             _write_duplicates(duplicates_output, read, texts, run)
         sides, vectors = _encoded(encoder, distinct_texts, read, run)
@@ -186,7 +186,7 @@ def bitext(
             message = run.write(stream, _aligned(read, options, keep, encoder, run))
         else:
             read = [texts.known(sentences, encoder, run) for sentences in read]
-            sides, vectors = _encoded(encoder, [texts.distinct(s, run) for s in read], read, run)
+            sides, vectors = _encoded(encoder, [texts.unique_texts(s, run) for s in read], read, run)
             rule = margin_rule(**options)
             near = neighbors(*vectors, k=max(rule.k, rule.back), both=True, **run.engine)
             saved = Saved(
@@ -256,8 +256,8 @@ def _save(path: str, saved: Saved, run: Run) -> None:
 
 def _kept(
     keep: PairFilter,
-    left: Distinct,
-    right: Distinct,
+    left: UniqueTexts,
+    right: UniqueTexts,
     rows: tuple[NDArray[Any], NDArray[Any]],
     say: Callable[[str], None],
 ) -> NDArray[np.bool_]:
@@ -289,8 +289,8 @@ def capped(cut: LeftOut | None, threshold: float, *, top_k: int, max_pairs: int,
 
 
 def _encoded(
-    encoder: Encoder, sides: Sequence[Distinct], read: Sequence[Sentences], run: Run
-) -> tuple[list[Distinct], list[NDArray[np.float32]]]:
+    encoder: Encoder, sides: Sequence[UniqueTexts], read: Sequence[Sentences], run: Run
+) -> tuple[list[UniqueTexts], list[NDArray[np.float32]]]:
     """The texts of each side that have tokens, and their vectors."""
     encoded = [
         run.encode_distinct(encoder, side, sentences.name)
@@ -342,7 +342,7 @@ def _aligned(
     if alone := len(places[0].keys() ^ places[1].keys()):
         run.note(f"{alone:,} lines are left out for want of the other side's line")
     # Texts are encoded, and count as neighbours, once; pairs are of lines.
-    sides = [distinct(sentences) for sentences in read]
+    sides = [unique_texts(sentences) for sentences in read]
     rows = [
         {by_line[line]: row for row, group in enumerate(texts.lines) for line in group}
         for texts, by_line in zip(
@@ -356,7 +356,9 @@ def _aligned(
     pairs = np.array([(rows[0][line], rows[1][line]) for line in lines], np.int64).reshape(-1, 2)
     scored = score_bitext(vectors[0], vectors[1], pairs, **run.engine, **options)
     by_line = [
-        Distinct(s.texts, [[line] for line in s.lines], None if s.ids is None else [[id_] for id_ in s.ids])
+        UniqueTexts(
+            s.texts, [[line] for line in s.lines], None if s.ids is None else [[id_] for id_ in s.ids]
+        )
         for s in read
     ]
     own = [np.array([place[line] for line in lines], np.int64) for place in places]
@@ -380,7 +382,7 @@ def _write_duplicates(path: str, read: Sequence[Sentences], texts: Texts, run: R
             line: (*[id_] * with_ids, text)
             for line, id_, text in zip(sentences.lines, ids, sentences.texts, strict=True)
         }
-        for lines in distinct(sentences, texts.key).lines:
+        for lines in unique_texts(sentences, texts.key).lines:
             if len(lines) > 1:
                 clusters += 1
                 for line in lines:

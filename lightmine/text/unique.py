@@ -9,7 +9,7 @@ from lightmine.io.sentences import Sentences
 
 
 @dataclasses.dataclass(frozen=True)
-class Distinct:
+class UniqueTexts:
     """Distinct texts in order of first occurrence.
 
     Attributes
@@ -29,35 +29,35 @@ class Distinct:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, rows: list[int]) -> Distinct:
+    def take(self, rows: list[int]) -> UniqueTexts:
         """Some of the texts, in that order.
 
         Examples
         --------
-        >>> Distinct(["a", "b"], [[1, 4], [2]]).take([1])
+        >>> UniqueTexts(["a", "b"], [[1, 4], [2]]).take([1])
         Distinct(texts=['b'], lines=[[2]], ids=None)
         """
         ids = None if self.ids is None else [self.ids[row] for row in rows]
-        return Distinct([self.texts[row] for row in rows], [self.lines[row] for row in rows], ids)
+        return UniqueTexts([self.texts[row] for row in rows], [self.lines[row] for row in rows], ids)
 
-    def firsts(self) -> Distinct:
+    def firsts(self) -> UniqueTexts:
         """The same texts, each with its first line and id alone.
 
         Examples
         --------
-        >>> Distinct(["a"], [[1, 4]]).firsts()
+        >>> UniqueTexts(["a"], [[1, 4]]).firsts()
         Distinct(texts=['a'], lines=[[1]], ids=None)
         """
         ids = None if self.ids is None else [ids[:1] for ids in self.ids]
-        return Distinct(self.texts, [lines[:1] for lines in self.lines], ids)
+        return UniqueTexts(self.texts, [lines[:1] for lines in self.lines], ids)
 
 
-def distinct(sentences: Sentences, key: Callable[[str], str] = str) -> Distinct:
+def unique_texts(sentences: Sentences, key: Callable[[str], str] = str) -> UniqueTexts:
     """Group sentences by exact text, or by what `key` makes of it.
 
     Examples
     --------
-    >>> distinct(Sentences("example", ["a", "b", "a"], [1, 2, 4], 4))
+    >>> unique_texts(Sentences("example", ["a", "b", "a"], [1, 2, 4], 4))
     Distinct(texts=['a', 'b'], lines=[[1, 4], [2]], ids=None)
     """
     groups: dict[str, list[int]] = {}
@@ -65,7 +65,7 @@ def distinct(sentences: Sentences, key: Callable[[str], str] = str) -> Distinct:
         groups.setdefault(key(text), []).append(place)
     places = list(groups.values())
     ids = sentences.ids
-    return Distinct(
+    return UniqueTexts(
         [sentences.texts[group[0]] for group in places],
         [[sentences.lines[place] for place in group] for group in places],
         None if ids is None else [[ids[place] for place in group] for group in places],
