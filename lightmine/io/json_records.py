@@ -11,7 +11,7 @@ from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import variable_of
-from lightmine.io.rows import TEXT_FIELD, Block, Gathered, shown
+from lightmine.io.rows import TEXT_FIELD, Block, BlockBuilder, shown
 
 # Characters of an array that make a block.
 BLOCK = 1 << 20
@@ -81,9 +81,9 @@ class _Records:
 def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
     """Sentences, and ids, from the fields of an object a line."""
     records = _Records(lines, reading)
-    made = Gathered(0)
+    made = BlockBuilder(0)
     for block in lines:
-        made = Gathered(made.total)
+        made = BlockBuilder(made.total)
         for number, line in enumerate(block, made.total + 1):
             if not line.strip():
                 made.add("", number, "")
@@ -100,14 +100,14 @@ def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
 def array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
     """Sentences, and ids, from an array of objects or of texts; an element counts as a record."""
     records, elements = _Records(lines, reading), _Elements(lines)
-    made, start = Gathered(0), 0
+    made, start = BlockBuilder(0), 0
     for element, escaped in elements:
         where = f"{lines.name}: element {elements.number}"
         text, id_ = records.of_element(element, where, escaped=escaped)
         made.add(text, elements.number, id_)
         if elements.offset - start >= BLOCK:
             yield made.block(ids=records.with_ids)
-            made, start = Gathered(made.total), elements.offset
+            made, start = BlockBuilder(made.total), elements.offset
     yield made.block(ids=records.with_ids)
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import Limits
-from lightmine.io.rows import TEXT_FIELD, Block, Gathered, shown
+from lightmine.io.rows import TEXT_FIELD, Block, BlockBuilder, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
@@ -55,9 +55,9 @@ class ParquetBlocks:
             paths = self._paths(pyarrow, table.schema_arrow)
             wanted = [".".join(path) for path in paths]
             folded = parquet.ParquetFile(file, metadata=table.metadata, read_dictionary=wanted, **how)
-            made, unpacked = Gathered(0), 0
+            made, unpacked = BlockBuilder(0), 0
             for batch in self._batches(table, folded, wanted, size):
-                made = Gathered(made.total)
+                made = BlockBuilder(made.total)
                 encoded = [_within(pyarrow, batch, path) for path in paths]
                 unpacked += sum(_unpacked(pyarrow, column) for column in encoded)
                 self.limits.check_unpacked(self.name, size, unpacked)

@@ -61,7 +61,7 @@ def id_blocks(lines: Iterable[list[str]], name: str, reading: ReadOptions) -> It
     """An id and a sentence a line: what is not the id is the sentence, tabs and all."""
     total = 0
     for block in lines:
-        made = Gathered(total)
+        made = BlockBuilder(total)
         for number, line in enumerate(block, total + 1):
             line = line.removesuffix("\r")
             fields = line.split("\t", 1) if reading.id_column == 1 else line.rsplit("\t", 1)[::-1]
@@ -208,9 +208,9 @@ def column_blocks(
     """Sentences, and ids, from columns; without a text column there may be one column alone."""
     header = reading.header or isinstance(reading.text_column, str) or isinstance(reading.id_column, str)
     text_at = id_at = None
-    made = Gathered(0)
+    made = BlockBuilder(0)
     for block in rows:
-        made = Gathered(made.total)
+        made = BlockBuilder(made.total)
         for line, fields in block:
             if header:
                 header = False
@@ -277,7 +277,7 @@ def shown(names: Iterable[Any]) -> str:
     return ", ".join(short[:SHOWN]) + more if short else "none"
 
 
-class Gathered:
+class BlockBuilder:
     """A block in the making."""
 
     def __init__(self, total: int) -> None:
