@@ -14,7 +14,7 @@ from lightmine.encoder.runtime import Runtime
 from lightmine.errors import MissingExtraError
 from lightmine.loading.bundle import manifest_json
 from lightmine.loading.resolve import open_source
-from lightmine.loading.resolved_model import Source
+from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
 
 # What a manifest's `batch` means to whoever encodes.
@@ -77,7 +77,7 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
         click.echo(f"{name:15} {value}")
 
 
-def _checked(source: Source) -> str:
+def _checked(source: ResolvedModel) -> str:
     if source.verified:
         return "every file as its SHA-256 says"
     return "sizes as stated, hashes not checked" if source.manifest.files else "no hashes to check it by"

@@ -23,7 +23,7 @@ from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.loading.modules import SENTENCE
 from lightmine.loading.resolve import is_hub_name, open_source
-from lightmine.loading.resolved_model import Source
+from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.progress import shown
 
 # Called with the number of sentences done, and the number in all where that is known.
@@ -60,7 +60,7 @@ class Encoder:
     True
     """
 
-    def __init__(self, source: Source, tokenizer: Tokenizer, runtime: Runtime) -> None:
+    def __init__(self, source: ResolvedModel, tokenizer: Tokenizer, runtime: Runtime) -> None:
         self.manifest = source.manifest
         self.provider, self.reason = runtime.provider, runtime.reason
         self._source = source
@@ -352,7 +352,7 @@ class Encoder:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """A SHA-256 over the model's files and settings; see `Source.fingerprint`."""
+        """A SHA-256 over the model's files and settings; see `ResolvedModel.fingerprint`."""
         return self._source.fingerprint()
 
     def _settled(self, options: Options) -> Work:
@@ -374,7 +374,7 @@ class Encoder:
             yield from pipeline.blocks(self.windows(sentences), counts, show)
 
 
-def _pinned(model: str | Path | None, source: Source) -> dict[str, Any]:
+def _pinned(model: str | Path | None, source: ResolvedModel) -> dict[str, Any]:
     """How to open the same model again, from whatever folder."""
     if model is not None and Path(model).exists():
         return {"model": os.path.abspath(model), "revision": None}

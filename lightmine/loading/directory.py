@@ -25,7 +25,7 @@ from lightmine.loading.layout import (
 )
 from lightmine.loading.module_reader import read_chain, read_pooling
 from lightmine.loading.modules import SENTENCE, TOKENS, Head, Module, Normalize, Pooling, Truncate
-from lightmine.loading.resolved_model import Source
+from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.untrusted.model_paths import own_file
 from lightmine.untrusted.onnx_header import (
     BATCH_SCALED,
@@ -52,7 +52,7 @@ OFFSET_POSITIONS = {
 
 def open_directory(
     folder: Path, *, name: str, revision: str | None, file: str | None, pooling: str | None
-) -> Source:
+) -> ResolvedModel:
     """Read everything that the runtime must know of a directory's model.
 
     Raises
@@ -105,7 +105,7 @@ def open_directory(
     )
     stated = vars(manifest) if manifest.dimension else vars(manifest) | {"dimension": 1}
     check_values(stated, folder)
-    return Source(
+    return ResolvedModel(
         folder=folder,
         manifest=manifest,
         graph=folder / graph_name,

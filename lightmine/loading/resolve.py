@@ -25,7 +25,7 @@ from lightmine.loading.directory import open_directory
 from lightmine.loading.hub import fetch
 from lightmine.loading.layout import MODULES, holds_graphs
 from lightmine.loading.modules import SENTENCE, Head
-from lightmine.loading.resolved_model import Source
+from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.untrusted.model_paths import read_json
 from lightmine.untrusted.onnx_header import check_weights, read_graph
 
@@ -42,7 +42,7 @@ def open_source(
     pooling: str | None = None,
     verify: str = "full",
     aside: bool = False,
-) -> Source:
+) -> ResolvedModel:
     """Find a model and everything that the runtime must know about it; nothing is loaded yet.
 
     Parameters
@@ -62,7 +62,7 @@ def open_source(
         How a bundle's files are checked: ``full`` by SHA-256, ``size`` by their sizes alone.
     aside : bool
         Hash the files of a model that comes with lightmine while the caller loads it, who then waits for
-        `Source.settle`.
+        `ResolvedModel.settle`.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _read_origin(folder: Path) -> tuple[str, str | None]:
         return folder.name, None
 
 
-def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: bool) -> Source:
+def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: bool) -> ResolvedModel:
     manifest = read_manifest(folder)
     # What comes with lightmine may be read before it is hashed: it is as trustworthy as the code that reads.
     aside = aside and folder.parent == models_folder()
@@ -172,7 +172,7 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: boo
     if commit:
         hub = {"hub": name, "hub_revision": commit}
         manifest = dataclasses.replace(manifest, extra=manifest.extra | hub)
-    return Source(
+    return ResolvedModel(
         folder=folder,
         manifest=manifest,
         graph=folder / MODEL,

@@ -25,7 +25,7 @@ SETTINGS = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
+class ResolvedModel:
     """A model's files, what is said about it, and what is done after its graph.
 
     ``vocabulary`` holds the tokenizer's pieces where they lie beside it (`Tokenizer`). ``verified`` tells
@@ -88,7 +88,7 @@ class Source:
                 made.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
         return made.hexdigest()
 
-    def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> Source:
+    def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> ResolvedModel:
         """The source with its dimension, for which the graph is run on one token where no file says it."""
         if self.manifest.dimension:
             return self
