@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import onnx
     from sentence_transformers import SentenceTransformer
 
-    from export_scripts.source import ResolvedModel
+    from export_scripts.source import SourceModel
 
 Report = Callable[[str], None]
 
@@ -188,7 +188,7 @@ def shape_of(model: SentenceTransformer) -> Shape:
 
 
 def _through_optimum(
-    source: ResolvedModel, model: SentenceTransformer, scratch: Path, recipe: Recipe
+    source: SourceModel, model: SentenceTransformer, scratch: Path, recipe: Recipe
 ) -> tuple[onnx.ModelProto, str, Recipe]:
     """The graph, how it was made, and what optimum leaves of the recipe."""
     from export_scripts.optimum_graph import export_through_optimum
@@ -218,7 +218,7 @@ def _truncate(model: SentenceTransformer, width: int) -> None:
 
 
 def _describe(
-    source: ResolvedModel, model: SentenceTransformer, *, name: str | None, licence: str | None
+    source: SourceModel, model: SentenceTransformer, *, name: str | None, licence: str | None
 ) -> Manifest:
     from export_scripts.graph import OUTPUT, inputs_of, leaves_out_prompt
     from export_scripts.source import DISTRIBUTIONS, token_limit

@@ -32,7 +32,7 @@ OTHER_WEIGHTS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", 
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ResolvedModel:
+class SourceModel:
     """A model's folder and what is recorded about where it came from.
 
     ``name`` never holds a local path: it is the hub id, the id that the model's own card loads it
@@ -56,7 +56,7 @@ def require_stack() -> None:
             raise MissingExtraError(message + INSTALL_LINE) from error
 
 
-def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -> ResolvedModel:
+def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -> SourceModel:
     """Find a model in a local folder or on the hub, read its card and check its modules."""
     text = os.fspath(model)
     folder = Path(text)
@@ -74,7 +74,7 @@ def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -
     return source
 
 
-def load_model(source: ResolvedModel) -> SentenceTransformer:
+def load_model(source: SourceModel) -> SentenceTransformer:
     """Load the model in float32 on the CPU, its attention in the form that can be traced and fused."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -154,7 +154,7 @@ def _download(model: str, revision: str | None) -> Path:
         raise BundleError(message) from error
 
 
-def _describe(folder: Path, *, hub_id: str | None, revision: str | None) -> ResolvedModel:
+def _describe(folder: Path, *, hub_id: str | None, revision: str | None) -> SourceModel:
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     front_matter = _front_matter(card) if text else {}
@@ -163,7 +163,7 @@ def _describe(folder: Path, *, hub_id: str | None, revision: str | None) -> Reso
         licence = front_matter.get("license_name", licence)
     languages = front_matter.get("language") or ()
     used_as = re.search(r"""SentenceTransformer\(\s*["']([\w.-]+/[\w.-]+)["']""", text)
-    return ResolvedModel(
+    return SourceModel(
         folder=folder,
         name=hub_id or (used_as.group(1) if used_as else folder.name),
         revision=revision,
@@ -181,7 +181,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
         raise BundleError(f"the front matter of {card.name} cannot be read: {first_line(error)}") from error
 
 
-def _check_modules(source: ResolvedModel) -> None:
+def _check_modules(source: SourceModel) -> None:
     """Refuse, from `modules.json` and the modules' settings, what would not be honoured exactly."""
     for entry in _read_json(source, "modules.json"):
         kind = str(entry.get("type"))
@@ -198,7 +198,7 @@ def _check_modules(source: ResolvedModel) -> None:
                 )
 
 
-def _read_json(source: ResolvedModel, name: str) -> Any:
+def _read_json(source: SourceModel, name: str) -> Any:
     try:
         return json.loads((source.folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -208,7 +208,7 @@ def _read_json(source: ResolvedModel, name: str) -> Any:
         raise BundleError(f"{name} of {source.name} cannot be read: {first_line(error)}") from error
 
 
-def _check_loaded(source: ResolvedModel, model: SentenceTransformer) -> None:
+def _check_loaded(source: SourceModel, model: SentenceTransformer) -> None:
     """Refuse settings that change what a text becomes before or after the modules."""
     first, tokenizer = model[0], model.tokenizer
     static = type(first).__name__ == "StaticEmbedding"
