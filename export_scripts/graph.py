@@ -189,7 +189,7 @@ def _head(model: SentenceTransformer) -> torch.nn.Module:
     """The modules behind the transformer as a function of its output and the mask."""
     import torch
 
-    class Head(torch.nn.Module):
+    class PostProcessing(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.chain = torch.nn.ModuleList(list(model)[1:])
@@ -203,7 +203,7 @@ def _head(model: SentenceTransformer) -> torch.nn.Module:
             features = {TOKEN_EMBEDDINGS: token_embeddings, "attention_mask": attention_mask}
             return _finish(model, features, self.chain, pooling_mask)
 
-    return Head().eval()
+    return PostProcessing().eval()
 
 
 def _finish(

@@ -14,11 +14,11 @@ from lightmine.loading.modules import (
     SENTENCE,
     TOKENS,
     Dense,
-    Head,
     LayerNorm,
     Module,
     Normalize,
     Pooling,
+    PostProcessing,
     Truncate,
 )
 
@@ -28,7 +28,7 @@ PREFIX = "/head/"
 GIVEN = "/given"
 
 
-def with_head(graph: onnx.ModelProto, head: Head) -> onnx.ModelProto:
+def with_head(graph: onnx.ModelProto, head: PostProcessing) -> onnx.ModelProto:
     """The graph with the modules of a head behind it, and rows of unit length.
 
     Raises

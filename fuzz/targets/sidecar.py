@@ -5,10 +5,10 @@ import json
 from fuzz.encoder import Checksums
 from fuzz.targets import file, folder, refusing
 from lightmine.store import open_embeddings, write_embeddings
-from lightmine.store.manifest import Head, Manifest, manifest_path
+from lightmine.store.manifest import Manifest, PostProcessing, manifest_path
 
 LINES = ["one", "", "three", "four", "five"]
-OURS = Head.of(Checksums(), {})
+OURS = PostProcessing.of(Checksums(), {})
 
 
 def matrix():

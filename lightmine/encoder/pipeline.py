@@ -18,7 +18,7 @@ from lightmine.encoder.runtime import Runtime
 from lightmine.encoder.sentences import check_sentences
 from lightmine.errors import TextError
 from lightmine.loading.bundle import Manifest
-from lightmine.loading.modules import Head
+from lightmine.loading.modules import PostProcessing
 from lightmine.summation import sum_rows
 from lightmine.system.memory import own_pages
 
@@ -48,7 +48,7 @@ class _Window:
 class Pipeline:
     """Encodes windows of sentences; while one is run the next is read and tokenized."""
 
-    def __init__(self, work: Work, manifest: Manifest, runtime: Runtime, head: Head) -> None:
+    def __init__(self, work: Work, manifest: Manifest, runtime: Runtime, head: PostProcessing) -> None:
         self.work, self.manifest = work, manifest
         self._runtime, self._head = runtime, head
 

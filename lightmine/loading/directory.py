@@ -24,7 +24,7 @@ from lightmine.loading.layout import (
     read_settings,
 )
 from lightmine.loading.module_reader import read_chain, read_pooling
-from lightmine.loading.modules import SENTENCE, TOKENS, Head, Module, Normalize, Pooling, Truncate
+from lightmine.loading.modules import SENTENCE, TOKENS, Module, Normalize, Pooling, PostProcessing, Truncate
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.untrusted.model_paths import own_file
 from lightmine.untrusted.onnx_header import (
@@ -137,7 +137,7 @@ def _chain(folder: Path, entries: list[Entry], pooling: str | None) -> tuple[Mod
     return read_chain(folder, entries[1:])
 
 
-def _head(path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module, ...]) -> Head:
+def _head(path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module, ...]) -> PostProcessing:
     """The output to read and the modules to run after it.
 
     Token vectors are preferred where it is known what to do with them: whatever else the graph
@@ -149,7 +149,7 @@ def _head(path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module,
     if tokens and pools:
         _check_output(path, tokens, rank=3)
         width = _width(tokens) or _hidden_size(path, config)
-        return Head(tokens.name, TOKENS, chain, _through(chain, {TOKENS: width}))
+        return PostProcessing(tokens.name, TOKENS, chain, _through(chain, {TOKENS: width}))
     if SENTENCE in outputs:
         return _whole(path, outputs[SENTENCE], config, chain)
     if tokens:
@@ -163,7 +163,7 @@ def _head(path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module,
     )
 
 
-def _whole(path: Path, output: Value, config: dict[str, Any], chain: tuple[Module, ...]) -> Head:
+def _whole(path: Path, output: Value, config: dict[str, Any], chain: tuple[Module, ...]) -> PostProcessing:
     """A graph that ends with a vector a sentence: its exporter has put all modules in it."""
     _check_output(path, output, rank=2)
     inside = tuple(module for module in chain if not isinstance(module, Truncate))
@@ -175,7 +175,7 @@ def _whole(path: Path, output: Value, config: dict[str, Any], chain: tuple[Modul
         raise BundleError(
             f"{path}: {output.name} has {stated} dimensions, and the model's modules give {expected}"
         )
-    return Head(output.name, SENTENCE, after, _through(after, {SENTENCE: expected or 0}))
+    return PostProcessing(output.name, SENTENCE, after, _through(after, {SENTENCE: expected or 0}))
 
 
 def _through(modules: tuple[Module, ...], widths: dict[str, int]) -> int:
@@ -270,11 +270,11 @@ def _prompts(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
     return dict(prompts)
 
 
-def _modes(head: Head) -> tuple[str, ...]:
+def _modes(head: PostProcessing) -> tuple[str, ...]:
     return next((module.modes for module in head.modules if isinstance(module, Pooling)), ())
 
 
-def _precision(graph: Graph, head: Head) -> str:
+def _precision(graph: Graph, head: PostProcessing) -> str:
     if graph.operators & (BATCH_SCALED | {"QLinearMatMul", "MatMulInteger", "DequantizeLinear"}):
         return "int8"
     half = any(value.name == head.output and value.element == FLOAT16 for value in graph.outputs)

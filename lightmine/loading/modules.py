@@ -37,12 +37,12 @@ class Module(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Head:
+class PostProcessing:
     """All steps after the graph, and the dimension that they end with (0 where no file says it).
 
     Examples
     --------
-    >>> head = Head("last_hidden_state", TOKENS, (Pooling(("mean",)),), 2)
+    >>> head = PostProcessing("last_hidden_state", TOKENS, (Pooling(("mean",)),), 2)
     >>> tokens = np.array([[[2, 4], [4, 8], [9, 9]]], np.float32)
     >>> head(tokens, np.array([[1, 1, 0]]))
     array([[3., 6.]], dtype=float32)

@@ -24,7 +24,7 @@ from lightmine.loading.bundle import (
 from lightmine.loading.directory import open_directory
 from lightmine.loading.hub import fetch
 from lightmine.loading.layout import MODULES, holds_graphs
-from lightmine.loading.modules import SENTENCE, Head
+from lightmine.loading.modules import SENTENCE, PostProcessing
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.untrusted.model_paths import read_json
 from lightmine.untrusted.onnx_header import check_weights, read_graph
@@ -178,7 +178,7 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: boo
         graph=folder / MODEL,
         tokenizer=folder / TOKENIZER,
         vocabulary=folder / VOCABULARY if VOCABULARY in manifest.files else None,
-        head=Head(manifest.output, SENTENCE, (), manifest.dimension),
+        head=PostProcessing(manifest.output, SENTENCE, (), manifest.dimension),
         verified=verify == "full",
         hashing=hashing,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.loading.bundle import Manifest, sha256
-from lightmine.loading.modules import Head, Ids
+from lightmine.loading.modules import Ids, PostProcessing
 from lightmine.untrusted.onnx_header import read_graph
 
 # Of a manifest, what vectors depend on. A name, a licence or a measurement changes no vector.
@@ -37,7 +37,7 @@ class ResolvedModel:
     manifest: Manifest
     graph: Path
     tokenizer: Path
-    head: Head
+    head: PostProcessing
     vocabulary: Path | None = None
     lower_case: bool = False
     verified: bool = False
