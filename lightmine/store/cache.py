@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from lightmine.encoder.encoder import Encoder, Progress
 from lightmine.encoder.sentences import check_container, check_filled, check_sentences
 from lightmine.errors import OutputError
-from lightmine.store.manifest import Head, header, text_hash
+from lightmine.store.manifest import StoreHeader, header, text_hash
 from lightmine.system.atomic_files import is_abandoned, replacing
 
 ABOUT = "model.json"
@@ -71,7 +71,7 @@ class Kept:
     """
 
     folder: Path
-    head: Head | None
+    head: StoreHeader | None
     entries: int
     sentences: int
     size: int
@@ -132,7 +132,7 @@ class Cache:
             As for `Encoder.encode`.
         """
         check_container(texts)
-        head = Head.of(encoder, options)
+        head = StoreHeader.of(encoder, options)
         shelf = _Shelf(self.folder, head)
         vectors = np.empty((len(texts), head.columns), head.dtype)
         missing: list[tuple[int, int, str]] = []
@@ -237,7 +237,7 @@ ABSENT, DAMAGED = -1, -2
 class _Shelf:
     """The folder of one model and its options."""
 
-    def __init__(self, cache: Path, head: Head) -> None:
+    def __init__(self, cache: Path, head: StoreHeader) -> None:
         made = hashlib.sha256(json.dumps(head.identity, sort_keys=True).encode())
         self.folder = cache / made.hexdigest()[:32]
         self.head = head
@@ -321,9 +321,9 @@ def _entries(folder: Path) -> list[_Entry]:
     return found
 
 
-def _about(folder: Path) -> Head | None:
+def _about(folder: Path) -> StoreHeader | None:
     try:
-        return Head.parse(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
+        return StoreHeader.parse(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lightmine.store.manifest import Block, Head, manifest_path
+from lightmine.store.manifest import Block, StoreHeader, manifest_path
 
 
 def journal_path(target: Path) -> Path:
@@ -34,7 +34,7 @@ def kept_rows(path: str | Path) -> int:
         return 0
 
 
-def journalled(journal: BinaryIO) -> tuple[Head | None, list[tuple[Block, int]]]:
+def journalled(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[Block, int]]]:
     """A journal's head, and its blocks with the place where each one's line ends.
 
     The last line may be torn, and whatever follows a line that is none counts as never written.
@@ -45,7 +45,7 @@ def journalled(journal: BinaryIO) -> tuple[Head | None, list[tuple[Block, int]]]
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         first = journal.readline()
         end = len(first)
-        head = Head.parse(json.loads(first))
+        head = StoreHeader.parse(json.loads(first))
         for line in journal:
             end += len(line)
             if not line.endswith(b"\n"):

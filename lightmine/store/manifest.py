@@ -66,7 +66,7 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Head:
+class StoreHeader:
     """Of which model and options the rows are; the same for every block."""
 
     model: str
@@ -75,7 +75,7 @@ class Head:
     columns: int
 
     @classmethod
-    def of(cls, encoder: Encoder, options: dict[str, Any]) -> Head:
+    def of(cls, encoder: Encoder, options: dict[str, Any]) -> StoreHeader:
         """What an encoder makes with these options."""
         empty = encoder.encode([], **options)
         identity = encoder.identity(**options)
@@ -96,7 +96,7 @@ class Head:
         return {"format_version": FORMAT_VERSION, "lines": ROWS} | dataclasses.asdict(self)
 
     @classmethod
-    def parse(cls, value: Any) -> Head:
+    def parse(cls, value: Any) -> StoreHeader:
         """What JSON held, checked; ValueError where it is none."""
         if not isinstance(value, dict) or value.get("format_version") != FORMAT_VERSION:
             version = value.get("format_version") if isinstance(value, dict) else None
@@ -121,7 +121,7 @@ class Head:
             )
         return cls(model=model, identity=identity, dtype=dtype, columns=columns)
 
-    def differences(self, other: Head) -> list[str]:
+    def differences(self, other: StoreHeader) -> list[str]:
         """What another head has differently, in words."""
         found = []
         if self.identity.get("model") != other.identity.get("model"):
@@ -138,7 +138,7 @@ class Head:
 class Manifest:
     """A head and its blocks; fields that this version does not know are kept in `extra`."""
 
-    head: Head
+    head: StoreHeader
     blocks: tuple[Block, ...]
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -173,7 +173,7 @@ class Manifest:
     @classmethod
     def parse(cls, value: Any) -> Manifest:
         """What JSON held, checked; ValueError where it is no manifest."""
-        head = Head.parse(value)
+        head = StoreHeader.parse(value)
         if not isinstance(value["blocks"], list):
             raise ValueError("blocks must be a list")
         made = cls(head, tuple(map(Block.parse, value["blocks"])))
@@ -300,7 +300,7 @@ def read_manifest(path: Path) -> Manifest:
         raise StoreError(f"{beside}: no manifest of embeddings: {reason}") from None
 
 
-def header(head: Head, rows: int) -> bytes:
+def header(head: StoreHeader, rows: int) -> bytes:
     """The start of a ``.npy`` file: always as long, whatever the number of rows.
 
     NumPy leaves room for the number to grow, so the header can be written when the last row is.

@@ -25,8 +25,8 @@ from lightmine.errors import OutputError, StoreError, TextError
 from lightmine.store.journal import journal_path, journalled, part_path, tidied
 from lightmine.store.manifest import (
     Block,
-    Head,
     Manifest,
+    StoreHeader,
     hash_of,
     header,
     manifest_path,
@@ -116,7 +116,7 @@ def write_embeddings(
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise OutputError(f"{path}: is a directory; name a file in it")
-    head = Head.of(encoder, options)
+    head = StoreHeader.of(encoder, options)
     if more_than is None and isinstance(lines, Sized):
         more_than = len(lines).__gt__
     reader = Reader(lines, name)
@@ -140,7 +140,7 @@ def write_embeddings(
 class _Job:
     """One file on its way: what of it is on the disk, and how the next block gets there."""
 
-    def __init__(self, target: Path, journal: BinaryIO, head: Head, called: str) -> None:
+    def __init__(self, target: Path, journal: BinaryIO, head: StoreHeader, called: str) -> None:
         self.target, self.head, self.called = target, head, called
         self.blocks: list[Block] = []
         self.finished = False
@@ -350,7 +350,7 @@ def _with_blanks(gaps: list[int], vectors: NDArray[Any]) -> Iterator[NDArray[Any
         yield piece
 
 
-def _check_same(called: str, old: Head, new: Head, what: str) -> None:
+def _check_same(called: str, old: StoreHeader, new: StoreHeader, what: str) -> None:
     if found := old.differences(new):
         raise StoreError(f"{called}: {what} of another {', '.join(found)}; --restart begins anew")
 
