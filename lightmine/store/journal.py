@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from lightmine.store.manifest import Block, StoreHeader, manifest_path
+from lightmine.store.manifest import StoreHeader, WrittenRows, manifest_path
 
 
 def journal_path(target: Path) -> Path:
@@ -34,13 +34,13 @@ def kept_rows(path: str | Path) -> int:
         return 0
 
 
-def journalled(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[Block, int]]]:
+def journalled(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[WrittenRows, int]]]:
     """A journal's head, and its blocks with the place where each one's line ends.
 
     The last line may be torn, and whatever follows a line that is none counts as never written.
     """
     journal.seek(0)
-    blocks: list[tuple[Block, int]] = []
+    blocks: list[tuple[WrittenRows, int]] = []
     head = None
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         first = journal.readline()
@@ -50,7 +50,7 @@ def journalled(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[Block,
             end += len(line)
             if not line.endswith(b"\n"):
                 break
-            blocks.append((Block.parse(json.loads(line)), end))
+            blocks.append((WrittenRows.parse(json.loads(line)), end))
     return head, blocks
 
 

@@ -27,7 +27,7 @@ LARGEST = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class WrittenRows:
     """Some rows that were finished together.
 
     Attributes
@@ -50,7 +50,7 @@ class Block:
     without_tokens: int = 0
 
     @classmethod
-    def parse(cls, value: Any) -> Block:
+    def parse(cls, value: Any) -> WrittenRows:
         """What JSON held, checked; ValueError where it is no block."""
         counts = [value[name] for name in ("rows", "sentences", "cut")]
         counts.append(value.get("without_tokens", 0))
@@ -139,7 +139,7 @@ class Manifest:
     """A head and its blocks; fields that this version does not know are kept in `extra`."""
 
     head: StoreHeader
-    blocks: tuple[Block, ...]
+    blocks: tuple[WrittenRows, ...]
     extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -176,7 +176,7 @@ class Manifest:
         head = StoreHeader.parse(value)
         if not isinstance(value["blocks"], list):
             raise ValueError("blocks must be a list")
-        made = cls(head, tuple(map(Block.parse, value["blocks"])))
+        made = cls(head, tuple(map(WrittenRows.parse, value["blocks"])))
         known = made.head.json().keys() | {"rows", "sentences", "cut", "blocks"}
         for name in ("rows", "sentences", "cut"):
             if value[name] != getattr(made, name):

@@ -24,9 +24,9 @@ from lightmine.encoder.encoder import Encoder, Progress
 from lightmine.errors import OutputError, StoreError, TextError
 from lightmine.store.journal import journal_path, journalled, part_path, tidied
 from lightmine.store.manifest import (
-    Block,
     Manifest,
     StoreHeader,
+    WrittenRows,
     hash_of,
     header,
     manifest_path,
@@ -142,7 +142,7 @@ class _Job:
 
     def __init__(self, target: Path, journal: BinaryIO, head: StoreHeader, called: str) -> None:
         self.target, self.head, self.called = target, head, called
-        self.blocks: list[Block] = []
+        self.blocks: list[WrittenRows] = []
         self.finished = False
         self._journal = journal
         self._data: BinaryIO | None = None
@@ -202,7 +202,7 @@ class _Job:
             raise StoreError(f"{self.called}: is not as long as its manifest says; --restart makes it again")
         self.blocks, self.finished = list(old.blocks), True
 
-    def _continue(self, blocks: list[tuple[Block, int]]) -> None:
+    def _continue(self, blocks: list[tuple[WrittenRows, int]]) -> None:
         part = part_path(self.target)
         if not part.exists():
             self._name_last(blocks)
@@ -220,7 +220,7 @@ class _Job:
         self._data.truncate(self.end)
         self._data.seek(self.end)
 
-    def _name_last(self, blocks: list[tuple[Block, int]]) -> None:
+    def _name_last(self, blocks: list[tuple[WrittenRows, int]]) -> None:
         """After a kill between the two names of the last step: the rows have theirs, the manifest not."""
         with contextlib.suppress(FileNotFoundError), self.target.open("rb") as file:
             whole = self._undamaged(file, blocks) == blocks[-1][1] and not file.read(1)
@@ -233,7 +233,7 @@ class _Job:
         self.blocks = []
         self._begin()
 
-    def _undamaged(self, file: BinaryIO, blocks: list[tuple[Block, int]]) -> int:
+    def _undamaged(self, file: BinaryIO, blocks: list[tuple[WrittenRows, int]]) -> int:
         """Take blocks up to the first whose rows are not what was written, whatever the power or the disk
         did; returns where the journal of those ends."""
         file.seek(self._start)
@@ -305,7 +305,7 @@ class _Job:
                 made.update(data)
             rows += len(piece)
         sync(self._data)
-        block = Block(rows, len(vectors), cut, texts, made.hexdigest(), without)
+        block = WrittenRows(rows, len(vectors), cut, texts, made.hexdigest(), without)
         self._note(dataclasses.asdict(block))
         self.blocks.append(block)
 
