@@ -11,7 +11,7 @@ from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import variable_of
-from lightmine.io.rows import TEXT_FIELD, Block, BlockBuilder, shown
+from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
 # Characters of an array that make a block.
 BLOCK = 1 << 20
@@ -78,7 +78,7 @@ class _Records:
         return text
 
 
-def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
+def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
     """Sentences, and ids, from the fields of an object a line."""
     records = _Records(lines, reading)
     made = BlockBuilder(0)
@@ -97,7 +97,7 @@ def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
         yield made.block(ids=records.with_ids)
 
 
-def array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[Block]:
+def array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
     """Sentences, and ids, from an array of objects or of texts; an element counts as a record."""
     records, elements = _Records(lines, reading), _Elements(lines)
     made, start = BlockBuilder(0), 0

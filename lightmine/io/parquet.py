@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import Limits
-from lightmine.io.rows import TEXT_FIELD, Block, BlockBuilder, shown
+from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
@@ -43,7 +43,7 @@ class ParquetBlocks:
         self.name, self.reading, self.limits, self.replaced, self.rows = name, reading, limits, 0, 0
         self._file = file
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[SentenceBlock]:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
             size = self._file.seek(0, os.SEEK_END)

@@ -23,7 +23,7 @@ Row = tuple[int, list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Block:
+class SentenceBlock:
     """Some sentences of a file, in its order; blank ones are left out.
 
     Attributes
@@ -47,17 +47,17 @@ class Block:
     ids: list[str] | None = None
 
 
-def plain_blocks(lines: Iterable[list[str]]) -> Iterator[Block]:
+def plain_blocks(lines: Iterable[list[str]]) -> Iterator[SentenceBlock]:
     """A sentence a line."""
     total = 0
     for block in lines:
         kept = [(text.removesuffix("\r"), row) for row, text in enumerate(block, total) if text.strip()]
         total += len(block)
         rows = [row for _, row in kept]
-        yield Block([text for text, _ in kept], [row + 1 for row in rows], rows, total)
+        yield SentenceBlock([text for text, _ in kept], [row + 1 for row in rows], rows, total)
 
 
-def id_blocks(lines: Iterable[list[str]], name: str, reading: ReadOptions) -> Iterator[Block]:
+def id_blocks(lines: Iterable[list[str]], name: str, reading: ReadOptions) -> Iterator[SentenceBlock]:
     """An id and a sentence a line: what is not the id is the sentence, tabs and all."""
     total = 0
     for block in lines:
@@ -204,7 +204,7 @@ def _split_quoted(
 
 def column_blocks(
     rows: Iterable[list[Row]], name: str, reading: ReadOptions, widths: Widths
-) -> Iterator[Block]:
+) -> Iterator[SentenceBlock]:
     """Sentences, and ids, from columns; without a text column there may be one column alone."""
     header = reading.header or isinstance(reading.text_column, str) or isinstance(reading.id_column, str)
     text_at = id_at = None
@@ -296,6 +296,6 @@ class BlockBuilder:
             self.ids.append(id_)
         self.total += 1
 
-    def block(self, *, ids: bool) -> Block:
+    def block(self, *, ids: bool) -> SentenceBlock:
         """All that was taken."""
-        return Block(self.texts, self.lines, self.rows, self.total, self.ids if ids else None)
+        return SentenceBlock(self.texts, self.lines, self.rows, self.total, self.ids if ids else None)

@@ -15,8 +15,8 @@ from lightmine.io.limits import Limits
 from lightmine.io.parquet import ParquetBlocks
 from lightmine.io.rows import (
     COMMA,
-    Block,
     Row,
+    SentenceBlock,
     Widths,
     column_blocks,
     csv_rows,
@@ -124,7 +124,7 @@ class SentenceStream:
                 "--id-column 1 or 2 is of an id and a sentence; beyond, name --text-column too"
             )
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[SentenceBlock]:
         with contextlib.closing(self._blocks()) as blocks:
             for block in blocks:
                 self.total = block.total
@@ -153,7 +153,7 @@ class SentenceStream:
     def _tell(self, read: int) -> None:
         self._read += read
 
-    def _blocks(self) -> Generator[Block, None, None]:
+    def _blocks(self) -> Generator[SentenceBlock, None, None]:
         kind, reading = self._kind, self._reading
         if kind.format == "parquet":
             with seekable(self._path, kind.compression, self._limits) as file:
@@ -173,7 +173,7 @@ class SentenceStream:
                 yield block
             self.bom = lines.bom
 
-    def _of_lines(self, lines: Lines) -> Iterator[Block]:
+    def _of_lines(self, lines: Lines) -> Iterator[SentenceBlock]:
         kind, reading = self._kind.format, self._reading
         columns = (reading.text_column, reading.id_column)
         if kind == "json" and lines.first() == "[":
