@@ -18,7 +18,7 @@ from hypothesis import given
 from lightmine.errors import ArgumentError, MissingExtraError, OutputError, TextError
 from lightmine.io.escapes import ESCAPES, unescaped
 from lightmine.io.formats import Kind, ReadOptions, kind_of
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.output import open_binary, open_text
 from lightmine.io.pair_writer import format_of, write_pairs
 from lightmine.io.sentences import read_sentences, stream_sentences
@@ -219,7 +219,9 @@ def test_memory_does_not_grow_with_the_file(folder):
         path = folder / "grow.jsonl.gz"
         path.write_bytes(gzip.compress(b'{"text": "%s"}\n' % (b"some words" * 90) * size, 1))
         tracemalloc.start()
-        assert sum(len(block.texts) for block in stream_sentences(path, limits=Limits(ratio=1000))) == size
+        assert (
+            sum(len(block.texts) for block in stream_sentences(path, limits=ReadLimits(ratio=1000))) == size
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + (2 << 20) < 30 << 20  # of 16 MB more text

@@ -14,7 +14,7 @@ import pytest
 
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.formats import ReadOptions
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.output import open_binary
 from lightmine.io.sentences import read_sentences, stream_sentences
 
@@ -88,8 +88,8 @@ def test_a_bomb_is_refused_after_a_bounded_part_of_it(tmp_path, kind):
         for _ in stream:
             pass
     assert stream.total < 80
-    assert "unpacks to over 0.1 GiB; if you trust" in refused(path, limits=Limits(ratio=1e9, gib=0.1))
-    assert sum(len(block.texts) for block in stream_sentences(path, limits=Limits(ratio=1e9))) == 120
+    assert "unpacks to over 0.1 GiB; if you trust" in refused(path, limits=ReadLimits(ratio=1e9, gib=0.1))
+    assert sum(len(block.texts) for block in stream_sentences(path, limits=ReadLimits(ratio=1e9))) == 120
 
 
 def test_a_bomb_of_xz_cannot_ask_for_a_dictionary_of_gigabytes(tmp_path):
@@ -129,12 +129,12 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch, t
     assert "standard input: line 1 is longer than 67,108,864 characters" in refused("-")
     assert (1 << 40) - Endless.left < 80 << 20
     (tmp_path / "a.txt").write_bytes(b"a\n" + b"x" * 2000 + end)
-    assert "line 2 is longer than 1,500" in refused(tmp_path / "a.txt", limits=Limits(line=1500))
+    assert "line 2 is longer than 1,500" in refused(tmp_path / "a.txt", limits=ReadLimits(line=1500))
 
 
 def test_a_csv_record_of_many_lines_has_the_same_limit(tmp_path):
     (tmp_path / "a.csv").write_bytes(b'a\n"' + b"line\n" * 1000)
-    assert "line 2 is longer than 1,500" in refused(tmp_path / "a.csv", limits=Limits(line=1500))
+    assert "line 2 is longer than 1,500" in refused(tmp_path / "a.csv", limits=ReadLimits(line=1500))
     big = "x" * 300_000  # more than the csv module takes
     (tmp_path / "a.csv").write_text(f'"{big}\0"\n')
     assert read_sentences(tmp_path / "a.csv").texts == [big + "\0"]
@@ -163,7 +163,7 @@ def test_a_bomb_of_parquet_is_refused(tmp_path):
         pyarrow.parquet.write_table(pyarrow.table({"text": texts}), path, compression="zstd")
         assert path.stat().st_size < 300_000
         assert "unpacks to over 200 times its size" in refused(path)
-        assert "line 1 is longer than 1,000" in refused(path, limits=Limits(ratio=1e9, line=1000))
+        assert "line 1 is longer than 1,000" in refused(path, limits=ReadLimits(ratio=1e9, line=1000))
 
 
 PEAK = """

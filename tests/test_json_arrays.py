@@ -14,7 +14,7 @@ from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.json_records import array_blocks
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences, stream_sentences
 from tests.test_cli import run
 
@@ -76,7 +76,7 @@ def test_pieces_do_not_matter(elements, size, ascii_only, indent):
     elements = json.loads(json.dumps(elements).replace("NaN", "0").replace("Infinity", "1"))
     data = json.dumps(elements, ensure_ascii=ascii_only, indent=indent).encode()
     pieces = (data[at : at + size] for at in range(0, len(data), size))
-    lines = Lines(pieces, "x", encoding="utf-8", errors="strict", limits=Limits())
+    lines = Lines(pieces, "x", encoding="utf-8", errors="strict", limits=ReadLimits())
     assert lines.first() == "["
     found = [text for block in array_blocks(lines, ReadOptions()) for text in block.texts]
     assert found == [one if isinstance(one, str) else one["text"] for one in elements]
@@ -126,7 +126,7 @@ def test_half_characters_are_replaced_when_asked_and_counted(read):
 
 
 def test_an_element_is_held_against_the_limit_of_a_line(read):
-    limits = Limits(line=100)
+    limits = ReadLimits(line=100)
     assert len(read(json.dumps(["x" * 98] * 9), limits=limits)) == 9
     message = r"element 2 \(line 1, character 7\): is longer than 100 characters; .*set LIGHTMINE_MAX_LINE"
     for text in (json.dumps(["a", "x" * 99]), '["a", "' + "x" * (1 << 21)):
@@ -144,7 +144,7 @@ def test_a_long_element_in_many_pieces_is_not_parsed_again_for_each(monkeypatch)
     )
     data = b'["' + b"x" * 100_000 + b'"]'
     lines = Lines((data[at : at + 10] for at in range(0, len(data), 10)), "x", encoding="utf-8",
-                  errors="strict", limits=Limits())  # fmt: skip
+                  errors="strict", limits=ReadLimits())  # fmt: skip
     assert [len(text) for block in array_blocks(lines, ReadOptions()) for text in block.texts] == [100_000]
     assert len(tries) < 20
 
@@ -153,7 +153,7 @@ def test_blocks_are_bounded(tmp_path):
     path = tmp_path / "x.json.gz"
     element = json.dumps({"text": "A sentence of some length that is repeated. " * 4}) + ","
     path.write_bytes(gzip.compress(b"[" + element.encode() * 50_000 + b'"last"]'))
-    stream = stream_sentences(path, limits=Limits(ratio=2000))
+    stream = stream_sentences(path, limits=ReadLimits(ratio=2000))
     tracemalloc.start()
     most = 0
     for block in stream:

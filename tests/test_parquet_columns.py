@@ -6,7 +6,7 @@ import pytest
 
 from lightmine.errors import TextError
 from lightmine.io.formats import ReadOptions
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences
 from tests.test_cli import run
 
@@ -118,7 +118,7 @@ def test_a_bomb_in_a_struct_is_refused_as_one_in_a_column(read, path):
             )
     assert path.stat().st_size < 1 << 20
     found = read(columns={"s": pyarrow.StructArray.from_arrays([texts[:70]], ["t"])}, text_column="s.t",
-                 limits=Limits(ratio=1e9))  # fmt: skip
+                 limits=ReadLimits(ratio=1e9))  # fmt: skip
     assert len(found) == 70
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lightmine.errors import TextError
 from lightmine.io import compression
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.output import open_binary
 from lightmine.io.sentences import read_sentences, stream_sentences
 
@@ -84,7 +84,7 @@ def test_bombs_and_windows_are_refused(tmp_path, standard):
     path = write(tmp_path / "a.txt.zst", bytes(300 << 20))
     assert path.stat().st_size < 100_000
     assert "unpacks to over 200 times its size" in refused(path)
-    assert "line 1 is longer than" in refused(path, limits=Limits(ratio=1e9, line=1000))
+    assert "line 1 is longer than" in refused(path, limits=ReadLimits(ratio=1e9, line=1000))
     # A frame that asks for a window of 2 GiB.
     path.write_bytes(b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x01\x00\x00")
     assert "not a whole Zstandard file" in refused(path)

@@ -1,11 +1,11 @@
 """gzip, bzip2, xz and Zstandard, within limits."""
 
 from fuzz.targets import file, refusing
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import stream_sentences
 
 KINDS = ("gz", "bz2", "xz", "zst")
-LIMITS = Limits(ratio=50, gib=0.1, line=1 << 20)
+LIMITS = ReadLimits(ratio=50, gib=0.1, line=1 << 20)
 
 
 def one_input(data):

@@ -7,7 +7,7 @@ from lightmine.errors import LightmineError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.json_records import array_blocks
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences
 
 READINGS = (
@@ -36,7 +36,7 @@ def in_pieces(data, reading, size, read):
     """What was read, where the file is read as the same in pieces of so many bytes; None if it is refused."""
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     try:
-        lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=Limits())
+        lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
         lines.first()
         blocks = list(array_blocks(lines, reading))
     except LightmineError:

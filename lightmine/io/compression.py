@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
 from lightmine.errors import MissingExtraError, TextError, one_line
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 
 NAMES = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "Zstandard"}
 MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
@@ -76,7 +76,7 @@ class _Zstandard:
         return bytes(self._member.decompress(data)) if data else b""
 
 
-def decompressed(raw: Callable[[int], bytes], kind: str, name: str, limits: Limits) -> Iterator[bytes]:
+def decompressed(raw: Callable[[int], bytes], kind: str, name: str, limits: ReadLimits) -> Iterator[bytes]:
     """Unpack what ``raw(size)`` reads, member after member, in pieces of bounded size.
 
     Raises

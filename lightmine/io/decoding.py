@@ -11,7 +11,7 @@ from typing import Any
 
 from lightmine.errors import TextError
 from lightmine.io.compression import MAGIC, NAMES
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 
 BOM = "\ufeff"
 PARQUET = b"PAR1"
@@ -55,7 +55,7 @@ class Lines:
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], name: str, *, encoding: str, errors: str, limits: Limits
+        self, chunks: Iterable[bytes], name: str, *, encoding: str, errors: str, limits: ReadLimits
     ) -> None:
         self.name, self.limits, self.bom, self.replaced = name, limits, False, 0
         codecs.register_error(REPLACE, _count_and_replace)

@@ -13,7 +13,7 @@ GIB = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class ReadLimits:
     """Limits of reading, each set by an environment variable of its own.
 
     Attributes
@@ -32,7 +32,7 @@ class Limits:
     line: int = 64 << 20
 
     @classmethod
-    def of_environment(cls) -> Limits:
+    def of_environment(cls) -> ReadLimits:
         """The limits that the environment sets, and the defaults of the others.
 
         Raises

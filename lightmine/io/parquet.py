@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.io.formats import Column, ReadOptions
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
@@ -39,7 +39,7 @@ class ParquetBlocks:
         That the file claims to have, once the first were read.
     """
 
-    def __init__(self, file: BinaryIO, name: str, reading: ReadOptions, limits: Limits) -> None:
+    def __init__(self, file: BinaryIO, name: str, reading: ReadOptions, limits: ReadLimits) -> None:
         self.name, self.reading, self.limits, self.replaced, self.rows = name, reading, limits, 0, 0
         self._file = file
 

@@ -10,7 +10,7 @@ from typing import Any
 from lightmine.errors import TextError
 from lightmine.io.escapes import OWN_HEADERS, unescaped
 from lightmine.io.formats import Column, ReadOptions
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 
 TEXT_FIELD = "text"
 SHOWN = 8
@@ -128,7 +128,7 @@ def _unescaped(fields: list[str], lists: list[bool]) -> list[str]:
 
 
 def csv_rows(
-    lines: Iterable[list[str]], name: str, limits: Limits, delimiter: str = COMMA
+    lines: Iterable[list[str]], name: str, limits: ReadLimits, delimiter: str = COMMA
 ) -> Iterator[list[Row]]:
     r"""Columns between delimiters; a quoted one may hold those, line ends, and quotes written twice.
 

@@ -11,7 +11,7 @@ from lightmine.errors import ArgumentError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import STDIN, ReadOptions
 from lightmine.io.json_records import array_blocks, json_blocks
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 from lightmine.io.parquet import ParquetBlocks
 from lightmine.io.rows import (
     COMMA,
@@ -107,7 +107,7 @@ class SentenceStream:
         How many lines are odd, by what is odd about them, so far; they are kept as they are.
     """
 
-    def __init__(self, path: str, reading: ReadOptions, limits: Limits) -> None:
+    def __init__(self, path: str, reading: ReadOptions, limits: ReadLimits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
         self._widths: Widths | None = None
         self._lines: Lines | None = None
@@ -198,7 +198,7 @@ class SentenceStream:
 
 
 def stream_sentences(
-    path: str | Path, reading: ReadOptions | None = None, *, limits: Limits | None = None
+    path: str | Path, reading: ReadOptions | None = None, *, limits: ReadLimits | None = None
 ) -> SentenceStream:
     r"""The sentences of a file in blocks, in memory that does not grow with the file.
 
@@ -235,19 +235,19 @@ def stream_sentences(
     >>> stream.total
     3
     """
-    return SentenceStream(str(path), reading or ReadOptions(), limits or Limits.of_environment())
+    return SentenceStream(str(path), reading or ReadOptions(), limits or ReadLimits.of_environment())
 
 
 def stream_rows(path: str, reading: ReadOptions) -> tuple[str, Iterator[list[Row]]]:
     """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
-    limits, kind, name = Limits.of_environment(), reading.kind(path), name_of(path)
+    limits, kind, name = ReadLimits.of_environment(), reading.kind(path), name_of(path)
     data = chunks(path, kind.compression, limits)
     lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
     return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
 
 
 def read_sentences(
-    path: str | Path, reading: ReadOptions | None = None, *, limits: Limits | None = None
+    path: str | Path, reading: ReadOptions | None = None, *, limits: ReadLimits | None = None
 ) -> Sentences:
     r"""Read all sentences of a file; parameters and errors are those of `stream_sentences`.
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
 from lightmine.io.compression import decompressed
 from lightmine.io.formats import STDIN, is_url
-from lightmine.io.limits import Limits
+from lightmine.io.limits import ReadLimits
 
 CHUNK = 1 << 20
 # What opens a protocol beside fsspec itself.
@@ -38,7 +38,7 @@ def size_of(path: str) -> int | None:
 
 
 def chunks(
-    path: str, compression: str | None, limits: Limits, tell: Callable[[int], object] = int
+    path: str, compression: str | None, limits: ReadLimits, tell: Callable[[int], object] = int
 ) -> Generator[bytes, None, None]:
     """The bytes of a file, unpacked, in pieces of about a megabyte at most.
 
@@ -68,7 +68,7 @@ def chunks(
 
 
 @contextlib.contextmanager
-def seekable(path: str, compression: str | None, limits: Limits) -> Iterator[BinaryIO]:
+def seekable(path: str, compression: str | None, limits: ReadLimits) -> Iterator[BinaryIO]:
     """A file that can be read from any place; what cannot is copied to a temporary file first."""
     if path != STDIN and compression is None and not is_url(path):
         with _local(path) as file:
