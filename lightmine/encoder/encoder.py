@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightmine.encoder.batching import WINDOW, WINDOW_CHARACTERS, windows
 from lightmine.encoder.embedding_quantization import quantise, ranges_of
-from lightmine.encoder.options import Options, Work, settle
+from lightmine.encoder.options import EncodeOptions, Options, settle
 from lightmine.encoder.pipeline import Counts, Pipeline
 from lightmine.encoder.runtime import Runtime
 from lightmine.encoder.sentences import check_container, check_filled, check_sentences
@@ -355,7 +355,7 @@ class Encoder:
         """A SHA-256 over the model's files and settings; see `ResolvedModel.fingerprint`."""
         return self._source.fingerprint()
 
-    def _settled(self, options: Options) -> Work:
+    def _settled(self, options: Options) -> EncodeOptions:
         pooled = self._head.feature == SENTENCE
         return settle(options, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
 

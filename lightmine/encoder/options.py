@@ -46,7 +46,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Work:
+class EncodeOptions:
     """The same, settled: what is done to every sentence.
 
     ``skip`` is the number of prompt tokens that pooling leaves out; ``alone`` tells that each sentence
@@ -68,7 +68,7 @@ class Work:
 
 def settle(
     options: Options, manifest: Manifest, runtime: Runtime, tokenizer: Tokenizer, *, pooled: bool
-) -> Work:
+) -> EncodeOptions:
     """Check every option and fill in what was left to the model and the machine.
 
     `pooled` tells that the graph itself does the pooling.
@@ -107,7 +107,7 @@ def settle(
             f"{manifest.name}: pooling leaves the prompt out, but its graph has no input {POOLING_MASK} for "
             "that; export the model again, or give prompt=''"
         )
-    return Work(
+    return EncodeOptions(
         tokenizer=tokenizer, prompt=prompt, skip=skip, dimension=dimension, normalize=options.normalize,
         precision=options.precision, ranges=options.ranges,
         alone=manifest.batch == "one" and not options.fast, batch_tokens=batch_tokens, workers=workers,

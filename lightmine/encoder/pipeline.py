@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lightmine.encoder.batching import Tokens, batches, pad
 from lightmine.encoder.embedding_quantization import quantise
-from lightmine.encoder.options import Work
+from lightmine.encoder.options import EncodeOptions
 from lightmine.encoder.runtime import Runtime
 from lightmine.encoder.sentences import check_sentences
 from lightmine.errors import TextError
@@ -48,7 +48,9 @@ class _Window:
 class Pipeline:
     """Encodes windows of sentences; while one is run the next is read and tokenized."""
 
-    def __init__(self, work: Work, manifest: Manifest, runtime: Runtime, head: PostProcessing) -> None:
+    def __init__(
+        self, work: EncodeOptions, manifest: Manifest, runtime: Runtime, head: PostProcessing
+    ) -> None:
         self.work, self.manifest = work, manifest
         self._runtime, self._head = runtime, head
 
