@@ -20,7 +20,7 @@ from lightmine.errors import TextError
 from lightmine.loading.bundle import Manifest
 from lightmine.loading.modules import PostProcessing
 from lightmine.summation import sum_rows
-from lightmine.system.memory import own_pages
+from lightmine.system.memory import mmap_zeros
 
 # Called with the number of sentences that are done.
 Done = Callable[[int], object]
@@ -80,7 +80,7 @@ class Pipeline:
         empty = np.flatnonzero(tokens.lengths == 0)
         if len(empty) and work.no_tokens == "error":
             raise TextError(f"sentences[{start + empty[0]}] is empty: it has no tokens to encode; drop it")
-        vectors = own_pages(len(window), work.dimension)
+        vectors = mmap_zeros(len(window), work.dimension)
         futures = [
             pool.submit(self._encode_batch, tokens, places, vectors)
             for places in batches(tokens.lengths, batch_tokens=work.batch_tokens)

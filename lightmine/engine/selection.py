@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
 from lightmine.results import Indices, Mask, ScoredPairs
-from lightmine.system.memory import give_back
+from lightmine.system.memory import trim_heap
 
 Scores = NDArray[np.float32]
 
@@ -160,7 +160,7 @@ class Candidates:
                     self._changed.notify_all()
             if sum(map(len, taken)) > LARGE:
                 taken.clear()
-                give_back()
+                trim_heap()
 
     def _take(self) -> list[Pairs]:
         """The pairs to select from, if it is time and nobody else does; waits where there is no room."""

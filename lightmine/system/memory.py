@@ -97,7 +97,7 @@ def _kept_files(folder: Path) -> int:
     return 0
 
 
-def own_pages(*shape: int) -> NDArray[np.float32]:
+def mmap_zeros(*shape: int) -> NDArray[np.float32]:
     """Zeros on pages of their own, which go back to the system with the array.
 
     An array of some megabytes that comes and goes in turn with small ones does not, from `numpy.empty`: glibc
@@ -106,7 +106,7 @@ def own_pages(*shape: int) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> own_pages(2, 3).sum()
+    >>> mmap_zeros(2, 3).sum()
     np.float32(0.0)
     """
     # Copied when written: else a forked process would write into its parent's array.
@@ -114,7 +114,7 @@ def own_pages(*shape: int) -> NDArray[np.float32]:
     return np.frombuffer(pages, np.float32).reshape(shape)
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Let the system have what was freed, where the C library keeps it for later (glibc).
 
     It keeps large blocks too once some were freed, a set for every thread: a process that allocates and
