@@ -8,7 +8,7 @@ import pytest
 
 from lightmine import Encoder
 from lightmine.errors import BudgetError
-from lightmine.system.memory import check_room, rooms
+from lightmine.system.memory import check_memory, memory_limits
 
 MEMINFO = "MemTotal:        8000 kB\nMemFree: 1 kB\nSwapTotal:       2000 kB\n"
 
@@ -27,7 +27,7 @@ def unlimited(monkeypatch):
 
 
 def sizes(root):
-    return {room.source: room.size for room in rooms(root)}
+    return {room.source: room.size for room in memory_limits(root)}
 
 
 def test_the_machine_and_both_versions_of_cgroups_are_asked(tmp_path, unlimited):
@@ -52,13 +52,13 @@ def test_the_limit_on_addresses_counts_what_is_taken(tmp_path, monkeypatch):
     monkeypatch.setattr("lightmine.system.memory.resource.getrlimit", lambda which: (5_000_000, -1))
     root = tree(tmp_path, proc__self__status="Name: x\nVmSize:     1000 kB\n")
     assert sizes(root) == {"RLIMIT_AS (ulimit -v)": 5_000_000 - 1_024_000}
-    check_room(3_900_000, "few", root=root)
+    check_memory(3_900_000, "few", root=root)
     with pytest.raises(BudgetError, match=r"many: needs 4 MB of memory, and RLIMIT_AS .*leaves 3.98 MB"):
-        check_room(4_000_000, "many", root=root)
+        check_memory(4_000_000, "many", root=root)
 
 
 def test_where_nothing_is_known_nothing_is_refused(tmp_path, unlimited):
-    check_room(1 << 60, "anything", root=tmp_path)
+    check_memory(1 << 60, "anything", root=tmp_path)
 
 
 def is_mapped(address):

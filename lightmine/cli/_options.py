@@ -20,7 +20,7 @@ from lightmine.io.sentences import Sentences, SentenceStream, read_sentences
 from lightmine.loading.bundle import VERIFY
 from lightmine.progress import Bar as Bar
 from lightmine.store import Cache
-from lightmine.system.memory import check_room
+from lightmine.system.memory import check_memory
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -162,7 +162,7 @@ def encode_texts(
     Texts without tokens have rows of zeros.
     """
     options["no_tokens"] = "zeros"
-    check_room(len(texts) * encoder.manifest.dimension * 4, f"{name}: {len(texts):,} embeddings")
+    check_memory(len(texts) * encoder.manifest.dimension * 4, f"{name}: {len(texts):,} embeddings")
     bar = Bar("encoding", "sentence", quiet=quiet)
     if not cache:
         vectors = encoder.encode(texts, progress=bar, **options)

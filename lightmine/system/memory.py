@@ -31,14 +31,14 @@ NO_LIMIT = 1 << 60
 
 
 @dataclasses.dataclass(frozen=True)
-class Room:
+class MemoryLimit:
     """So many bytes, and who grants no more."""
 
     size: int
     source: str
 
 
-def check_room(size: int, what: str, *, root: Path | None = None) -> None:
+def check_memory(size: int, what: str, *, root: Path | None = None) -> None:
     """Refuse what cannot be held, before the work and not by the kernel in the midst of it.
 
     Raises
@@ -48,12 +48,12 @@ def check_room(size: int, what: str, *, root: Path | None = None) -> None:
 
     Examples
     --------
-    >>> check_room(1 << 10, "a thousand numbers")
-    >>> check_room(1 << 60, "more than there is")  # doctest: +ELLIPSIS
+    >>> check_memory(1 << 10, "a thousand numbers")
+    >>> check_memory(1 << 60, "more than there is")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     lightmine.errors.BudgetError: more than there is: needs 1.15e+03 PB of memory, and ... leaves ...
     """
-    least = min(rooms(root or ROOT), key=lambda room: room.size, default=None)
+    least = min(memory_limits(root or ROOT), key=lambda room: room.size, default=None)
     if least is not None and size > least.size:
         raise BudgetError(
             f"{what}: needs {size_in_words(size)} of memory, and {least.source} leaves "
@@ -61,12 +61,12 @@ def check_room(size: int, what: str, *, root: Path | None = None) -> None:
         )
 
 
-def rooms(root: Path) -> Iterator[Room]:
+def memory_limits(root: Path) -> Iterator[MemoryLimit]:
     """What each limit leaves: RLIMIT_AS, the cgroups that this process is in, the machine itself."""
     if resource is not None:
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
-            yield Room(soft - _kilobytes(root / "proc/self/status", "VmSize"), "RLIMIT_AS (ulimit -v)")
+            yield MemoryLimit(soft - _kilobytes(root / "proc/self/status", "VmSize"), "RLIMIT_AS (ulimit -v)")
     for folder in groups(root, FOLDERS):
         for limit, usage in CGROUP:
             with contextlib.suppress(OSError, ValueError):
@@ -74,10 +74,10 @@ def rooms(root: Path) -> Iterator[Room]:
                 if most < NO_LIMIT:
                     # Pages of files can go at any time.
                     held -= _kept_files(folder)
-                    yield Room(most - held, f"the cgroup /{folder.relative_to(root)}")
+                    yield MemoryLimit(most - held, f"the cgroup /{folder.relative_to(root)}")
     total = _kilobytes(root / "proc/meminfo", "MemTotal") + _kilobytes(root / "proc/meminfo", "SwapTotal")
     if total:
-        yield Room(total, "the machine, empty,")
+        yield MemoryLimit(total, "the machine, empty,")
 
 
 def _kilobytes(path: Path, name: str) -> int:
