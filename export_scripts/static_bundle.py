@@ -74,7 +74,7 @@ def by_variance(
     return (table @ axes).astype(np.float32), spread.astype(np.float32)
 
 
-def quantise(
+def quantize(
     table: NDArray[np.float32], spread: NDArray[np.float32], levels: int
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Round each row, its coordinates divided by their spread, to `levels` steps either way of its own scale.
@@ -150,7 +150,7 @@ def write_bundle(
 ) -> Manifest:
     """Write graph, tokenizer and manifest; the parity there is int8 against float on the sentences."""
     out.mkdir(parents=True, exist_ok=True)
-    save_graph(build_graph(*quantise(table, spread, settings.levels), spread), out / MODEL, beside=True)
+    save_graph(build_graph(*quantize(table, spread, settings.levels), spread), out / MODEL, beside=True)
     save_tokenizer(tokenizer, out)
     cosines = parity(out, table, tokenizer, sentences)
     return write_manifest(

@@ -3,11 +3,11 @@ import json
 from click.testing import CliRunner
 
 from lightmine.cli import cli
-from lightmine.loading.catalog import FACTS, read_catalogue
+from lightmine.loading.catalog import FACTS, read_catalog
 
 
 def test_every_fact_of_the_catalogue_says_where_it_was_read():
-    entries = read_catalogue()
+    entries = read_catalog()
     assert len({entry.name for entry in entries}) == len(entries) >= 12
     for entry in entries:
         assert entry.facts
@@ -25,4 +25,4 @@ def test_models_are_listed_with_a_dash_for_what_is_not_known():
     base = next(line for line in lines if line.startswith("intfloat/multilingual-e5-base"))
     assert base.split()[1:3] == ["mit", "-"]
     given = json.loads(CliRunner().invoke(cli, ["models", "--json"]).output)
-    assert [entry["name"] for entry in given] == [entry.name for entry in read_catalogue()]
+    assert [entry["name"] for entry in given] == [entry.name for entry in read_catalog()]

@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from export_scripts.static_bundle import build_graph, by_variance, quantise, save_tokenizer, silence
+from export_scripts.static_bundle import build_graph, by_variance, quantize, save_tokenizer, silence
 from export_scripts.static_tokenizer import BYTES, INSIDE, UNKNOWN, encode, train_tokenizer
 from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.loading.bundle import TOKENIZER, VOCABULARY
@@ -19,7 +19,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def run(table):
-    graph = build_graph(*quantise(table, SPREAD, 127), SPREAD)
+    graph = build_graph(*quantize(table, SPREAD, 127), SPREAD)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
     return lambda ids, mask: session.run(
         None, {"input_ids": np.array(ids), "attention_mask": np.array(mask)}
@@ -28,14 +28,14 @@ def run(table):
 
 @pytest.mark.parametrize("levels", [7, 31, 127])
 def test_rows_come_back_from_int8_within_half_a_step(table, levels):
-    rows, scales = quantise(table, SPREAD, levels)
+    rows, scales = quantize(table, SPREAD, levels)
     assert rows.dtype == np.int8
     assert (np.abs(rows * scales[:, None] - table / SPREAD) <= scales[:, None] * 0.5001).all()
     assert np.abs(rows).max(axis=1).tolist() == [levels] * 50
 
 
 def test_the_graph_sums_pieces_and_gives_unit_rows(table, run):
-    rows, scales = quantise(table, SPREAD, 127)
+    rows, scales = quantize(table, SPREAD, 127)
     wanted = (rows * scales[:, None] * SPREAD)[[3, 7, 7]].sum(axis=0)
     assert run([[3, 7, 7]], [[1, 1, 1]])[0] == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-6)
 

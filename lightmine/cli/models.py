@@ -7,7 +7,7 @@ import json
 
 import click
 
-from lightmine.loading.catalog import read_catalogue
+from lightmine.loading.catalog import read_catalog
 
 
 @click.command()
@@ -19,7 +19,7 @@ def models(as_json: bool) -> None:
     Example:
       lightmine models
     """
-    entries = read_catalogue()
+    entries = read_catalog()
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
         return

@@ -69,7 +69,7 @@ def check_precision(precision: str, ranges: Any, dimension: int) -> None:
         raise ArgumentError("ranges must be finite, the first row nowhere over the second; calibrate again")
 
 
-def quantise(
+def quantize(
     vectors: NDArray[np.float32], precision: str, ranges: NDArray[np.float32] | None = None
 ) -> NDArray[Any]:
     """Vectors in another precision.
@@ -89,9 +89,9 @@ def quantise(
 
     Examples
     --------
-    >>> quantise(np.array([[0, 1]], np.float32), "int8", np.array([[-1, 0], [1, 4]], np.float32))
+    >>> quantize(np.array([[0, 1]], np.float32), "int8", np.array([[-1, 0], [1, 4]], np.float32))
     array([[ -1, -65]], dtype=int8)
-    >>> quantise(np.array([[1, -1, 0, 2, 0, 0, 0, 0, -1]], np.float32), "binary")
+    >>> quantize(np.array([[1, -1, 0, 2, 0, 0, 0, 0, -1]], np.float32), "binary")
     array([[  16, -128]], dtype=int8)
     """
     if precision == "float32":

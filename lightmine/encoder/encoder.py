@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoder.batching import WINDOW, WINDOW_CHARACTERS, windows
-from lightmine.encoder.embedding_quantization import quantise, ranges_of
+from lightmine.encoder.embedding_quantization import quantize, ranges_of
 from lightmine.encoder.options import EncodeOptions, Options, settle
 from lightmine.encoder.pipeline import Counts, Pipeline
 from lightmine.encoder.runtime import Runtime
@@ -367,7 +367,7 @@ class Encoder:
         counts = self._last.counts = Counts()
         total = len(sentences) if isinstance(sentences, Sized) else None
         empty = np.empty((0, work.dimension), np.float32)
-        yield quantise(empty, work.precision, work.ranges)
+        yield quantize(empty, work.precision, work.ranges)
         pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
         with shown(progress, "encoding", " sentences") as tell:
             show = (lambda done: tell(done, total)) if tell else int

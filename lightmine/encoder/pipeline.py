@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoder.batching import Tokens, batches, pad
-from lightmine.encoder.embedding_quantization import quantise
+from lightmine.encoder.embedding_quantization import quantize
 from lightmine.encoder.options import EncodeOptions
 from lightmine.encoder.runtime import Runtime
 from lightmine.encoder.sentences import check_sentences
@@ -101,7 +101,7 @@ class Pipeline:
                 "direction; drop it"
             )
         counts.without_tokens += (window.start + empty).tolist()
-        found = quantise(window.vectors, self.work.precision, self.work.ranges)
+        found = quantize(window.vectors, self.work.precision, self.work.ranges)
         found[empty] = 0
         return found
 

@@ -21,12 +21,12 @@ class Entry:
     sources: dict[str, str]
 
 
-def read_catalogue() -> list[Entry]:
+def read_catalog() -> list[Entry]:
     """All entries; a fact that nobody has written down is not there.
 
     Examples
     --------
-    >>> labse = next(entry for entry in read_catalogue() if entry.name.endswith("/LaBSE"))
+    >>> labse = next(entry for entry in read_catalog() if entry.name.endswith("/LaBSE"))
     >>> labse.facts["dimension"], labse.sources["dimension"]
     (768, 'https://huggingface.co/sentence-transformers/LaBSE')
     """
