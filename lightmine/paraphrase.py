@@ -12,7 +12,7 @@ from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
 from lightmine.engine.join import Job, Progress, join, prepare
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import Pairs, Rule
+from lightmine.engine.selection import JoinSpec, Pairs
 
 
 def mine_paraphrases(
@@ -91,7 +91,7 @@ def mine_paraphrases(
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
-    rule = Rule(
+    rule = JoinSpec(
         n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor,
         ceiling=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
@@ -102,7 +102,7 @@ def mine_paraphrases(
 
 
 def _leaves_out(
-    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: Rule, budget: int, job: Job
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: JoinSpec, budget: int, job: Job
 ) -> bool:
     """Whether `top_k` left out a pair within the limits."""
     floor = rule.floor

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
 from lightmine.engine.join import Job, Progress, join, prepare
-from lightmine.engine.selection import Rule, Scores
+from lightmine.engine.selection import JoinSpec, Scores
 from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
 
@@ -125,14 +125,14 @@ def neighbors(
     if y is None:
         if n < 2:
             return _empty(n)
-        rule = Rule(n, n, one_collection=True, k_left=min(k, n - 1))
+        rule = JoinSpec(n, n, one_collection=True, k_left=min(k, n - 1))
         found = join(x, None, rule, budget=budget, job=job)
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
                       np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
-    rule = Rule(n, m, one_collection=False, k_left=min(k, m), k_right=min(k, n) if both else None)
+    rule = JoinSpec(n, m, one_collection=False, k_left=min(k, m), k_right=min(k, n) if both else None)
     found = join(x, y, rule, budget=budget, job=job)
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from lightmine.engine.selection import Candidates, Limits, Rule, descending, top_k
+from lightmine.engine.selection import Candidates, JoinSpec, Limits, descending, top_k
 from lightmine.errors import BudgetError
 
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])
@@ -41,7 +41,7 @@ def test_limits_follow_from_what_was_seen_and_never_exclude_the_answer(rng):
     left, right = np.triu_indices(n, 1)
     order = rng.permutation(len(left))
     # So small a capacity that it selects after nearly every offer.
-    candidates = Candidates(Rule(n, n, True, k, k, max_pairs=best), capacity=n * k)
+    candidates = Candidates(JoinSpec(n, n, True, k, k, max_pairs=best), capacity=n * k)
     for part in np.array_split(order, 30):
         candidates.offer(left[part], right[part], values[left[part], right[part]])
     found = [(score, i, j) for score, i, j in candidates.answer().pairs]
@@ -54,12 +54,12 @@ def test_limits_follow_from_what_was_seen_and_never_exclude_the_answer(rng):
 
 
 def test_a_threshold_between_two_float32_numbers_is_met_from_the_upper_one_on():
-    floor = Candidates(Rule(2, 2, True, floor=0.8), capacity=10).limits.floor
+    floor = Candidates(JoinSpec(2, 2, True, floor=0.8), capacity=10).limits.floor
     assert float(floor) >= 0.8 > float(np.nextafter(floor, np.float32(0)))
 
 
 def test_more_qualifying_pairs_than_the_budget_holds_are_refused_with_advice():
-    candidates = Candidates(Rule(100, 100, True, floor=0.5), capacity=10)
+    candidates = Candidates(JoinSpec(100, 100, True, floor=0.5), capacity=10)
     left, right = np.triu_indices(20, 1)
     with pytest.raises(BudgetError, match=r"over 10 pairs qualify.*raise the threshold, set max_pairs"):
         candidates.offer(left, right, np.ones(len(left), np.float32))

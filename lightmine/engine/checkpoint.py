@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import Places
-from lightmine.engine.selection import Pairs, Rule, Scores
+from lightmine.engine.selection import JoinSpec, Pairs, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.results import Mask
@@ -78,7 +78,9 @@ class Checkpoint:
         The folder cannot be written to.
     """
 
-    def __init__(self, folder: str, x: FloatMatrix, y: FloatMatrix | None, rule: Rule, plan: Plan) -> None:
+    def __init__(
+        self, folder: str, x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, plan: Plan
+    ) -> None:
         self._folder, self._plan = Path(folder), plan
         self._job = {
             "format": VERSION,

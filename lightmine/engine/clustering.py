@@ -18,7 +18,7 @@ from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.quantization import Places
-from lightmine.engine.selection import Candidates, Rule
+from lightmine.engine.selection import Candidates, JoinSpec
 
 # Pivots that rows are put next to, the rows they are means of, and rounds of k-means.
 PIVOTS, PIVOT_ROWS, PIVOT_ROUNDS = 256, 8192, 3
@@ -106,7 +106,7 @@ def _chain(scores: FloatMatrix) -> list[int]:
 def seed_limits(
     x: FloatMatrix,
     y: FloatMatrix,
-    rule: Rule,
+    rule: JoinSpec,
     candidates: Candidates,
     orders: tuple[Order, Order],
     workers: int,

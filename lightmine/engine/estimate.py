@@ -18,7 +18,7 @@ from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.quantization import Places
-from lightmine.engine.selection import Rule, rank_in_run, top_k
+from lightmine.engine.selection import JoinSpec, rank_in_run, top_k
 from lightmine.engine.tiling import COLUMNS
 
 # Rows whose lists stand for everybody's: at least so many, and one in so many of a large collection.
@@ -60,7 +60,7 @@ class Guess:
         return Guess(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
 
 
-def guess_pairs(x: FloatMatrix, rule: Rule, *, budget: int, workers: int) -> Guess | None:
+def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> Guess | None:
     """How many pairs of one collection a score leaves, for a rule that wants the best `max_pairs`.
 
     The lists of some rows among all rows are made in full. None where there is nothing to gain, or the

@@ -23,7 +23,7 @@ from lightmine.engine.matrix import (
     unit_rows,
 )
 from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
-from lightmine.engine.selection import Candidates, Listed, Rule
+from lightmine.engine.selection import Candidates, JoinSpec, Listed
 from lightmine.engine.stages import LADDER, choose_rungs
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.worker import SURVIVORS, Miner, Work
@@ -90,10 +90,10 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
     return ready[0], ready[1], budget
 
 
-def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job: Job) -> Listed:
+def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> Listed:
     """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
-    `x` and `y` are unit rows (`y` is None for one collection). See `topk.Rule` for the semantics. One pair
+    `x` and `y` are unit rows (`y` is None for one collection). See `topk.JoinSpec` for the semantics. One pair
     more than `max_pairs` is mined: it tells whether more qualify.
     """
     asked, most = rule, rule.max_pairs
@@ -113,7 +113,7 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: Rule, *, budget: int, job:
 def _answer(
     x: FloatMatrix,
     y: FloatMatrix | None,
-    rule: Rule,
+    rule: JoinSpec,
     levels: int | None,
     plan: Plan,
     progress: _Progress,
@@ -137,7 +137,7 @@ def _answer(
     return found
 
 
-def _guessed(guess: Guess | None, rule: Rule) -> float:
+def _guessed(guess: Guess | None, rule: JoinSpec) -> float:
     floor = None if guess is None else guess.floor(rule.max_pairs or 0)
     return rule.floor if floor is None else max(floor, rule.floor)
 
@@ -145,7 +145,7 @@ def _guessed(guess: Guess | None, rule: Rule) -> float:
 def _mine(
     x: FloatMatrix,
     y: FloatMatrix | None,
-    rule: Rule,
+    rule: JoinSpec,
     levels: int | None,
     plan: Plan,
     progress: _Progress,
@@ -193,7 +193,7 @@ class _Progress:
         self._before += self._pairs
 
 
-def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> tuple[int | None, Plan]:
+def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job) -> tuple[int | None, Plan]:
     """Levels for int8 (None: float32), and tiles that leave room for twins where twins are worth making."""
     levels = proven_levels() if job.kernel != "fp32" else None
     if job.kernel == "int8" and levels is None:
@@ -228,7 +228,7 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: Rule, budget: int, job: Job) -> 
 def _kernel(
     x: FloatMatrix,
     y: FloatMatrix | None,
-    rule: Rule,
+    rule: JoinSpec,
     candidates: Candidates,
     levels: int | None,
     plan: Plan,

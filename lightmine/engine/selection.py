@@ -1,6 +1,6 @@
 """Which candidates may still be in the answer: running limits, and the selection that raises them.
 
-A `Rule` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
+A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
 throws out those that the rule cannot keep any more and raises the limits under which workers need
 not propose pairs at all. Limits only follow from pairs that were seen (but for a floor that is guessed,
 which `join` checks).
@@ -58,7 +58,7 @@ class Pairs(ScoredPairs):
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class JoinSpec:
     """What the answer is.
 
     A pair is in the answer if its score is at least `floor`, if it is among the best `k_left` of its
@@ -117,7 +117,7 @@ class Limits:
 class Candidates:
     """Scored pairs that may be in the answer; shared by all workers."""
 
-    def __init__(self, rule: Rule, *, capacity: int) -> None:
+    def __init__(self, rule: JoinSpec, *, capacity: int) -> None:
         self.rule = rule
         self.capacity = capacity
         floor = np.float32(rule.floor)
