@@ -23,7 +23,7 @@ from lightmine.engine.matrix import (
     unit_rows,
 )
 from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
-from lightmine.engine.selection import Candidates, JoinSpec, Listed
+from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
 from lightmine.engine.stages import LADDER, choose_rungs
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.worker import SURVIVORS, Miner, Work
@@ -90,7 +90,7 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
     return ready[0], ready[1], budget
 
 
-def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> Listed:
+def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> SelectedPairs:
     """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
     `x` and `y` are unit rows (`y` is None for one collection). See `topk.JoinSpec` for the semantics. One pair
@@ -119,7 +119,7 @@ def _answer(
     progress: _Progress,
     budget: int,
     checkpoint: Checkpoint | None,
-) -> Listed:
+) -> SelectedPairs:
     """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
     state = None if checkpoint is None else checkpoint.load()
     guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
@@ -151,7 +151,7 @@ def _mine(
     progress: _Progress,
     checkpoint: Checkpoint | None,
     state: State | None,
-) -> Listed:
+) -> SelectedPairs:
     """All pairs of a rule; goes on from a state, and keeps how far it has come."""
     candidates = Candidates(rule, capacity=plan.candidates)
     if state is not None:

@@ -193,35 +193,35 @@ class Candidates:
         self.limits = Limits(floor, left, left if self.rule.one_collection else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
-    def answer(self) -> Listed:
+    def answer(self) -> SelectedPairs:
         """The pairs that the rule keeps, in the one order."""
         kept = self._selected(_concatenate(self._parts))
         order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
         best = kept[order[: self.rule.max_pairs]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
-        return Listed(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
+        return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
-    def _selected(self, pairs: Pairs) -> Listed:
+    def _selected(self, pairs: Pairs) -> SelectedPairs:
         """Drop what the rule cannot keep any more, and raise the limits."""
         kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
         return kept if self.rule.max_pairs is None else self._best(kept, self.rule.max_pairs)
 
-    def _listed(self, pairs: Pairs) -> Listed:
+    def _listed(self, pairs: Pairs) -> SelectedPairs:
         """Which pairs are in the list of their left row, and of their right row."""
         rule, limits = self.rule, self.limits
         if limits.left is None and limits.right is None:
-            return Listed(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
+            return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
         if rule.one_collection:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
             listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)
-            return Listed(pairs, listed[: len(pairs)], listed[len(pairs) :])
+            return SelectedPairs(pairs, listed[: len(pairs)], listed[len(pairs) :])
         by_left = top_k(pairs.left, pairs.right, pairs.score, rule.k_left, limits.left)
         by_right = top_k(pairs.right, pairs.left, pairs.score, rule.k_right, limits.right)
-        return Listed(pairs, by_left, by_right)
+        return SelectedPairs(pairs, by_left, by_right)
 
-    def _best(self, kept: Listed, max_pairs: int) -> Listed:
+    def _best(self, kept: SelectedPairs, max_pairs: int) -> SelectedPairs:
         """The best pairs, cut where no later pair can be among the best `max_pairs` of the answer.
 
         A pair's listing can still be lost to a better one, so counting listed pairs would cut too
@@ -244,7 +244,7 @@ class Candidates:
 
 
 @dataclasses.dataclass(frozen=True)
-class Listed:
+class SelectedPairs:
     """Pairs, and which of them are in the list of their left row, and of their right row.
 
     Where the rule lists nothing on either side, every pair counts as listed by both.
@@ -254,8 +254,8 @@ class Listed:
     by_left: Mask
     by_right: Mask
 
-    def __getitem__(self, chosen: slice | Mask | Indices) -> Listed:
-        return Listed(self.pairs[chosen], self.by_left[chosen], self.by_right[chosen])
+    def __getitem__(self, chosen: slice | Mask | Indices) -> SelectedPairs:
+        return SelectedPairs(self.pairs[chosen], self.by_left[chosen], self.by_right[chosen])
 
 
 def _concatenate(parts: list[Pairs]) -> Pairs:
