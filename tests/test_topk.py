@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from lightmine.engine.selection import Candidates, JoinSpec, Limits, descending, top_k
+from lightmine.engine.selection import Candidates, JoinSpec, ScoreBounds, descending, top_k
 from lightmine.errors import BudgetError
 
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])
@@ -66,7 +66,7 @@ def test_more_qualifying_pairs_than_the_budget_holds_are_refused_with_advice():
 
 
 def test_a_pair_under_both_its_rows_limits_is_not_admitted():
-    limits = Limits(np.float32(0), np.array([0.5, 0.9], np.float32), np.array([0.7], np.float32))
+    limits = ScoreBounds(np.float32(0), np.array([0.5, 0.9], np.float32), np.array([0.7], np.float32))
     admitted = limits.admit(
         np.array([0, 1, 1, 0]), np.array([0, 0, 0, 0]), np.array([0.6, 0.6, 0.7, -1], np.float32)
     )

@@ -103,7 +103,7 @@ def _chain(scores: FloatMatrix) -> list[int]:
     return chain
 
 
-def seed_limits(
+def warm_start_bounds(
     x: FloatMatrix,
     y: FloatMatrix,
     rule: JoinSpec,

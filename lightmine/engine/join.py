@@ -11,7 +11,7 @@ from lightmine._validation import check_count
 from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, plain, rung
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.clustering import banded, order_bytes, seed_limits, similar_order
+from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
 from lightmine.engine.estimate import Guess, guess_pairs
 from lightmine.engine.matmul import LEAST_GAIN, int8_gain, proven_levels
 from lightmine.engine.matrix import (
@@ -244,7 +244,7 @@ def _kernel(
     else:
         orders = similar_order(x, y, workers=plan.workers)
         # Raise the rows' own limits first, by rows that are likely to be near.
-        seed_limits(x, right, rule, candidates, orders, plan.workers)
+        warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
         places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
     depths, choice = choose_rungs(x, right, limits, places, vectors, levels, plan)

@@ -16,10 +16,10 @@ from lightmine.system.threads import default_threads
 LARGEST, SMALLEST = (256, 4096), (16, 16)
 PAIR_BYTES, SCORER_BYTES = 32, 4 << 20
 
-Limits = tuple[float, float]
+ScoreBounds = tuple[float, float]
 
 
-def score_limits(threshold: float | None, max_score: float | None) -> Limits:
+def score_limits(threshold: float | None, max_score: float | None) -> ScoreBounds:
     """The lowest and the highest score as a counter wants them.
 
     Scores end at -1 and 1, products in float32 do not: limits there are none.
@@ -43,7 +43,7 @@ class PartnerCounter:
     """
 
     def __init__(
-        self, x: FloatMatrix, other: FloatMatrix | None, limits: Limits, budget: int, threads: int | None
+        self, x: FloatMatrix, other: FloatMatrix | None, limits: ScoreBounds, budget: int, threads: int | None
     ) -> None:
         self.limits, self.one_collection = limits, other is None
         self._x, self._y = x, x if other is None else other

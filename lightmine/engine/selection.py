@@ -92,7 +92,7 @@ class JoinSpec:
 
 
 @dataclasses.dataclass
-class Limits:
+class ScoreBounds:
     """Scores under which a pair cannot be in the answer; they only rise.
 
     A pair can be dropped if its score is under `floor`, or under both its rows' limits. `left` and
@@ -126,7 +126,7 @@ class Candidates:
         floor = _limit(floor)
         left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
-        self.limits = Limits(floor, left, left if rule.one_collection else right)
+        self.limits = ScoreBounds(floor, left, left if rule.one_collection else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -190,7 +190,7 @@ class Candidates:
     ) -> None:
         """Go on from what another run held, and the limits that followed from it."""
         left, right = limits
-        self.limits = Limits(floor, left, left if self.rule.one_collection else right)
+        self.limits = ScoreBounds(floor, left, left if self.rule.one_collection else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:

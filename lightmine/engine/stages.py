@@ -18,7 +18,7 @@ from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product, Int8Product, least_seconds
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import Places
-from lightmine.engine.selection import Limits
+from lightmine.engine.selection import ScoreBounds
 from lightmine.engine.tiling import Plan
 
 # Depths to choose from, in 24ths of all coordinates, and the most that all rungs together may have.
@@ -88,7 +88,7 @@ class _Sample:
 def choose_rungs(
     x: FloatMatrix,
     y: FloatMatrix,
-    limits: Limits,
+    limits: ScoreBounds,
     orders: tuple[Places, Places],
     vectors: FloatMatrix,
     levels: int | None,
@@ -187,7 +187,7 @@ def _surviving(
     return share
 
 
-def _limited(limits: Limits) -> bool:
+def _limited(limits: ScoreBounds) -> bool:
     """Whether every pair meets some limit."""
     ends = [end for end in (limits.left, limits.right) if end is not None]
     return bool(limits.floor > -np.inf or (ends and all((end > -np.inf).all() for end in ends)))
