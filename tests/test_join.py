@@ -292,7 +292,7 @@ def test_blas_gets_its_threads_back_after_the_last_of_several_jobs():
 def test_the_measured_gain_decides_between_kernels(monkeypatch):
     x = clustered(6, 200, 16)
     made = []
-    original = join.make_twins
+    original = join.compress_rows
     monkeypatch.setattr(join, "make_twins", lambda *a, **k: made.append(a[3]) or original(*a, **k))
     monkeypatch.setattr(join, "int8_gain", lambda: 0.5)
     expected = list(mine_paraphrases(x, threshold=0.5))

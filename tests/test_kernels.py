@@ -6,10 +6,10 @@ from hypothesis import given
 from lightmine import unit_rows
 from lightmine.engine import matmul as products
 from lightmine.engine import pool
-from lightmine.engine import quantization as twins
+from lightmine.engine import quantization as compressed
 from lightmine.engine.bounds import Kernel, plain, rung
 from lightmine.engine.matrix import PairScorer
-from lightmine.engine.quantization import basis, make_twins
+from lightmine.engine.quantization import basis, compress_rows
 
 KINDS = ["normal", "spike", "equal", "tiny", "opposite", "alternating", "duplicates", "low rank"]
 
@@ -44,7 +44,7 @@ def rung_of(x, y, levels, depth, columns):
     )
     orders = orders if y is not None else (orders[0], orders[0])
     with pool.one_blas_thread:
-        return rung(*make_twins(x, y, basis(x, y)[:depth], levels, orders, columns=columns, workers=1))
+        return rung(*compress_rows(x, y, basis(x, y)[:depth], levels, orders, columns=columns, workers=1))
 
 
 def every_tile(one, n, m, rows, columns):
@@ -83,11 +83,11 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
     # Not sampled (every fourth row is), and all in a coordinate that the basis puts last.
     x[7] = np.eye(64)[63]
     x = unit_rows(x)
-    left, right, how = make_twins(
+    left, right, how = compress_rows(
         x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
     )
     one = rung(left, right, how)
-    assert how == twins.safe_recipe(how.vectors, 127) or how.most_left_out >= 1
+    assert how == compressed.safe_recipe(how.vectors, 127) or how.most_left_out >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
         assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
@@ -96,21 +96,21 @@ def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(
     x = rng.standard_normal((5000, 64))
     x, places = unit_rows(x), np.arange(5000)
     vectors = np.eye(64, dtype=np.float32)
-    finest = twins.recipe(twins.mixed(vectors), x[::4], 127)
+    finest = compressed.recipe(compressed.mixed(vectors), x[::4], 127)
     # Not sampled, and with coordinates that the finest scale would clip by too much for its error to be held.
     x[7] = finest.vectors[0] * np.float32(0.8) + finest.vectors[1] * np.float32(0.6)
-    _, _, how = make_twins(x, None, vectors, 127, (places, places), columns=1000, workers=2)
-    assert finest.scale < how.scale < twins.safe_recipe(vectors, 127).scale
+    _, _, how = compress_rows(x, None, vectors, 127, (places, places), columns=1000, workers=2)
+    assert finest.scale < how.scale < compressed.safe_recipe(vectors, 127).scale
 
 
 @pytest.mark.parametrize("levels", [127, 63])
 @pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 8192])
 def test_a_safe_recipe_holds_every_unit_row(levels, depth):
     vectors = np.eye(depth, depth + 1, dtype=np.float32)
-    how = twins.safe_recipe(vectors, levels)
+    how = compressed.safe_recipe(vectors, levels)
     rows = np.concatenate([np.eye(depth + 1)[[0, depth]], np.full((1, depth + 1), (depth + 1) ** -0.5)])
     rows = np.concatenate([rows, -rows, np.random.default_rng(0).standard_normal((6, depth + 1))])
-    assert twins.Maker(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
+    assert compressed.RowQuantizer(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
 
 
 @pytest.mark.parametrize("levels", [None, 127])
@@ -152,13 +152,13 @@ def test_turned_coordinates_are_within_their_error(seed, d):
 def _check_turning(x, rng):
     d = x.shape[1]
     p = int(rng.integers(1, d + 1))
-    vectors = twins.mixed(basis(x, None)[:p])
+    vectors = compressed.mixed(basis(x, None)[:p])
     turned = x.astype(np.float64) @ vectors.astype(np.float64).T
     nearest = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
     orthogonal = nearest[0] @ nearest[2]
     true = x.astype(np.float64) @ orthogonal.T
-    assert np.linalg.norm(turned - true, axis=1).max() <= twins.turn_error(d, p)
-    assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= twins.turn_error(d, p)
+    assert np.linalg.norm(turned - true, axis=1).max() <= compressed.turn_error(d, p)
+    assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= compressed.turn_error(d, p)
 
 
 def test_a_product_that_saturates_is_found_out(monkeypatch):

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from lightmine.engine.matmul import Fp32Product, Int8Product, Raw
 from lightmine.engine.matrix import FloatMatrix, product_error
-from lightmine.engine.quantization import LONGEST, Places, Recipe, Twin, as_left, itself, turn_error
+from lightmine.engine.quantization import (
+    LONGEST,
+    CompressedRows,
+    Places,
+    Recipe,
+    as_left,
+    turn_error,
+    uncompressed,
+)
 from lightmine.engine.tiling import BAND
 
 Scores = NDArray[np.float32]
@@ -27,7 +35,7 @@ Tile = tuple[slice, slice]
 class Rung:
     """Twins of both sides at one depth: a pair's true score is at most ``unit * raw + slack``.
 
-    By the derivation in `twins` the int8 product is the bound, but for the one score's own rounding: it
+    By the derivation in `compressed` the int8 product is the bound, but for the one score's own rounding: it
     is exact in int32. The float32 product of p terms in any order, fused or not, is within
     p·u/(1 - p·u) · ‖x̂‖‖ŷ‖ of the true one, u = 2^-24 (Higham 2002, Accuracy and Stability of Numerical
     Algorithms, section 3.1, and Cauchy and Schwarz), and its twins' errors, the same for every row, are
@@ -41,8 +49,8 @@ class Rung:
     True
     """
 
-    left: Twin
-    right: Twin
+    left: CompressedRows
+    right: CompressedRows
     depth: int
     unit: float
     slack: float
@@ -69,10 +77,10 @@ def plain(x: FloatMatrix, y: FloatMatrix | None) -> Rung:
     """The matrices themselves, in float32."""
     d = x.shape[1]
     slack = ROUNDING + 1.02 * product_error(d)
-    return Rung(itself(x), itself(x if y is None else y), d, 1.0, slack, integer=False)
+    return Rung(uncompressed(x), uncompressed(x if y is None else y), d, 1.0, slack, integer=False)
 
 
-def rung(left: Twin, right: Twin, how: Recipe) -> Rung:
+def rung(left: CompressedRows, right: CompressedRows, how: Recipe) -> Rung:
     """Twins that were made by a recipe."""
     slack = ROUNDING
     if how.levels is None:
@@ -112,7 +120,7 @@ class Kernel:
             yield from (tile for tile in tiles() if self.number(*tile) == number)
 
     @property
-    def sides(self) -> tuple[Twin, Twin]:
+    def sides(self) -> tuple[CompressedRows, CompressedRows]:
         """Twins of both sides, for the order of their rows."""
         return self.rungs[0].left, self.rungs[0].right
 

@@ -90,7 +90,7 @@ class Checkpoint:
                 name: str(value) if isinstance(value, float) else value
                 for name, value in dataclasses.asdict(rule).items()
             },
-            "tiles": [plan.rows, plan.columns, plan.twins],
+            "tiles": [plan.rows, plan.columns, plan.compressed],
         }
         self._due = monotonic() + INTERVAL
         self._held = contextlib.ExitStack()

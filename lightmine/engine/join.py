@@ -22,7 +22,7 @@ from lightmine.engine.matrix import (
     same_dimension,
     unit_rows,
 )
-from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, make_twins
+from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, compress_rows
 from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
 from lightmine.engine.stages import LADDER, choose_rungs
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
@@ -208,10 +208,10 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job)
     fixed = int(rows * ((1 if levels else 4) * (LADDER * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
-    def plan(twins: bool) -> Plan:
+    def plan(compressed: bool) -> Plan:
         return plan_tiles(
-            rule.n, rule.m, upper=rule.one_collection, budget=budget, twins=twins,
-            workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if twins else 0,
+            rule.n, rule.m, upper=rule.one_collection, budget=budget, compressed=compressed,
+            workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if compressed else 0,
             # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
             per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
         )  # fmt: skip
@@ -234,7 +234,7 @@ def _kernel(
     plan: Plan,
     state: State | None,
 ) -> Kernel:
-    if not plan.twins or (state is not None and state.orders is None):
+    if not plan.compressed or (state is not None and state.orders is None):
         return Kernel([plain(x, y)], plan.columns)
     right = x if y is None else y
     limits = candidates.limits
@@ -251,7 +251,9 @@ def _kernel(
     if levels is None and depths == [x.shape[1]] and state is None:
         return Kernel([plain(x, y)], plan.columns)
     rungs = [
-        rung(*make_twins(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers))
+        rung(
+            *compress_rows(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers)
+        )
         for depth in depths
     ]
     return Kernel(rungs, plan.columns, choice.of)

@@ -50,7 +50,7 @@ Places = NDArray[np.signedinteger[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Twin:
+class CompressedRows:
     """One side of a product, ready for a kernel.
 
     Attributes
@@ -70,9 +70,9 @@ class Twin:
         return places if self.order is None else self.order[places]
 
 
-def itself(x: FloatMatrix) -> Twin:
+def uncompressed(x: FloatMatrix) -> CompressedRows:
     """The matrix as its own twin: nothing is left out, and nothing appended."""
-    return Twin(None, [x])
+    return CompressedRows(None, [x])
 
 
 def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
@@ -196,7 +196,7 @@ def _sharers(depth: int, d: int, ratio: float) -> int:
     return least + -(depth + least + 2) % 4
 
 
-class Maker:
+class RowQuantizer:
     """Makes twins by a recipe, a block of rows at a time; one a worker."""
 
     def __init__(self, how: Recipe) -> None:
@@ -251,7 +251,7 @@ def _norm(block: Any) -> NDArray[np.float64]:
     return norms
 
 
-def make_twins(
+def compress_rows(
     x: FloatMatrix,
     y: FloatMatrix | None,
     vectors: FloatMatrix,
@@ -260,7 +260,7 @@ def make_twins(
     *,
     columns: int,
     workers: int,
-) -> tuple[Twin, Twin, Recipe]:
+) -> tuple[CompressedRows, CompressedRows, Recipe]:
     """Twins of both sides (one twin for one collection), and the recipe they were made by.
 
     `vectors` is the leading basis, (p, d); `levels` the largest int8 magnitude, None for float32;
@@ -270,23 +270,25 @@ def make_twins(
     sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
     how = recipe(mixed(vectors) if levels else vectors, sample, levels)
 
-    def make(how: Recipe) -> list[Twin] | None:
-        twins = []
+    def make(how: Recipe) -> list[CompressedRows] | None:
+        compressed = []
         for side, order in zip(sides, orders, strict=False):
-            twin = _make_twin(side, how, order, columns, workers)
+            twin = _compress_side(side, how, order, columns, workers)
             if twin is None:
                 return None
-            twins.append(twin)
-        return twins
+            compressed.append(twin)
+        return compressed
 
     for each in coarser(how):
-        twins = make(each)
-        if twins is not None:
-            return twins[0], twins[-1], each
+        compressed = make(each)
+        if compressed is not None:
+            return compressed[0], compressed[-1], each
     raise AssertionError("a unit row does not fit a recipe made for all of them")
 
 
-def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int) -> Twin | None:
+def _compress_side(
+    x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int
+) -> CompressedRows | None:
     """The twin, or None where a row does not fit the recipe."""
     n = len(x)
     if how.levels is None:
@@ -296,7 +298,7 @@ def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers
     block_rows = n if how.levels is None else columns
     misfit = threading.Event()
 
-    def fill(maker: Maker, chunk: slice) -> None:
+    def fill(maker: RowQuantizer, chunk: slice) -> None:
         # A chunk of places lies within one block: both begin at multiples of the smaller width.
         if misfit.is_set():
             return
@@ -312,5 +314,5 @@ def _make_twin(x: FloatMatrix, how: Recipe, order: Places, columns: int, workers
         for top in range(0, n, block_rows)
         for start in range(top, min(top + block_rows, n), step)
     ]
-    pool.run(chunks, fill, lambda: Maker(how), workers=workers)
-    return None if misfit.is_set() else Twin(order.astype(np.int32, copy=False), blocks)
+    pool.run(chunks, fill, lambda: RowQuantizer(how), workers=workers)
+    return None if misfit.is_set() else CompressedRows(order.astype(np.int32, copy=False), blocks)

@@ -159,7 +159,7 @@ def _surviving(
     left: _Sample, right: _Sample, floor: np.float32, depths: list[int], levels: int | None, plan: Plan
 ) -> NDArray[np.float32]:
     """The share of each part's pairs that is expected to survive each depth; infinite where no pair is."""
-    # Rounding a row of p coordinates to int8 costs its bound about this much, see `twins`.
+    # Rounding a row of p coordinates to int8 costs its bound about this much, see `compressed`.
     error = [0.0 if levels is None else 2.4 / levels * norm for norm in left.inside]
     share = np.full((len(depths), left.parts, right.parts), np.inf, np.float32)
     pairs = left.count * right.count

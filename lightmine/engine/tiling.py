@@ -39,7 +39,7 @@ class Plan:
     """Tiles of an n x m pair matrix, the workers that share them, and what they may keep.
 
     ``upper`` keeps the tiles that hold a pair with left < right, for a collection against itself.
-    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``twins`` whether
+    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``compressed`` whether
     there is room for twins of the matrices too.
     """
 
@@ -50,7 +50,7 @@ class Plan:
     columns: int
     workers: int
     candidates: int
-    twins: bool = False
+    compressed: bool = False
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Every tile once, in bands of some row blocks, each band from left to right.
@@ -92,7 +92,7 @@ def plan_tiles(
     kept: int,
     fixed: int,
     per_worker: int,
-    twins: bool = False,
+    compressed: bool = False,
 ) -> Plan:
     """Choose tile shape and candidate capacity for a budget, or refuse with the figure that would do.
 
@@ -123,7 +123,7 @@ def plan_tiles(
     (512, 1024, 512000)
     """
     each = BYTES_PER_CANDIDATE[upper]
-    for shrink, hands in _smaller_and_smaller(workers, twins=twins):
+    for shrink, hands in _smaller_and_smaller(workers, compressed=compressed):
         # Whole multiples of each other whatever n and m are: twins are made in blocks of `columns`.
         rows, columns = (max(1, size >> shrink) for size in (ROWS, COLUMNS))
         tile = min(n, rows) * min(m, columns)
@@ -133,9 +133,13 @@ def plan_tiles(
         least = kept + max(workers * tile, 4096)
         if working + least * each <= budget:
             if not kept:
-                return Plan(n, m, upper, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, twins)
+                return Plan(
+                    n, m, upper, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, compressed
+                )
             spare = (budget - working) // each
-            return Plan(n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), twins)
+            return Plan(
+                n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), compressed
+            )
     need = working + least * each
     raise BudgetError(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "
@@ -143,7 +147,7 @@ def plan_tiles(
     )
 
 
-def _smaller_and_smaller(workers: int, *, twins: bool) -> Iterator[tuple[int, int]]:
+def _smaller_and_smaller(workers: int, *, compressed: bool) -> Iterator[tuple[int, int]]:
     """How often to halve a tile's sides, and how many workers: first smaller tiles, then fewer workers.
 
     Tiles so small that starting a product costs more than the product come last, and not with twins; still
@@ -153,7 +157,7 @@ def _smaller_and_smaller(workers: int, *, twins: bool) -> Iterator[tuple[int, in
     while workers > 1:
         workers //= 2
         yield SHRINKS - 1, workers
-    if not twins:
+    if not compressed:
         yield SHRINKS, 1
 
 

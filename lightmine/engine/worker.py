@@ -140,7 +140,7 @@ class Miner:
         if work.plan.upper:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)
-        if work.plan.twins:
+        if work.plan.compressed:
             scores = self.pairs.rough(left, right)
             admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
             left, right = left[admitted], right[admitted]
