@@ -23,7 +23,7 @@ import numpy as np
 
 from lightmine.encoder.encoder import Encoder
 from lightmine.encoder.providers import PROVIDERS, open_graph
-from lightmine.engine.matmul import gemm_graph, int8_gain, proven_levels
+from lightmine.engine.matmul import gemm_graph, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import unit_rows
 from lightmine.search import neighbors
 from lightmine.system.processor import features, targets
@@ -216,8 +216,8 @@ def _graph_file() -> Iterator[Path]:
 
 
 def _kernel() -> dict[str, Any]:
-    levels = proven_levels()
-    return {"levels": levels, "gain": round(int8_gain(), 2) if levels else None}
+    qmax = safe_int8_qmax()
+    return {"levels": qmax, "gain": round(int8_speedup(), 2) if qmax else None}
 
 
 def _gpu() -> bool:

@@ -12,7 +12,7 @@ from tests.oracle import dense, nearest, paraphrases
 def main():
     # Small inputs take the paths of large ones; the int8 kernel wherever it is right, fast or not.
     join.SMALL, tiles.ROWS, tiles.COLUMNS = 1, 32, 64
-    join.int8_gain = lambda: 99.0
+    join.int8_speedup = lambda: 99.0
     rng = np.random.default_rng(0)
     x = unit_rows(
         rng.standard_normal((20, 48))[rng.integers(0, 20, 150)] + 0.5 * rng.standard_normal((150, 48))
@@ -24,7 +24,7 @@ def main():
         scores = dense(x[:60], x[60:])
         assert near.index.tolist() == nearest(scores, 3)
         assert near.reverse.index.tolist() == nearest(scores.T, 3)
-    print(f"levels {products.proven_levels()}, 127 right: {products.is_right(127)}")
+    print(f"levels {products.safe_int8_qmax()}, 127 right: {products.is_right(127)}")
 
 
 if __name__ == "__main__":

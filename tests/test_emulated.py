@@ -17,7 +17,7 @@ EMULATOR = shutil.which("qemu-x86_64")
     # AVX2 and AVX-512 without VNNI saturate 8-bit operands; SSE does not.
     [("Haswell", 63), ("Skylake-Server", 63), ("Nehalem", 127)],
 )
-def test_the_engine_is_exact_on_processors_that_saturate(processor, levels):
+def test_the_engine_is_exact_on_processors_that_saturate(processor, qmax):
     # NumPy's own AVX2 and AVX-512 argsort crashes under this emulator (qemu 7.2, numpy 2.4); ours is the
     # product in ONNX Runtime, which keeps its path.
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
@@ -27,4 +27,4 @@ def test_the_engine_is_exact_on_processors_that_saturate(processor, levels):
         cwd=Path(__file__).parents[1],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == f"levels {levels}, 127 right: {levels == 127}"
+    assert done.stdout.strip() == f"levels {qmax}, 127 right: {qmax == 127}"

@@ -171,13 +171,13 @@ def _known_machine(monkeypatch):
     monkeypatch.setattr(tiles, "COLUMNS", 1024)
 
 
-def rungs_for(x, floor, levels=None):
+def rungs_for(x, floor, qmax=None):
     n = len(x)
     rule = JoinSpec(n, n, one_collection=True, floor=floor)
     limits = Candidates(rule, capacity=1 << 20).limits
     plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
     places = (np.arange(n), np.arange(n))
-    depths, choice = ladder.choose_rungs(x, x, limits, places, join.basis(x, None), levels, plan)
+    depths, choice = ladder.choose_rungs(x, x, limits, places, join.basis(x, None), qmax, plan)
     return depths, choice.rungs
 
 
@@ -299,4 +299,4 @@ def test_the_measured_gain_decides_between_kernels(monkeypatch):
     assert 127 not in made
     monkeypatch.setattr(join, "int8_gain", lambda: 5.0)
     assert list(mine_paraphrases(x, threshold=0.5)) == expected
-    assert made[-1] == products.proven_levels()
+    assert made[-1] == products.safe_int8_qmax()

@@ -36,7 +36,7 @@ def adversarial(kind, rng, n, d):
     return unit_rows(x)
 
 
-def rung_of(x, y, levels, depth, columns):
+def rung_of(x, y, qmax, depth, columns):
     if depth is None:
         return plain(x, y)
     orders = tuple(
@@ -44,7 +44,7 @@ def rung_of(x, y, levels, depth, columns):
     )
     orders = orders if y is not None else (orders[0], orders[0])
     with pool.one_blas_thread:
-        return rung(*compress_rows(x, y, basis(x, y)[:depth], levels, orders, columns=columns, workers=1))
+        return rung(*compress_rows(x, y, basis(x, y)[:depth], qmax, orders, columns=columns, workers=1))
 
 
 def every_tile(one, n, m, rows, columns):
@@ -57,14 +57,14 @@ def every_tile(one, n, m, rows, columns):
 
 @given(
     kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 2, 7, 64, 384, 1000]),
-    share=st.sampled_from([None, 0.2, 0.6, 1.0]), levels=st.sampled_from([None, 127, 63]), two=st.booleans(),
+    share=st.sampled_from([None, 0.2, 0.6, 1.0]), qmax=st.sampled_from([None, 127, 63]), two=st.booleans(),
 )  # fmt: skip
-def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share, levels, two):
+def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share, qmax, two):
     rng = np.random.default_rng(seed)
     x = adversarial(kind, rng, 30, d)
     y = adversarial("normal", rng, 21, d) if two else None
     right = x if y is None else y
-    one = rung_of(x, y, levels, None if share is None else max(1, int(share * d)), columns=16)
+    one = rung_of(x, y, qmax, None if share is None else max(1, int(share * d)), columns=16)
     for rows, columns, raw in every_tile(one, len(x), len(right), 8, 16):
         i, j = np.meshgrid(
             one.left.rows(np.arange(len(x))[rows]),
@@ -87,7 +87,7 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
         x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
     )
     one = rung(left, right, how)
-    assert how == compressed.safe_recipe(how.vectors, 127) or how.most_left_out >= 1
+    assert how == compressed.safe_params(how.vectors, 127) or how.most_left_out >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
         assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
@@ -96,37 +96,37 @@ def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(
     x = rng.standard_normal((5000, 64))
     x, places = unit_rows(x), np.arange(5000)
     vectors = np.eye(64, dtype=np.float32)
-    finest = compressed.recipe(compressed.mixed(vectors), x[::4], 127)
+    finest = compressed.choose_params(compressed.mixed(vectors), x[::4], 127)
     # Not sampled, and with coordinates that the finest scale would clip by too much for its error to be held.
     x[7] = finest.vectors[0] * np.float32(0.8) + finest.vectors[1] * np.float32(0.6)
     _, _, how = compress_rows(x, None, vectors, 127, (places, places), columns=1000, workers=2)
-    assert finest.scale < how.scale < compressed.safe_recipe(vectors, 127).scale
+    assert finest.scale < how.scale < compressed.safe_params(vectors, 127).scale
 
 
 @pytest.mark.parametrize("levels", [127, 63])
 @pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 8192])
-def test_a_safe_recipe_holds_every_unit_row(levels, depth):
+def test_a_safe_recipe_holds_every_unit_row(qmax, depth):
     vectors = np.eye(depth, depth + 1, dtype=np.float32)
-    how = compressed.safe_recipe(vectors, levels)
+    how = compressed.safe_params(vectors, qmax)
     rows = np.concatenate([np.eye(depth + 1)[[0, depth]], np.full((1, depth + 1), (depth + 1) ** -0.5)])
     rows = np.concatenate([rows, -rows, np.random.default_rng(0).standard_normal((6, depth + 1))])
     assert compressed.RowQuantizer(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
 
 
 @pytest.mark.parametrize("levels", [None, 127])
-def test_bounds_are_tight_enough_to_reject(rng, levels):
+def test_bounds_are_tight_enough_to_reject(rng, qmax):
     x = unit_rows(rng.standard_normal((2000, 128)))
-    one = rung_of(x, None, levels, 128, columns=500)
+    one = rung_of(x, None, qmax, 128, columns=500)
     order = one.left.rows(np.arange(2000))
     for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
         loose = one.upper(raw) - x[order[rows]] @ x[order[columns]].T
-        assert np.median(loose) < (1e-3 if levels is None else 0.025)
+        assert np.median(loose) < (1e-3 if qmax is None else 0.025)
 
 
 def test_limits_of_minus_infinity_cut_nothing(rng):
     x = unit_rows(rng.standard_normal((20, 8)))
-    for levels in (None, 127):
-        one = rung_of(x, None, levels, 8, columns=20)
+    for qmax in (None, 127):
+        one = rung_of(x, None, qmax, 8, columns=20)
         ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
         assert (raw >= one.cut(np.full(20, -np.inf, np.float32))).all()
         assert (raw >= one.cut(-np.inf)).all()
@@ -197,10 +197,10 @@ def test_products_of_any_shape(rng):
         a, b = rng.standard_normal((rows, depth)), rng.standard_normal((columns, depth))
         a, b = a.astype(np.float32), b.astype(np.float32)
         assert product(a, b) == pytest.approx(a @ b.T, abs=1e-4)
-        levels = products.proven_levels() or 0
+        qmax = products.safe_int8_qmax() or 0
         left, right = (
-            rng.integers(-levels, levels + 1, (rows, depth)),
-            rng.integers(-levels, levels + 1, (depth, columns)),
+            rng.integers(-qmax, qmax + 1, (rows, depth)),
+            rng.integers(-qmax, qmax + 1, (depth, columns)),
         )
         found = integers((left + products.ZERO_POINT).astype(np.uint8), right.astype(np.int8))
-        assert levels == 0 or (found == left @ right).all()
+        assert qmax == 0 or (found == left @ right).all()

@@ -20,7 +20,7 @@ from lightmine.engine.quantization import (
     LONGEST,
     CompressedRows,
     Places,
-    Recipe,
+    QuantizationParams,
     as_left,
     turn_error,
     uncompressed,
@@ -80,14 +80,14 @@ def plain(x: FloatMatrix, y: FloatMatrix | None) -> Rung:
     return Rung(uncompressed(x), uncompressed(x if y is None else y), d, 1.0, slack, integer=False)
 
 
-def rung(left: CompressedRows, right: CompressedRows, how: Recipe) -> Rung:
+def rung(left: CompressedRows, right: CompressedRows, how: QuantizationParams) -> Rung:
     """Twins that were made by a recipe."""
     slack = ROUNDING
-    if how.levels is None:
+    if how.qmax is None:
         # No (x̂, ‖r‖) is longer than x but by what turning errs, and that product of two errors is nothing.
         slack += 1.02 * (1 + 2 * turn_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
         slack += 2 * LONGEST * how.longest * turn_error(how.vectors.shape[1], how.depth)
-    return Rung(left, right, how.depth, how.unit, slack, integer=how.levels is not None)
+    return Rung(left, right, how.depth, how.unit, slack, integer=how.qmax is not None)
 
 
 @dataclasses.dataclass(frozen=True)

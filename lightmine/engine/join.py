@@ -13,7 +13,7 @@ from lightmine.engine.bounds import Kernel, plain, rung
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
 from lightmine.engine.estimate import Guess, guess_pairs
-from lightmine.engine.matmul import LEAST_GAIN, int8_gain, proven_levels
+from lightmine.engine.matmul import MIN_SPEEDUP, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
     FloatMatrix,
@@ -99,11 +99,11 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, 
     asked, most = rule, rule.max_pairs
     if most is not None:
         rule = dataclasses.replace(rule, max_pairs=most + 1)
-    levels, plan = _plan(x, x if y is None else y, rule, budget, job)
+    qmax, plan = _plan(x, x if y is None else y, rule, budget, job)
     kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, asked, plan)
     with kept as checkpoint, shown(job.progress, "mining", " pairs") as tell:
         progress = _Progress(tell, plan.pairs() if tell else 0)
-        found = _answer(x, y, rule, levels, plan, progress, budget, checkpoint)
+        found = _answer(x, y, rule, qmax, plan, progress, budget, checkpoint)
     if most is None or len(found.pairs) <= most:
         return found
     found = found[:most]
@@ -114,7 +114,7 @@ def _answer(
     x: FloatMatrix,
     y: FloatMatrix | None,
     rule: JoinSpec,
-    levels: int | None,
+    qmax: int | None,
     plan: Plan,
     progress: _Progress,
     budget: int,
@@ -125,7 +125,7 @@ def _answer(
     guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
     floor = state.floor if state else _guessed(guess, rule)
     for left in reversed(range(GUESSES + 1)):
-        found = _mine(x, y, dataclasses.replace(rule, floor=floor), levels, plan, progress, checkpoint, state)
+        found = _mine(x, y, dataclasses.replace(rule, floor=floor), qmax, plan, progress, checkpoint, state)
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
         # max_pairs of all. Fewer, and the guess was too high for this data.
         if floor == rule.floor or len(found.pairs) == rule.max_pairs:
@@ -146,7 +146,7 @@ def _mine(
     x: FloatMatrix,
     y: FloatMatrix | None,
     rule: JoinSpec,
-    levels: int | None,
+    qmax: int | None,
     plan: Plan,
     progress: _Progress,
     checkpoint: Checkpoint | None,
@@ -157,7 +157,7 @@ def _mine(
     if state is not None:
         candidates.restore(state.parts, state.limits, state.lowest)
     with pool.one_blas_thread:
-        kernel = _kernel(x, y, rule, candidates, levels, plan, state)
+        kernel = _kernel(x, y, rule, candidates, qmax, plan, state)
     work = Work(x, x if y is None else y, kernel, candidates, plan, state)
 
     def tick() -> None:
@@ -195,17 +195,17 @@ class _Progress:
 
 def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job) -> tuple[int | None, Plan]:
     """Levels for int8 (None: float32), and tiles that leave room for twins where twins are worth making."""
-    levels = proven_levels() if job.kernel != "fp32" else None
-    if job.kernel == "int8" and levels is None:
+    qmax = safe_int8_qmax() if job.kernel != "fp32" else None
+    if job.kernel == "int8" and qmax is None:
         raise ArgumentError("this processor's int8 product is wrong; use kernel 'auto' or 'fp32'")
     d = x.shape[1]
     # A basis takes some 10·d³ steps, and is to be a small part of the n·m·d of a product.
     small = rule.n * rule.m < SMALL * max(1, (d / 512) ** 2)
-    if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (levels and int8_gain() < LEAST_GAIN))):
-        levels = None
+    if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (qmax and int8_speedup() < MIN_SPEEDUP))):
+        qmax = None
     rows = len(x) + (0 if rule.one_collection else len(y))
     # Twins' coordinates, order and its sorting; the basis and the pivots.
-    fixed = int(rows * ((1 if levels else 4) * (LADDER * d + 45) + 16))
+    fixed = int(rows * ((1 if qmax else 4) * (LADDER * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(compressed: bool) -> Plan:
@@ -216,9 +216,9 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job)
             per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
         )  # fmt: skip
 
-    if levels or not small:
+    if qmax or not small:
         try:
-            return levels, plan(True)
+            return qmax, plan(True)
         except BudgetError:
             if job.kernel == "int8":
                 raise
@@ -230,7 +230,7 @@ def _kernel(
     y: FloatMatrix | None,
     rule: JoinSpec,
     candidates: Candidates,
-    levels: int | None,
+    qmax: int | None,
     plan: Plan,
     state: State | None,
 ) -> Kernel:
@@ -247,13 +247,11 @@ def _kernel(
         warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
         places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
-    depths, choice = choose_rungs(x, right, limits, places, vectors, levels, plan)
-    if levels is None and depths == [x.shape[1]] and state is None:
+    depths, choice = choose_rungs(x, right, limits, places, vectors, qmax, plan)
+    if qmax is None and depths == [x.shape[1]] and state is None:
         return Kernel([plain(x, y)], plan.columns)
     rungs = [
-        rung(
-            *compress_rows(x, y, vectors[:depth], levels, places, columns=plan.columns, workers=plan.workers)
-        )
+        rung(*compress_rows(x, y, vectors[:depth], qmax, places, columns=plan.columns, workers=plan.workers))
         for depth in depths
     ]
     return Kernel(rungs, plan.columns, choice.of)

@@ -22,7 +22,7 @@ ZERO_POINT = 128
 # which x86 without VNNI adds them: 2 * 191 * 63 < 2^15.
 LEVELS = (127, 63)
 # Under this gain over float32, quantising is not worth its error.
-LEAST_GAIN = 1.5
+MIN_SPEEDUP = 1.5
 
 
 class Product:
@@ -80,24 +80,24 @@ class Int8Product(Product):
 
 
 @functools.cache
-def proven_levels() -> int | None:
+def safe_int8_qmax() -> int | None:
     """The largest magnitude at which this processor's int8 product is right; None where none is.
 
     Trusted only after it agreed with integer arithmetic on the operands that saturate first: on x86
     without VNNI, pairs of products are added in int16, and 8-bit operands overflow it.
     """
-    return next((levels for levels in LEVELS if is_right(levels)), None)
+    return next((qmax for qmax in LEVELS if is_right(qmax)), None)
 
 
-def is_right(levels: int) -> bool:
-    """Whether the int8 product is exact for operands of magnitude up to `levels`."""
+def is_right(qmax: int) -> bool:
+    """Whether the int8 product is exact for operands of magnitude up to `qmax`."""
     rng = np.random.default_rng(0)
     for rows, columns, depth in ((64, 128, 512), (3, 5, 7), (17, 33, 130), (1, 1, 1)):
-        left = rng.choice([-levels, levels], (rows, depth))
-        right = rng.choice([-levels, levels], (depth, columns))
-        left[0], right[:, 0] = levels, levels
-        left[-1], right[:, -1] = -levels, levels
-        left[rows // 2] = rng.integers(-levels, levels + 1, depth)
+        left = rng.choice([-qmax, qmax], (rows, depth))
+        right = rng.choice([-qmax, qmax], (depth, columns))
+        left[0], right[:, 0] = qmax, qmax
+        left[-1], right[:, -1] = -qmax, qmax
+        left[rows // 2] = rng.integers(-qmax, qmax + 1, depth)
         product = Int8Product(size=rows * columns)
         found = product((left + ZERO_POINT).astype(np.uint8), right.astype(np.int8))
         if not np.array_equal(found, left @ right):
@@ -106,7 +106,7 @@ def is_right(levels: int) -> bool:
 
 
 @functools.cache
-def int8_gain(depth: int = 256) -> float:
+def int8_speedup(depth: int = 256) -> float:
     """How many times faster than the float32 product the int8 one is here, for one thread."""
     rng = np.random.default_rng(0)
     a, b = (

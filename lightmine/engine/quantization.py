@@ -43,7 +43,7 @@ ROOM = 1 + 1e-9
 LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
 # How much coarser a scale is tried where some row does not fit.
 COARSER = 1.15
-# Dimensions up to which a scale can be found that every unit row fits, see `safe_recipe`.
+# Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
 LARGEST_INT8 = 8192
 
 Places = NDArray[np.signedinteger[Any]]
@@ -112,11 +112,11 @@ def turn_error(d: int, p: int) -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class QuantizationParams:
     """How a twin is made: the turned leading basis (p, d); for int8 also levels, scale and sharers m."""
 
     vectors: FloatMatrix
-    levels: int | None = None
+    qmax: int | None = None
     scale: float = 1.0
     sharers: int = 1
 
@@ -128,22 +128,22 @@ class Recipe:
     @property
     def width(self) -> int:
         """Numbers in a row of the twin."""
-        return self.depth + self.sharers + (0 if self.levels is None else 2)
+        return self.depth + self.sharers + (0 if self.qmax is None else 2)
 
     @property
     def unit(self) -> float:
         """What a raw product is to be multiplied by."""
-        return 1.0 if self.levels is None else self.scale**2
+        return 1.0 if self.qmax is None else self.scale**2
 
     @property
     def most_left_out(self) -> float:
         """The largest ‖r‖ that the sharers can hold."""
-        return math.inf if self.levels is None else self.levels * self.scale * math.sqrt(self.sharers) / ROOM
+        return math.inf if self.qmax is None else self.qmax * self.scale * math.sqrt(self.sharers) / ROOM
 
     @property
     def most_error(self) -> float:
         """The largest ‖e‖ that its coordinate can hold."""
-        return math.inf if self.levels is None else (self.levels * self.scale) ** 2 / (self.longest * ROOM)
+        return math.inf if self.qmax is None else (self.qmax * self.scale) ** 2 / (self.longest * ROOM)
 
     @property
     def longest(self) -> float:
@@ -151,39 +151,39 @@ class Recipe:
 
         What float32 adds to either is far inside the error of turning.
         """
-        grown = 0.0 if self.levels is None else 0.5 * self.scale * math.sqrt(self.depth)
+        grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.depth)
         return LONGEST + grown + turn_error(self.vectors.shape[1], self.depth)
 
 
-def recipe(vectors: FloatMatrix, sample: FloatMatrix, levels: int | None) -> Recipe:
+def choose_params(vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None) -> QuantizationParams:
     """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
-    if levels is None:
-        return Recipe(vectors, sharers=int(len(vectors) < vectors.shape[1]))
+    if qmax is None:
+        return QuantizationParams(vectors, sharers=int(len(vectors) < vectors.shape[1]))
     turned = sample @ vectors.T
-    scale = max(float(np.quantile(np.abs(turned).max(axis=1), 0.999)) / levels, 1e-6)
+    scale = max(float(np.quantile(np.abs(turned).max(axis=1), 0.999)) / qmax, 1e-6)
     left_out = math.sqrt(max(0.0, 1 - float(np.square(turned).sum(axis=1).min())))
-    return Recipe(
-        vectors, levels, scale, _sharers(len(vectors), vectors.shape[1], 1.05 * left_out / scale / levels)
+    return QuantizationParams(
+        vectors, qmax, scale, _sharers(len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax)
     )
 
 
-def safe_recipe(vectors: FloatMatrix, levels: int) -> Recipe:
+def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
     """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
 
     Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
     its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
     """
     depth = len(vectors)
-    scale = 1.05 * max(LONGEST / levels, 0.5 * math.sqrt(depth) / (levels**2 - depth / 4))
-    return Recipe(vectors, levels, scale, _sharers(depth, vectors.shape[1], 1.0))
+    scale = 1.05 * max(LONGEST / qmax, 0.5 * math.sqrt(depth) / (qmax**2 - depth / 4))
+    return QuantizationParams(vectors, qmax, scale, _sharers(depth, vectors.shape[1], 1.0))
 
 
-def coarser(how: Recipe) -> Iterator[Recipe]:
+def coarser(how: QuantizationParams) -> Iterator[QuantizationParams]:
     """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
     yield how
-    if how.levels is None:
+    if how.qmax is None:
         return
-    safe = safe_recipe(how.vectors, how.levels)
+    safe = safe_params(how.vectors, how.qmax)
     while (scale := how.scale * COARSER) < safe.scale:
         how = dataclasses.replace(how, scale=scale)
         yield how
@@ -199,7 +199,7 @@ def _sharers(depth: int, d: int, ratio: float) -> int:
 class RowQuantizer:
     """Makes twins by a recipe, a block of rows at a time; one a worker."""
 
-    def __init__(self, how: Recipe) -> None:
+    def __init__(self, how: QuantizationParams) -> None:
         self.how = how
         self._product = Fp32Product(size=CHUNK * how.depth)
         self._off = turn_error(how.vectors.shape[1], how.depth)
@@ -214,24 +214,24 @@ class RowQuantizer:
         how = self.how
         turned: Any = self._product(block, how.vectors)
         left_out = self._left_out(turned)
-        if how.levels is None:
+        if how.qmax is None:
             out[:, : how.depth] = turned
             if how.sharers:
                 out[:, how.depth] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
             return True
         steps = turned * np.float32(1 / how.scale)
         np.rint(steps, out=steps)
-        np.clip(steps, -how.levels, how.levels, out=steps)
+        np.clip(steps, -how.qmax, how.qmax, out=steps)
         out[: how.depth] = steps.T
         steps *= np.float32(how.scale)
         np.subtract(turned, steps, out=steps)
         # The product's and the difference's own roundings are a few u of coordinates under 1.
         error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
         out[how.depth : -2] = np.ceil(left_out * (ROOM / (how.scale * math.sqrt(how.sharers or 1)))).clip(
-            max=how.levels
+            max=how.qmax
         )
-        out[-2] = how.levels
-        out[-1] = np.ceil(error * (ROOM * how.longest / (how.levels * how.scale**2))).clip(max=how.levels)
+        out[-2] = how.qmax
+        out[-1] = np.ceil(error * (ROOM * how.longest / (how.qmax * how.scale**2))).clip(max=how.qmax)
         return bool(error.max() <= how.most_error and left_out.max() <= how.most_left_out)
 
     def _left_out(self, turned: Raw) -> NDArray[np.float64]:
@@ -255,22 +255,22 @@ def compress_rows(
     x: FloatMatrix,
     y: FloatMatrix | None,
     vectors: FloatMatrix,
-    levels: int | None,
+    qmax: int | None,
     orders: tuple[Places, Places],
     *,
     columns: int,
     workers: int,
-) -> tuple[CompressedRows, CompressedRows, Recipe]:
+) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
     """Twins of both sides (one twin for one collection), and the recipe they were made by.
 
-    `vectors` is the leading basis, (p, d); `levels` the largest int8 magnitude, None for float32;
+    `vectors` is the leading basis, (p, d); `qmax` the largest int8 magnitude, None for float32;
     `orders` the row at each place of both sides; `columns` the width of an int8 block.
     """
     sides = [x] if y is None else [x, y]
     sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
-    how = recipe(mixed(vectors) if levels else vectors, sample, levels)
+    how = choose_params(mixed(vectors) if qmax else vectors, sample, qmax)
 
-    def make(how: Recipe) -> list[CompressedRows] | None:
+    def make(how: QuantizationParams) -> list[CompressedRows] | None:
         compressed = []
         for side, order in zip(sides, orders, strict=False):
             twin = _compress_side(side, how, order, columns, workers)
@@ -287,15 +287,15 @@ def compress_rows(
 
 
 def _compress_side(
-    x: FloatMatrix, how: Recipe, order: Places, columns: int, workers: int
+    x: FloatMatrix, how: QuantizationParams, order: Places, columns: int, workers: int
 ) -> CompressedRows | None:
     """The twin, or None where a row does not fit the recipe."""
     n = len(x)
-    if how.levels is None:
+    if how.qmax is None:
         blocks: list[Any] = [np.empty((n, how.width), np.float32)]
     else:
         blocks = [np.empty((how.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
-    block_rows = n if how.levels is None else columns
+    block_rows = n if how.qmax is None else columns
     misfit = threading.Event()
 
     def fill(maker: RowQuantizer, chunk: slice) -> None:
@@ -305,7 +305,7 @@ def _compress_side(
         block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
         rows = x[order[chunk]]
         part = slice(start, start + len(rows))
-        if not maker.fill(rows, block[part] if how.levels is None else block[:, part]):
+        if not maker.fill(rows, block[part] if how.qmax is None else block[:, part]):
             misfit.set()
 
     step = min(block_rows, CHUNK)

@@ -91,7 +91,7 @@ def choose_rungs(
     limits: ScoreBounds,
     orders: tuple[Places, Places],
     vectors: FloatMatrix,
-    levels: int | None,
+    qmax: int | None,
     plan: Plan,
 ) -> tuple[list[int], Choice]:
     """How many leading coordinates to multiply: up to three depths, and which of them each tile takes.
@@ -114,8 +114,8 @@ def choose_rungs(
             (x, y), orders, (limits.left, limits.right), size, SAMPLE, strict=True
         )
     ]
-    survivors = _surviving(samples[0], samples[1], limits.floor, depths, levels, plan)
-    fixed, each = _product_seconds(d, levels)
+    survivors = _surviving(samples[0], samples[1], limits.floor, depths, qmax, plan)
+    fixed, each = _product_seconds(d, qmax)
     seconds = survivors
     seconds *= np.float32(SURVIVOR_SECONDS)
     seconds += (fixed + each * np.array(depths, np.float32))[:, None, None]
@@ -156,11 +156,11 @@ def _sample(
 
 
 def _surviving(
-    left: _Sample, right: _Sample, floor: np.float32, depths: list[int], levels: int | None, plan: Plan
+    left: _Sample, right: _Sample, floor: np.float32, depths: list[int], qmax: int | None, plan: Plan
 ) -> NDArray[np.float32]:
     """The share of each part's pairs that is expected to survive each depth; infinite where no pair is."""
     # Rounding a row of p coordinates to int8 costs its bound about this much, see `compressed`.
-    error = [0.0 if levels is None else 2.4 / levels * norm for norm in left.inside]
+    error = [0.0 if qmax is None else 2.4 / qmax * norm for norm in left.inside]
     share = np.full((len(depths), left.parts, right.parts), np.inf, np.float32)
     pairs = left.count * right.count
 
@@ -208,14 +208,14 @@ def _normal(deviations: Any) -> Any:
     return 1 / (1 + np.exp(z * (-1.5976 - 0.070565992 * z * z)))
 
 
-def _product_seconds(d: int, levels: int | None) -> tuple[float, float]:
+def _product_seconds(d: int, qmax: int | None) -> tuple[float, float]:
     """What a pair's raw score takes here: a fixed part, and a part for each coordinate."""
     rows, columns = 256, 512
-    product = Fp32Product(size=rows * columns) if levels is None else Int8Product(size=rows * columns)
+    product = Fp32Product(size=rows * columns) if qmax is None else Int8Product(size=rows * columns)
     times = []
     depths = max(8, d // 4), max(16, d)
     for depth in depths:
-        if levels is None:
+        if qmax is None:
             a, b = np.ones((rows, depth), np.float32), np.ones((columns, depth), np.float32)
         else:
             a, b = np.ones((rows, depth), np.uint8), np.ones((depth, columns), np.int8)
