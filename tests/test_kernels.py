@@ -87,7 +87,7 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
         x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
     )
     one = rung(left, right, how)
-    assert how == compressed.safe_params(how.vectors, 127) or how.most_left_out >= 1
+    assert how == compressed.safe_params(how.vectors, 127) or how.max_residual >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
         assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
@@ -96,7 +96,7 @@ def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(
     x = rng.standard_normal((5000, 64))
     x, places = unit_rows(x), np.arange(5000)
     vectors = np.eye(64, dtype=np.float32)
-    finest = compressed.choose_params(compressed.mixed(vectors), x[::4], 127)
+    finest = compressed.choose_params(compressed.random_rotation(vectors), x[::4], 127)
     # Not sampled, and with coordinates that the finest scale would clip by too much for its error to be held.
     x[7] = finest.vectors[0] * np.float32(0.8) + finest.vectors[1] * np.float32(0.6)
     _, _, how = compress_rows(x, None, vectors, 127, (places, places), columns=1000, workers=2)
@@ -152,13 +152,13 @@ def test_turned_coordinates_are_within_their_error(seed, d):
 def _check_turning(x, rng):
     d = x.shape[1]
     p = int(rng.integers(1, d + 1))
-    vectors = compressed.mixed(basis(x, None)[:p])
-    turned = x.astype(np.float64) @ vectors.astype(np.float64).T
+    vectors = compressed.random_rotation(basis(x, None)[:p])
+    rotated = x.astype(np.float64) @ vectors.astype(np.float64).T
     nearest = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
     orthogonal = nearest[0] @ nearest[2]
     true = x.astype(np.float64) @ orthogonal.T
-    assert np.linalg.norm(turned - true, axis=1).max() <= compressed.turn_error(d, p)
-    assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= compressed.turn_error(d, p)
+    assert np.linalg.norm(rotated - true, axis=1).max() <= compressed.rotation_error(d, p)
+    assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= compressed.rotation_error(d, p)
 
 
 def test_a_product_that_saturates_is_found_out(monkeypatch):

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from lightmine.engine.matmul import Fp32Product, Int8Product, Raw
 from lightmine.engine.matrix import FloatMatrix, product_error
 from lightmine.engine.quantization import (
-    LONGEST,
+    MAX_NORM,
     CompressedRows,
     Places,
     QuantizationParams,
     as_left,
-    turn_error,
+    rotation_error,
     uncompressed,
 )
 from lightmine.engine.tiling import BAND
@@ -85,8 +85,8 @@ def rung(left: CompressedRows, right: CompressedRows, how: QuantizationParams) -
     slack = ROUNDING
     if how.qmax is None:
         # No (x̂, ‖r‖) is longer than x but by what turning errs, and that product of two errors is nothing.
-        slack += 1.02 * (1 + 2 * turn_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
-        slack += 2 * LONGEST * how.longest * turn_error(how.vectors.shape[1], how.depth)
+        slack += 1.02 * (1 + 2 * rotation_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
+        slack += 2 * MAX_NORM * how.max_norm * rotation_error(how.vectors.shape[1], how.depth)
     return Rung(left, right, how.depth, how.unit, slack, integer=how.qmax is not None)
 
 

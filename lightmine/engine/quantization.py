@@ -40,9 +40,9 @@ CHUNK = 1024
 # What rounding a norm up, or a product of two, may be off by in float64.
 ROOM = 1 + 1e-9
 # The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
-LONGEST, SHARERS = 1 + UNIT_TOLERANCE, 10
+MAX_NORM, MAX_RESIDUAL_COLUMNS = 1 + UNIT_TOLERANCE, 10
 # How much coarser a scale is tried where some row does not fit.
-COARSER = 1.15
+SCALE_STEP = 1.15
 # Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
 LARGEST_INT8 = 8192
 
@@ -94,13 +94,13 @@ def basis(x: FloatMatrix, y: FloatMatrix | None) -> FloatMatrix:
     return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
 
 
-def mixed(vectors: FloatMatrix) -> FloatMatrix:
+def random_rotation(vectors: FloatMatrix) -> FloatMatrix:
     """The same p basis vectors turned among themselves, so that rows are alike in every coordinate."""
     random = np.random.default_rng(0).standard_normal((len(vectors), len(vectors)))
     return np.ascontiguousarray(np.linalg.qr(random)[0] @ vectors.astype(np.float64), np.float32)
 
 
-def turn_error(d: int, p: int) -> float:
+def rotation_error(d: int, p: int) -> float:
     """The norm of what float32 can do to p turned coordinates of a unit row.
 
     Each is a dot product of d terms with a unit vector, so within d·u/(1 - d·u) of the true one
@@ -118,7 +118,7 @@ class QuantizationParams:
     vectors: FloatMatrix
     qmax: int | None = None
     scale: float = 1.0
-    sharers: int = 1
+    residual_columns: int = 1
 
     @property
     def depth(self) -> int:
@@ -128,7 +128,7 @@ class QuantizationParams:
     @property
     def width(self) -> int:
         """Numbers in a row of the twin."""
-        return self.depth + self.sharers + (0 if self.qmax is None else 2)
+        return self.depth + self.residual_columns + (0 if self.qmax is None else 2)
 
     @property
     def unit(self) -> float:
@@ -136,34 +136,41 @@ class QuantizationParams:
         return 1.0 if self.qmax is None else self.scale**2
 
     @property
-    def most_left_out(self) -> float:
+    def max_residual(self) -> float:
         """The largest ‖r‖ that the sharers can hold."""
-        return math.inf if self.qmax is None else self.qmax * self.scale * math.sqrt(self.sharers) / ROOM
+        return (
+            math.inf
+            if self.qmax is None
+            else self.qmax * self.scale * math.sqrt(self.residual_columns) / ROOM
+        )
 
     @property
-    def most_error(self) -> float:
+    def max_error(self) -> float:
         """The largest ‖e‖ that its coordinate can hold."""
-        return math.inf if self.qmax is None else (self.qmax * self.scale) ** 2 / (self.longest * ROOM)
+        return math.inf if self.qmax is None else (self.qmax * self.scale) ** 2 / (self.max_norm * ROOM)
 
     @property
-    def longest(self) -> float:
+    def max_norm(self) -> float:
         """L: what no x̂ + e and no ŷ is longer than: rounding adds half a step at most, clipping nothing.
 
         What float32 adds to either is far inside the error of turning.
         """
         grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.depth)
-        return LONGEST + grown + turn_error(self.vectors.shape[1], self.depth)
+        return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.depth)
 
 
 def choose_params(vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None) -> QuantizationParams:
     """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
     if qmax is None:
-        return QuantizationParams(vectors, sharers=int(len(vectors) < vectors.shape[1]))
-    turned = sample @ vectors.T
-    scale = max(float(np.quantile(np.abs(turned).max(axis=1), 0.999)) / qmax, 1e-6)
-    left_out = math.sqrt(max(0.0, 1 - float(np.square(turned).sum(axis=1).min())))
+        return QuantizationParams(vectors, residual_columns=int(len(vectors) < vectors.shape[1]))
+    rotated = sample @ vectors.T
+    scale = max(float(np.quantile(np.abs(rotated).max(axis=1), 0.999)) / qmax, 1e-6)
+    left_out = math.sqrt(max(0.0, 1 - float(np.square(rotated).sum(axis=1).min())))
     return QuantizationParams(
-        vectors, qmax, scale, _sharers(len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax)
+        vectors,
+        qmax,
+        scale,
+        _residual_columns(len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax),
     )
 
 
@@ -174,25 +181,25 @@ def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
     its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
     """
     depth = len(vectors)
-    scale = 1.05 * max(LONGEST / qmax, 0.5 * math.sqrt(depth) / (qmax**2 - depth / 4))
-    return QuantizationParams(vectors, qmax, scale, _sharers(depth, vectors.shape[1], 1.0))
+    scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(depth) / (qmax**2 - depth / 4))
+    return QuantizationParams(vectors, qmax, scale, _residual_columns(depth, vectors.shape[1], 1.0))
 
 
-def coarser(how: QuantizationParams) -> Iterator[QuantizationParams]:
+def increasing_scales(how: QuantizationParams) -> Iterator[QuantizationParams]:
     """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
     yield how
     if how.qmax is None:
         return
     safe = safe_params(how.vectors, how.qmax)
-    while (scale := how.scale * COARSER) < safe.scale:
+    while (scale := how.scale * SCALE_STEP) < safe.scale:
         how = dataclasses.replace(how, scale=scale)
         yield how
     yield safe
 
 
-def _sharers(depth: int, d: int, ratio: float) -> int:
+def _residual_columns(depth: int, d: int, ratio: float) -> int:
     """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
-    least = 0 if depth == d else min(SHARERS, math.ceil(ratio**2 + 0.1))
+    least = 0 if depth == d else min(MAX_RESIDUAL_COLUMNS, math.ceil(ratio**2 + 0.1))
     return least + -(depth + least + 2) % 4
 
 
@@ -202,7 +209,7 @@ class RowQuantizer:
     def __init__(self, how: QuantizationParams) -> None:
         self.how = how
         self._product = Fp32Product(size=CHUNK * how.depth)
-        self._off = turn_error(how.vectors.shape[1], how.depth)
+        self._off = rotation_error(how.vectors.shape[1], how.depth)
         # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
         self._off_by = 1 + product_error(how.depth)
 
@@ -212,36 +219,36 @@ class RowQuantizer:
         Returns whether every row fits the recipe; where one does not, what was written is no bound.
         """
         how = self.how
-        turned: Any = self._product(block, how.vectors)
-        left_out = self._left_out(turned)
+        rotated: Any = self._product(block, how.vectors)
+        left_out = self._residual(rotated)
         if how.qmax is None:
-            out[:, : how.depth] = turned
-            if how.sharers:
+            out[:, : how.depth] = rotated
+            if how.residual_columns:
                 out[:, how.depth] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
             return True
-        steps = turned * np.float32(1 / how.scale)
+        steps = rotated * np.float32(1 / how.scale)
         np.rint(steps, out=steps)
         np.clip(steps, -how.qmax, how.qmax, out=steps)
         out[: how.depth] = steps.T
         steps *= np.float32(how.scale)
-        np.subtract(turned, steps, out=steps)
+        np.subtract(rotated, steps, out=steps)
         # The product's and the difference's own roundings are a few u of coordinates under 1.
         error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
-        out[how.depth : -2] = np.ceil(left_out * (ROOM / (how.scale * math.sqrt(how.sharers or 1)))).clip(
-            max=how.qmax
-        )
+        out[how.depth : -2] = np.ceil(
+            left_out * (ROOM / (how.scale * math.sqrt(how.residual_columns or 1)))
+        ).clip(max=how.qmax)
         out[-2] = how.qmax
-        out[-1] = np.ceil(error * (ROOM * how.longest / (how.qmax * how.scale**2))).clip(max=how.qmax)
-        return bool(error.max() <= how.most_error and left_out.max() <= how.most_left_out)
+        out[-1] = np.ceil(error * (ROOM * how.max_norm / (how.qmax * how.scale**2))).clip(max=how.qmax)
+        return bool(error.max() <= how.max_error and left_out.max() <= how.max_residual)
 
-    def _left_out(self, turned: Raw) -> NDArray[np.float64]:
+    def _residual(self, rotated: Raw) -> NDArray[np.float64]:
         """The norm of what turned leading coordinates leave out of each row, none too small."""
         p, d = self.how.vectors.shape
         if p == d:
-            return np.zeros(len(turned))
+            return np.zeros(len(rotated))
         # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
-        least = np.maximum(_norm(turned) / self._off_by - self._off, 0)
-        left_out: NDArray[np.float64] = np.sqrt(np.maximum(LONGEST**2 - least**2, 0)) * (1 + 1e-6)
+        least = np.maximum(_norm(rotated) / self._off_by - self._off, 0)
+        left_out: NDArray[np.float64] = np.sqrt(np.maximum(MAX_NORM**2 - least**2, 0)) * (1 + 1e-6)
         return left_out
 
 
@@ -268,7 +275,7 @@ def compress_rows(
     """
     sides = [x] if y is None else [x, y]
     sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
-    how = choose_params(mixed(vectors) if qmax else vectors, sample, qmax)
+    how = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax)
 
     def make(how: QuantizationParams) -> list[CompressedRows] | None:
         compressed = []
@@ -279,7 +286,7 @@ def compress_rows(
             compressed.append(twin)
         return compressed
 
-    for each in coarser(how):
+    for each in increasing_scales(how):
         compressed = make(each)
         if compressed is not None:
             return compressed[0], compressed[-1], each

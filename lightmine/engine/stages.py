@@ -146,9 +146,9 @@ def _sample(
     starts = np.arange(0, len(side), size)
     lengths = np.minimum(size, len(side) - starts)
     rows = order[(starts[:, None] + np.arange(count) * lengths[:, None] // count).ravel()]
-    turned = side[rows] @ vectors.T
+    rotated = side[rows] @ vectors.T
     edges = zip([0, *depths], depths, strict=False)
-    coordinates = [np.ascontiguousarray(turned[:, start:stop]) for start, stop in edges]
+    coordinates = [np.ascontiguousarray(rotated[:, start:stop]) for start, stop in edges]
     inside = np.cumsum([np.square(part).sum(axis=1) for part in coordinates], axis=0)
     rest = list(np.sqrt(np.maximum(1 - inside, 0)).astype(np.float32))
     own = None if limits is None else limits[rows]
