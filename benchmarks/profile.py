@@ -74,26 +74,26 @@ class Depths:
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def counted(miner: Any, rung: Any, raw: Any, *tile: Any) -> Any:
+        def counted(miner: Any, bound_stage: Any, raw: Any, *tile: Any) -> Any:
             with self._lock:
-                self.pairs[rung.depth] += raw.size
-            return function(miner, rung, raw, *tile)
+                self.pairs[bound_stage.n_components] += raw.size
+            return function(miner, bound_stage, raw, *tile)
 
         return counted
 
     def shares(self, pairs: float) -> dict[str, float]:
         """For each depth; over 1 in all, since some tiles take two, and those on the diagonal count whole."""
-        return {str(depth): count / pairs for depth, count in sorted(self.pairs.items())}
+        return {str(n_components): count / pairs for n_components, count in sorted(self.pairs.items())}
 
 
 def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any]:
     """One run of a job, its parts in thread-seconds."""
-    clock, depths = Clock(), Depths()
+    clock, stage_components = Clock(), Depths()
     originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
     for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
         setattr(place, name, clock.wrap(part, function))
     flags = miner.Miner._flags
-    miner.Miner._flags = depths.wrap(flags)  # type: ignore[method-assign]
+    miner.Miner._flags = stage_components.wrap(flags)  # type: ignore[method-assign]
     start = time.perf_counter()
     try:
         job()
@@ -112,16 +112,16 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
         "share_of_thread_time": shares,
         "pairs_scored_in_float32": clock.pairs["float32 scores"],
         "pairs_scored_exactly": clock.pairs["the one score"],
-        "depths": depths.shares(pairs),
+        "depths": stage_components.shares(pairs),
         "product_picoseconds_a_pair": 1e12 * clock.seconds["product"] / pairs,
     }
 
 
-def best_product(depth: int, workers: int) -> float:
+def best_product(n_components: int, workers: int) -> float:
     """Picoseconds of a thread for a pair, of the product alone on tiles that stay in a cache."""
     rng = np.random.default_rng(0)
-    a = rng.integers(64, 192, (tiles.ROWS, depth)).astype(np.uint8)
-    b = rng.integers(-64, 64, (depth, tiles.COLUMNS)).astype(np.int8)
+    a = rng.integers(64, 192, (tiles.ROWS, n_components)).astype(np.uint8)
+    b = rng.integers(-64, 64, (n_components, tiles.COLUMNS)).astype(np.int8)
     size, count = tiles.ROWS * tiles.COLUMNS, 200
     times = []
     for _ in range(5):
@@ -151,7 +151,10 @@ def main() -> None:
     found: dict[str, Any] = {"machine": machine(), "rows": len(x), "jobs": {}}
     for name, job in jobs.items():
         result = profile(job, pairs, workers)
-        best = sum(share * best_product(int(depth), workers) for depth, share in result["depths"].items())
+        best = sum(
+            share * best_product(int(n_components), workers)
+            for n_components, share in result["depths"].items()
+        )
         result["best_product_picoseconds_a_pair"] = best
         found["jobs"][name] = result
         print(f"{name}: {json.dumps(result)}", file=sys.stderr)

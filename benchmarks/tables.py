@@ -106,7 +106,9 @@ def profile(found: dict[str, Any]) -> str:
         (
             "share of pairs: coordinates multiplied",
             [
-                ", ".join(f"{100 * share:.0f} %: {depth}" for depth, share in job["depths"].items())
+                ", ".join(
+                    f"{100 * share:.0f} %: {n_components}" for n_components, share in job["depths"].items()
+                )
                 for job in jobs.values()
             ],
         ),

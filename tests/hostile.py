@@ -97,10 +97,10 @@ def growing(numbers):
     return model
 
 
-def nested(depth):
+def nested(n_components):
     """Graphs in attributes in nodes in graphs, as bytes: no library writes it so deep."""
     inner = b""
-    for _ in range(depth):
+    for _ in range(n_components):
         for field in (6, 5, 1):
             inner = bytes([field << 3 | 2]) + _varint(len(inner)) + inner
     return bytes([7 << 3 | 2]) + _varint(len(inner)) + inner

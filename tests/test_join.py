@@ -177,23 +177,23 @@ def rungs_for(x, floor, qmax=None):
     limits = Candidates(rule, capacity=1 << 20).limits
     plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
     places = (np.arange(n), np.arange(n))
-    depths, choice = ladder.choose_rungs(x, x, limits, places, join.basis(x, None), qmax, plan)
-    return depths, choice.rungs
+    stage_components, choice = ladder.choose_stages(x, x, limits, places, join.basis(x, None), qmax, plan)
+    return stage_components, choice.stages
 
 
 @pytest.mark.usefixtures("_known_machine")
 def test_depths_that_pay_are_found_where_few_coordinates_hold_most(rng):
     x = unit_rows(rng.standard_normal((3000, 256)) * 0.93 ** np.arange(256))
-    depths, choice = rungs_for(x, 0.95)
-    assert depths[0] < 128
-    assert choice.max() < len(depths)
-    depths, choice = rungs_for(unit_rows(rng.standard_normal((3000, 256))), 0.2)
-    assert depths[choice[0, 0]] > 128
+    stage_components, choice = rungs_for(x, 0.95)
+    assert stage_components[0] < 128
+    assert choice.max() < len(stage_components)
+    stage_components, choice = rungs_for(unit_rows(rng.standard_normal((3000, 256))), 0.2)
+    assert stage_components[choice[0, 0]] > 128
 
 
 def test_without_any_limit_every_coordinate_counts(rng):
-    depths, _ = rungs_for(unit_rows(rng.standard_normal((500, 24))), -np.inf)
-    assert depths == [24]
+    stage_components, _ = rungs_for(unit_rows(rng.standard_normal((500, 24))), -np.inf)
+    assert stage_components == [24]
 
 
 @pytest.mark.usefixtures("_known_machine")

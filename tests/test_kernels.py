@@ -7,7 +7,7 @@ from lightmine import unit_rows
 from lightmine.engine import matmul as products
 from lightmine.engine import pool
 from lightmine.engine import quantization as compressed
-from lightmine.engine.bounds import Kernel, plain, rung
+from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.matrix import PairScorer
 from lightmine.engine.quantization import basis, compress_rows
 
@@ -36,15 +36,17 @@ def adversarial(kind, rng, n, d):
     return unit_rows(x)
 
 
-def rung_of(x, y, qmax, depth, columns):
-    if depth is None:
+def rung_of(x, y, qmax, n_components, columns):
+    if n_components is None:
         return plain(x, y)
     orders = tuple(
         np.random.default_rng(len(x)).permutation(len(side)) for side in (x, x if y is None else y)
     )
     orders = orders if y is not None else (orders[0], orders[0])
     with pool.one_blas_thread:
-        return rung(*compress_rows(x, y, basis(x, y)[:depth], qmax, orders, columns=columns, workers=1))
+        return bound_stage(
+            *compress_rows(x, y, basis(x, y)[:n_components], qmax, orders, columns=columns, workers=1)
+        )
 
 
 def every_tile(one, n, m, rows, columns):
@@ -86,7 +88,7 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
     left, right, how = compress_rows(
         x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
     )
-    one = rung(left, right, how)
+    one = bound_stage(left, right, how)
     assert how == compressed.safe_params(how.vectors, 127) or how.max_residual >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
         assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
@@ -105,11 +107,16 @@ def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(
 
 @pytest.mark.parametrize("levels", [127, 63])
 @pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 8192])
-def test_a_safe_recipe_holds_every_unit_row(qmax, depth):
-    vectors = np.eye(depth, depth + 1, dtype=np.float32)
+def test_a_safe_recipe_holds_every_unit_row(qmax, n_components):
+    vectors = np.eye(n_components, n_components + 1, dtype=np.float32)
     how = compressed.safe_params(vectors, qmax)
-    rows = np.concatenate([np.eye(depth + 1)[[0, depth]], np.full((1, depth + 1), (depth + 1) ** -0.5)])
-    rows = np.concatenate([rows, -rows, np.random.default_rng(0).standard_normal((6, depth + 1))])
+    rows = np.concatenate(
+        [
+            np.eye(n_components + 1)[[0, n_components]],
+            np.full((1, n_components + 1), (n_components + 1) ** -0.5),
+        ]
+    )
+    rows = np.concatenate([rows, -rows, np.random.default_rng(0).standard_normal((6, n_components + 1))])
     assert compressed.RowQuantizer(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
 
 
@@ -193,14 +200,14 @@ def test_the_hand_written_graphs_are_valid_onnx_models():
 
 def test_products_of_any_shape(rng):
     product, integers = products.Fp32Product(size=600), products.Int8Product(size=600)
-    for rows, columns, depth in ((20, 30, 16), (1, 1, 1), (7, 5, 33), (1, 600, 4)):
-        a, b = rng.standard_normal((rows, depth)), rng.standard_normal((columns, depth))
+    for rows, columns, n_components in ((20, 30, 16), (1, 1, 1), (7, 5, 33), (1, 600, 4)):
+        a, b = rng.standard_normal((rows, n_components)), rng.standard_normal((columns, n_components))
         a, b = a.astype(np.float32), b.astype(np.float32)
         assert product(a, b) == pytest.approx(a @ b.T, abs=1e-4)
         qmax = products.safe_int8_qmax() or 0
         left, right = (
-            rng.integers(-qmax, qmax + 1, (rows, depth)),
-            rng.integers(-qmax, qmax + 1, (depth, columns)),
+            rng.integers(-qmax, qmax + 1, (rows, n_components)),
+            rng.integers(-qmax, qmax + 1, (n_components, columns)),
         )
         found = integers((left + products.ZERO_POINT).astype(np.uint8), right.astype(np.int8))
         assert qmax == 0 or (found == left @ right).all()

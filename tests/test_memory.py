@@ -8,7 +8,7 @@ import pytest
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
 from lightmine.engine.quantization import basis
 from lightmine.engine.selection import Candidates, JoinSpec
-from lightmine.engine.stages import choose_rungs
+from lightmine.engine.stages import choose_stages
 from lightmine.engine.tiling import Plan, parse_bytes
 from lightmine.errors import BudgetError
 
@@ -50,7 +50,7 @@ def test_what_small_tiles_save_is_not_spent_on_choosing_their_depths():
     limits = Candidates(rule, capacity=1).limits
     plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
     places = np.arange(len(x))
-    peak, _ = peak_of(lambda: choose_rungs(x, x, limits, (places, places), basis(x, None), None, plan))
+    peak, _ = peak_of(lambda: choose_stages(x, x, limits, (places, places), basis(x, None), None, plan))
     assert peak <= 4 << 20
 
 

@@ -32,7 +32,7 @@ Tile = tuple[slice, slice]
 
 
 @dataclasses.dataclass(frozen=True)
-class Rung:
+class BoundStage:
     """Twins of both sides at one depth: a pair's true score is at most ``unit * raw + slack``.
 
     By the derivation in `compressed` the int8 product is the bound, but for the one score's own rounding: it
@@ -44,14 +44,14 @@ class Rung:
     Examples
     --------
     >>> from lightmine.engine.matrix import unit_rows
-    >>> rung = plain(unit_rows([[1, 0], [1, 1]]), None)
-    >>> bool(0.5 - 1e-6 < rung.cut(0.5) < 0.5 < rung.upper(0.5) < 0.5 + 1e-6)
+    >>> bound_stage = plain(unit_rows([[1, 0], [1, 1]]), None)
+    >>> bool(0.5 - 1e-6 < bound_stage.cut(0.5) < 0.5 < bound_stage.upper(0.5) < 0.5 + 1e-6)
     True
     """
 
     left: CompressedRows
     right: CompressedRows
-    depth: int
+    n_components: int
     unit: float
     slack: float
     integer: bool
@@ -73,21 +73,23 @@ class Rung:
 ROUNDING = 2.0**-23 + 1e-12
 
 
-def plain(x: FloatMatrix, y: FloatMatrix | None) -> Rung:
+def plain(x: FloatMatrix, y: FloatMatrix | None) -> BoundStage:
     """The matrices themselves, in float32."""
     d = x.shape[1]
     slack = ROUNDING + 1.02 * product_error(d)
-    return Rung(uncompressed(x), uncompressed(x if y is None else y), d, 1.0, slack, integer=False)
+    return BoundStage(uncompressed(x), uncompressed(x if y is None else y), d, 1.0, slack, integer=False)
 
 
-def rung(left: CompressedRows, right: CompressedRows, how: QuantizationParams) -> Rung:
+def bound_stage(left: CompressedRows, right: CompressedRows, how: QuantizationParams) -> BoundStage:
     """Twins that were made by a recipe."""
     slack = ROUNDING
     if how.qmax is None:
         # No (x̂, ‖r‖) is longer than x but by what turning errs, and that product of two errors is nothing.
-        slack += 1.02 * (1 + 2 * rotation_error(how.vectors.shape[1], how.depth)) * product_error(how.width)
-        slack += 2 * MAX_NORM * how.max_norm * rotation_error(how.vectors.shape[1], how.depth)
-    return Rung(left, right, how.depth, how.unit, slack, integer=how.qmax is not None)
+        slack += (
+            1.02 * (1 + 2 * rotation_error(how.vectors.shape[1], how.n_components)) * product_error(how.width)
+        )
+        slack += 2 * MAX_NORM * how.max_norm * rotation_error(how.vectors.shape[1], how.n_components)
+    return BoundStage(left, right, how.n_components, how.unit, slack, integer=how.qmax is not None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,40 +105,40 @@ class Kernel:
         The rung of a tile, from its rows and columns; by default the first.
     """
 
-    rungs: list[Rung]
+    stages: list[BoundStage]
     columns: int
     number: Callable[[slice, slice], int] = lambda rows, columns: 0
 
     def scorer(self, size: int) -> Scorer:
         """What one worker needs for tiles of at most `size` pairs; not to be shared."""
-        return Int8Scorer(self, size) if self.rungs[0].integer else Fp32Scorer(self, size)
+        return Int8Scorer(self, size) if self.stages[0].integer else Fp32Scorer(self, size)
 
     def hardest_first(self, tiles: Callable[[], Iterator[Tile]]) -> Iterator[Tile]:
         """Every tile once, those of deep rungs first.
 
         They hold the nearest pairs, which raise the limits of rules that have any but a threshold.
         """
-        for number in reversed(range(len(self.rungs))):
+        for number in reversed(range(len(self.stages))):
             yield from (tile for tile in tiles() if self.number(*tile) == number)
 
     @property
     def sides(self) -> tuple[CompressedRows, CompressedRows]:
         """Twins of both sides, for the order of their rows."""
-        return self.rungs[0].left, self.rungs[0].right
+        return self.stages[0].left, self.stages[0].right
 
     def left_rows(self, places: slice | Places) -> Any:
         """The left matrix's rows at these places."""
-        return self.rungs[0].left.rows(places)
+        return self.stages[0].left.rows(places)
 
     def right_rows(self, places: slice | Places) -> Any:
         """The right matrix's rows at these places."""
-        return self.rungs[0].right.rows(places)
+        return self.stages[0].right.rows(places)
 
 
 class Scorer(Protocol):
     """One worker's hands: a session and a buffer."""
 
-    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+    def scores(self, bound_stage: int, rows: slice, columns: slice) -> Raw:
         """Raw scores of a tile on one rung, valid until the next call."""
 
 
@@ -144,12 +146,14 @@ class Fp32Scorer:
     """Raw scores as float32 products of the twins' rows."""
 
     def __init__(self, kernel: Kernel, size: int) -> None:
-        self._sides: Any = [(rung.left.blocks[0], rung.right.blocks[0]) for rung in kernel.rungs]
+        self._sides: Any = [
+            (bound_stage.left.blocks[0], bound_stage.right.blocks[0]) for bound_stage in kernel.stages
+        ]
         self._product = Fp32Product(size=size)
 
-    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+    def scores(self, bound_stage: int, rows: slice, columns: slice) -> Raw:
         """See `Scorer`."""
-        left, right = self._sides[rung]
+        left, right = self._sides[bound_stage]
         return self._product(left[rows], right[columns])
 
 
@@ -157,15 +161,17 @@ class Int8Scorer:
     """Raw scores as integer products of quantised coordinates."""
 
     def __init__(self, kernel: Kernel, size: int) -> None:
-        self._sides: Any = [(rung.left.blocks, rung.right.blocks) for rung in kernel.rungs]
+        self._sides: Any = [
+            (bound_stage.left.blocks, bound_stage.right.blocks) for bound_stage in kernel.stages
+        ]
         self._columns = kernel.columns
         self._product = Int8Product(size=size)
         self._operands: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
-    def scores(self, rung: int, rows: slice, columns: slice) -> Raw:
+    def scores(self, bound_stage: int, rows: slice, columns: slice) -> Raw:
         """See `Scorer`; `columns` is a whole block, `rows` lie within one."""
-        left, right = self._sides[rung]
-        key = rung, rows.start
+        left, right = self._sides[bound_stage]
+        key = bound_stage, rows.start
         if key not in self._operands:
             block, start = divmod(rows.start, self._columns)
             if len(self._operands) >= BAND * len(self._sides):

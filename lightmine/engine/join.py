@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_count
 from lightmine.engine import pool
-from lightmine.engine.bounds import Kernel, plain, rung
+from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
 from lightmine.engine.estimate import Guess, guess_pairs
@@ -24,7 +24,7 @@ from lightmine.engine.matrix import (
 )
 from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, compress_rows
 from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
-from lightmine.engine.stages import LADDER, choose_rungs
+from lightmine.engine.stages import MAX_STAGES, choose_stages
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.worker import SURVIVORS, Miner, Work
 from lightmine.errors import ArgumentError, BudgetError
@@ -205,7 +205,7 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job)
         qmax = None
     rows = len(x) + (0 if rule.one_collection else len(y))
     # Twins' coordinates, order and its sorting; the basis and the pivots.
-    fixed = int(rows * ((1 if qmax else 4) * (LADDER * d + 45) + 16))
+    fixed = int(rows * ((1 if qmax else 4) * (MAX_STAGES * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(compressed: bool) -> Plan:
@@ -247,11 +247,15 @@ def _kernel(
         warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
         places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
     vectors = basis(x, y)
-    depths, choice = choose_rungs(x, right, limits, places, vectors, qmax, plan)
-    if qmax is None and depths == [x.shape[1]] and state is None:
+    stage_components, choice = choose_stages(x, right, limits, places, vectors, qmax, plan)
+    if qmax is None and stage_components == [x.shape[1]] and state is None:
         return Kernel([plain(x, y)], plan.columns)
-    rungs = [
-        rung(*compress_rows(x, y, vectors[:depth], qmax, places, columns=plan.columns, workers=plan.workers))
-        for depth in depths
+    stages = [
+        bound_stage(
+            *compress_rows(
+                x, y, vectors[:n_components], qmax, places, columns=plan.columns, workers=plan.workers
+            )
+        )
+        for n_components in stage_components
     ]
-    return Kernel(rungs, plan.columns, choice.of)
+    return Kernel(stages, plan.columns, choice.of)

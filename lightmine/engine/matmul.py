@@ -92,12 +92,12 @@ def safe_int8_qmax() -> int | None:
 def is_right(qmax: int) -> bool:
     """Whether the int8 product is exact for operands of magnitude up to `qmax`."""
     rng = np.random.default_rng(0)
-    for rows, columns, depth in ((64, 128, 512), (3, 5, 7), (17, 33, 130), (1, 1, 1)):
-        left = rng.choice([-qmax, qmax], (rows, depth))
-        right = rng.choice([-qmax, qmax], (depth, columns))
+    for rows, columns, n_components in ((64, 128, 512), (3, 5, 7), (17, 33, 130), (1, 1, 1)):
+        left = rng.choice([-qmax, qmax], (rows, n_components))
+        right = rng.choice([-qmax, qmax], (n_components, columns))
         left[0], right[:, 0] = qmax, qmax
         left[-1], right[:, -1] = -qmax, qmax
-        left[rows // 2] = rng.integers(-qmax, qmax + 1, depth)
+        left[rows // 2] = rng.integers(-qmax, qmax + 1, n_components)
         product = Int8Product(size=rows * columns)
         found = product((left + ZERO_POINT).astype(np.uint8), right.astype(np.int8))
         if not np.array_equal(found, left @ right):
@@ -106,12 +106,12 @@ def is_right(qmax: int) -> bool:
 
 
 @functools.cache
-def int8_speedup(depth: int = 256) -> float:
+def int8_speedup(n_components: int = 256) -> float:
     """How many times faster than the float32 product the int8 one is here, for one thread."""
     rng = np.random.default_rng(0)
     a, b = (
-        rng.integers(0, 255, (256, depth)).astype(np.uint8),
-        rng.integers(-99, 99, (512, depth)).astype(np.int8),
+        rng.integers(0, 255, (256, n_components)).astype(np.uint8),
+        rng.integers(-99, 99, (512, n_components)).astype(np.int8),
     )
     fast, slow = Int8Product(size=256 * 512), Fp32Product(size=256 * 512)
     bt, af, bf = np.ascontiguousarray(b.T), a.astype(np.float32), b.astype(np.float32)

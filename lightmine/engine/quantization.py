@@ -121,14 +121,14 @@ class QuantizationParams:
     residual_columns: int = 1
 
     @property
-    def depth(self) -> int:
+    def n_components(self) -> int:
         """Coordinates p, what is appended not counted."""
         return len(self.vectors)
 
     @property
     def width(self) -> int:
         """Numbers in a row of the twin."""
-        return self.depth + self.residual_columns + (0 if self.qmax is None else 2)
+        return self.n_components + self.residual_columns + (0 if self.qmax is None else 2)
 
     @property
     def unit(self) -> float:
@@ -155,8 +155,8 @@ class QuantizationParams:
 
         What float32 adds to either is far inside the error of turning.
         """
-        grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.depth)
-        return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.depth)
+        grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.n_components)
+        return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.n_components)
 
 
 def choose_params(vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None) -> QuantizationParams:
@@ -180,9 +180,9 @@ def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
     Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
     its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
     """
-    depth = len(vectors)
-    scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(depth) / (qmax**2 - depth / 4))
-    return QuantizationParams(vectors, qmax, scale, _residual_columns(depth, vectors.shape[1], 1.0))
+    n_components = len(vectors)
+    scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(n_components) / (qmax**2 - n_components / 4))
+    return QuantizationParams(vectors, qmax, scale, _residual_columns(n_components, vectors.shape[1], 1.0))
 
 
 def increasing_scales(how: QuantizationParams) -> Iterator[QuantizationParams]:
@@ -197,10 +197,10 @@ def increasing_scales(how: QuantizationParams) -> Iterator[QuantizationParams]:
     yield safe
 
 
-def _residual_columns(depth: int, d: int, ratio: float) -> int:
+def _residual_columns(n_components: int, d: int, ratio: float) -> int:
     """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
-    least = 0 if depth == d else min(MAX_RESIDUAL_COLUMNS, math.ceil(ratio**2 + 0.1))
-    return least + -(depth + least + 2) % 4
+    least = 0 if n_components == d else min(MAX_RESIDUAL_COLUMNS, math.ceil(ratio**2 + 0.1))
+    return least + -(n_components + least + 2) % 4
 
 
 class RowQuantizer:
@@ -208,10 +208,10 @@ class RowQuantizer:
 
     def __init__(self, how: QuantizationParams) -> None:
         self.how = how
-        self._product = Fp32Product(size=CHUNK * how.depth)
-        self._off = rotation_error(how.vectors.shape[1], how.depth)
+        self._product = Fp32Product(size=CHUNK * how.n_components)
+        self._off = rotation_error(how.vectors.shape[1], how.n_components)
         # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
-        self._off_by = 1 + product_error(how.depth)
+        self._off_by = 1 + product_error(how.n_components)
 
     def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
         """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
@@ -222,19 +222,19 @@ class RowQuantizer:
         rotated: Any = self._product(block, how.vectors)
         left_out = self._residual(rotated)
         if how.qmax is None:
-            out[:, : how.depth] = rotated
+            out[:, : how.n_components] = rotated
             if how.residual_columns:
-                out[:, how.depth] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
+                out[:, how.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
             return True
         steps = rotated * np.float32(1 / how.scale)
         np.rint(steps, out=steps)
         np.clip(steps, -how.qmax, how.qmax, out=steps)
-        out[: how.depth] = steps.T
+        out[: how.n_components] = steps.T
         steps *= np.float32(how.scale)
         np.subtract(rotated, steps, out=steps)
         # The product's and the difference's own roundings are a few u of coordinates under 1.
         error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
-        out[how.depth : -2] = np.ceil(
+        out[how.n_components : -2] = np.ceil(
             left_out * (ROOM / (how.scale * math.sqrt(how.residual_columns or 1)))
         ).clip(max=how.qmax)
         out[-2] = how.qmax

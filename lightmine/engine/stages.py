@@ -22,7 +22,7 @@ from lightmine.engine.selection import ScoreBounds
 from lightmine.engine.tiling import Plan
 
 # Depths to choose from, in 24ths of all coordinates, and the most that all rungs together may have.
-SHARES, LADDER = (3, 4, 6, 8, 10, 12, 16, 20, 24), 1.5
+SHARES, MAX_STAGES = (3, 4, 6, 8, 10, 12, 16, 20, 24), 1.5
 # Rows and columns of each tile that are sampled to choose its depth.
 SAMPLE = 8, 32
 # A survivor's way through index, bound and float32 score, in seconds (measured: 0.2 to 0.35 microseconds).
@@ -42,13 +42,13 @@ class Choice:
         Size of a part: that of the largest tiles, so that a choice takes the same under every budget.
     """
 
-    rungs: NDArray[np.int8]
+    stages: NDArray[np.int8]
     rows: int
     columns: int
 
     def of(self, rows: slice, columns: slice) -> int:
         """The rung of a tile."""
-        return int(self.rungs[rows.start // self.rows, columns.start // self.columns])
+        return int(self.stages[rows.start // self.rows, columns.start // self.columns])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Sample:
         return slice(parts.start * self.count, stop)
 
 
-def choose_rungs(
+def choose_stages(
     x: FloatMatrix,
     y: FloatMatrix,
     limits: ScoreBounds,
@@ -107,30 +107,34 @@ def choose_rungs(
     if not _limited(limits):
         # Rows that do not have a limit yet would let everything through, then less and less.
         return [d], Choice(np.zeros(shape, np.int8), *size)
-    depths = sorted({max(1, d * share // 24) for share in SHARES})
+    stage_components = sorted({max(1, d * share // 24) for share in SHARES})
     samples = [
-        _sample(side, order, limit, vectors, depths, each, count)
+        _sample(side, order, limit, vectors, stage_components, each, count)
         for side, order, limit, each, count in zip(
             (x, y), orders, (limits.left, limits.right), size, SAMPLE, strict=True
         )
     ]
-    survivors = _surviving(samples[0], samples[1], limits.floor, depths, qmax, plan)
+    survivors = _surviving(samples[0], samples[1], limits.floor, stage_components, qmax, plan)
     fixed, each = _product_seconds(d, qmax)
     seconds = survivors
     seconds *= np.float32(SURVIVOR_SECONDS)
-    seconds += (fixed + each * np.array(depths, np.float32))[:, None, None]
-    making = np.array(depths) * (len(x) + (0 if plan.upper else len(y))) * MAKING_SECONDS * (1 + d / 200)
+    seconds += (fixed + each * np.array(stage_components, np.float32))[:, None, None]
+    making = (
+        np.array(stage_components) * (len(x) + (0 if plan.upper else len(y))) * MAKING_SECONDS * (1 + d / 200)
+    )
     making /= len(x) * len(y) * (0.5 if plan.upper else 1.0)
     # A subset will do to choose by: every tile weighs the same.
     few = seconds[:, np.isfinite(seconds[0])][:, :: max(1, seconds[0].size // 20_000)]
     ladders = [
         list(ladder)
         for count in (1, 2, 3)
-        for ladder in itertools.combinations(range(len(depths)), count)
-        if sum(depths[rung] for rung in ladder) <= LADDER * d
+        for ladder in itertools.combinations(range(len(stage_components)), count)
+        if sum(stage_components[bound_stage] for bound_stage in ladder) <= MAX_STAGES * d
     ]
     best = min(ladders, key=lambda ladder: float(few[ladder].min(axis=0).mean() + making[ladder].sum()))
-    return [depths[rung] for rung in best], Choice(seconds[best].argmin(axis=0).astype(np.int8), *size)
+    return [stage_components[bound_stage] for bound_stage in best], Choice(
+        seconds[best].argmin(axis=0).astype(np.int8), *size
+    )
 
 
 def _sample(
@@ -138,7 +142,7 @@ def _sample(
     order: Places,
     limits: Scores | None,
     vectors: FloatMatrix,
-    depths: list[int],
+    stage_components: list[int],
     size: int,
     count: int,
 ) -> _Sample:
@@ -147,7 +151,7 @@ def _sample(
     lengths = np.minimum(size, len(side) - starts)
     rows = order[(starts[:, None] + np.arange(count) * lengths[:, None] // count).ravel()]
     rotated = side[rows] @ vectors.T
-    edges = zip([0, *depths], depths, strict=False)
+    edges = zip([0, *stage_components], stage_components, strict=False)
     coordinates = [np.ascontiguousarray(rotated[:, start:stop]) for start, stop in edges]
     inside = np.cumsum([np.square(part).sum(axis=1) for part in coordinates], axis=0)
     rest = list(np.sqrt(np.maximum(1 - inside, 0)).astype(np.float32))
@@ -156,12 +160,17 @@ def _sample(
 
 
 def _surviving(
-    left: _Sample, right: _Sample, floor: np.float32, depths: list[int], qmax: int | None, plan: Plan
+    left: _Sample,
+    right: _Sample,
+    floor: np.float32,
+    stage_components: list[int],
+    qmax: int | None,
+    plan: Plan,
 ) -> NDArray[np.float32]:
     """The share of each part's pairs that is expected to survive each depth; infinite where no pair is."""
     # Rounding a row of p coordinates to int8 costs its bound about this much, see `compressed`.
     error = [0.0 if qmax is None else 2.4 / qmax * norm for norm in left.inside]
-    share = np.full((len(depths), left.parts, right.parts), np.inf, np.float32)
+    share = np.full((len(stage_components), left.parts, right.parts), np.inf, np.float32)
     pairs = left.count * right.count
 
     def look(product: Fp32Product, part: int) -> None:
@@ -172,15 +181,15 @@ def _surviving(
         bounds = np.broadcast_to(-limit, (left.count, (right.parts - first) * right.count)).astype(np.float32)
         over = np.empty_like(bounds)
         each = over.reshape(left.count, -1, right.count)
-        for depth in range(len(depths)):
-            bounds += product(left.coordinates[depth][rows], right.coordinates[depth][columns])
-            np.multiply(left.rest[depth][rows, None], right.rest[depth][columns], out=over)
+        for n_components in range(len(stage_components)):
+            bounds += product(left.coordinates[n_components][rows], right.coordinates[n_components][columns])
+            np.multiply(left.rest[n_components][rows, None], right.rest[n_components][columns], out=over)
             over += bounds
-            over += error[depth]
+            over += error[n_components]
             mean = each.sum(axis=2).sum(axis=0) / pairs
             spread = np.sqrt(np.maximum(np.vecdot(each, each).sum(axis=0) / pairs - mean**2, 1e-12))
             seen = np.count_nonzero(each >= 0, axis=2).sum(axis=0) / np.float32(pairs)
-            share[depth, part, first:] = np.maximum(seen, _normal(mean / spread))
+            share[n_components, part, first:] = np.maximum(seen, _normal(mean / spread))
 
     size = left.count * len(right.rest[0])
     pool.run(range(left.parts), look, lambda: Fp32Product(size=size), workers=plan.workers)
@@ -213,12 +222,12 @@ def _product_seconds(d: int, qmax: int | None) -> tuple[float, float]:
     rows, columns = 256, 512
     product = Fp32Product(size=rows * columns) if qmax is None else Int8Product(size=rows * columns)
     times = []
-    depths = max(8, d // 4), max(16, d)
-    for depth in depths:
+    stage_components = max(8, d // 4), max(16, d)
+    for n_components in stage_components:
         if qmax is None:
-            a, b = np.ones((rows, depth), np.float32), np.ones((columns, depth), np.float32)
+            a, b = np.ones((rows, n_components), np.float32), np.ones((columns, n_components), np.float32)
         else:
-            a, b = np.ones((rows, depth), np.uint8), np.ones((depth, columns), np.int8)
+            a, b = np.ones((rows, n_components), np.uint8), np.ones((n_components, columns), np.int8)
         times.append(least_seconds(lambda a=a, b=b: product(a, b)) / (rows * columns))
-    each = max((times[1] - times[0]) / (depths[1] - depths[0]), 1e-14)
-    return max(times[0] - each * depths[0], 0.0), each
+    each = max((times[1] - times[0]) / (stage_components[1] - stage_components[0]), 1e-14)
+    return max(times[0] - each * stage_components[0], 0.0), each

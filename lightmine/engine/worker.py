@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lightmine.engine.bounds import Kernel, Rung
+from lightmine.engine.bounds import BoundStage, Kernel
 from lightmine.engine.checkpoint import State
 from lightmine.engine.matmul import Raw
 from lightmine.engine.matrix import FloatMatrix, PairScorer
@@ -94,17 +94,17 @@ class Miner:
         """Do one tile."""
         rows, columns = tile
         first = self.kernel.number(rows, columns)
-        for number in range(first, len(self.kernel.rungs)):
-            rung = self.kernel.rungs[number]
+        for number in range(first, len(self.kernel.stages)):
+            bound_stage = self.kernel.stages[number]
             raw = self.scorer.scores(number, rows, columns)
-            hits = np.flatnonzero(self._flags(rung, raw, rows, columns))
+            hits = np.flatnonzero(self._flags(bound_stage, raw, rows, columns))
             if len(hits) <= raw.size * MANY:
                 break
         for start in range(0, len(hits), SURVIVORS):
-            self._offer(rung, raw, hits[start : start + SURVIVORS], rows, columns)
+            self._offer(bound_stage, raw, hits[start : start + SURVIVORS], rows, columns)
         self.work.finish(rows, columns)
 
-    def _flags(self, rung: Rung, raw: Raw, rows: slice, columns: slice) -> Mask:
+    def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
         """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
         kernel, limits = self.kernel, self.limits
         flags = self.flags[: raw.size].reshape(raw.shape)
@@ -113,18 +113,18 @@ class Miner:
         # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
         # judged pair by pair.
         lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
-        np.greater_equal(raw, rung.cut(max(lowest, limits.floor)), out=flags)
+        np.greater_equal(raw, bound_stage.cut(max(lowest, limits.floor)), out=flags)
         if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
             return flags
         if left is not None:
-            np.greater_equal(raw, rung.cut(np.maximum(left, limits.floor))[:, None], out=flags)
+            np.greater_equal(raw, bound_stage.cut(np.maximum(left, limits.floor))[:, None], out=flags)
         if right is not None:
             other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, rung.cut(np.maximum(right, limits.floor)), out=other)
+            np.greater_equal(raw, bound_stage.cut(np.maximum(right, limits.floor)), out=other)
             flags |= other
         return flags
 
-    def _offer(self, rung: Rung, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
+    def _offer(self, bound_stage: BoundStage, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
         work = self.work
         left, right = np.divmod(hits, columns.stop - columns.start)
@@ -133,7 +133,7 @@ class Miner:
         if work.plan.upper and columns.start < rows.stop:
             upper = left < right
             left, right, hits = left[upper], right[upper], hits[upper]
-        bounds = rung.upper(raw.ravel()[hits])
+        bounds = bound_stage.upper(raw.ravel()[hits])
         left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
