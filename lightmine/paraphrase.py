@@ -92,7 +92,7 @@ def mine_paraphrases(
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
     rule = JoinSpec(
-        n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor,
+        n, m, self_join=right is None, k_left=k, k_right=k, floor=floor,
         ceiling=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
     found = join(unit, right, rule, budget=budget, job=job).pairs

@@ -252,7 +252,7 @@ def test_checkpoints_take_a_small_part_of_the_time(monkeypatch, tmp_path):
 
     monkeypatch.setattr(checkpoint, "_write", slow)
     x = rows(0)
-    rule = join.JoinSpec(len(x), len(x), one_collection=True, max_pairs=100)
+    rule = join.JoinSpec(len(x), len(x), self_join=True, max_pairs=100)
     plan = tiles.Plan(len(x), len(x), True, 16, 32, 1, 1000)
     pairs = mine_paraphrases(x[:2])
     state = checkpoint.State(0.0, np.float32(0), None, (None, None), np.zeros((25, 13), bool), [pairs])

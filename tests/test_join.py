@@ -66,7 +66,7 @@ def test_every_kernel_finds_the_neighbours_of_brute_force(kernel, k, seed):
     scores = dense(x, y)
     assert near.index.tolist() == nearest(scores, k)
     assert near.reverse.index.tolist() == nearest(scores.T, k)
-    assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, one_collection=True)
+    assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, self_join=True)
 
 
 @pytest.mark.parametrize(("n", "m"), [(300, 10), (300, 63), (10, 300), (65, 64), (129, 31)])
@@ -76,7 +76,7 @@ def test_sides_of_any_shape(n, m):
     scores = dense(x, y)
     assert near.index.tolist() == nearest(scores, 3)
     assert near.reverse.index.tolist() == nearest(scores.T, 3)
-    rule = JoinSpec(n, m, one_collection=False, floor=0.3)
+    rule = JoinSpec(n, m, self_join=False, floor=0.3)
     found = join.join(x, y, rule, budget=1 << 28, job=join.Job(kernel="int8")).pairs
     expected = [tuple(pair) for pair in np.argwhere(scores >= np.float32(0.3)).tolist()]
     assert sorted(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
@@ -133,7 +133,7 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
 
 def guess_of(x, **rule):
     n = len(x)
-    return sampling.guess_pairs(x, JoinSpec(n, n, one_collection=True, **rule), budget=1 << 30, workers=1)
+    return sampling.guess_pairs(x, JoinSpec(n, n, self_join=True, **rule), budget=1 << 30, workers=1)
 
 
 def test_a_guess_lies_under_the_last_pair_and_not_far():
@@ -173,9 +173,9 @@ def _known_machine(monkeypatch):
 
 def rungs_for(x, floor, qmax=None):
     n = len(x)
-    rule = JoinSpec(n, n, one_collection=True, floor=floor)
+    rule = JoinSpec(n, n, self_join=True, floor=floor)
     limits = Candidates(rule, capacity=1 << 20).limits
-    plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
+    plan = tiles.plan_tiles(n, n, self_join=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
     places = (np.arange(n), np.arange(n))
     stage_components, choice = ladder.choose_stages(x, x, limits, places, join.basis(x, None), qmax, plan)
     return stage_components, choice.stages

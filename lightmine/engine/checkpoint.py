@@ -168,7 +168,7 @@ class Checkpoint:
             left, right = (
                 _inverse(order)[rows] for order, rows in zip(state.orders, (left, right), strict=True)
             )
-        if plan.upper:
+        if plan.self_join:
             left, right = np.minimum(left, right), np.maximum(left, right)
         return found[state.done[left // plan.rows, right // plan.columns]]
 

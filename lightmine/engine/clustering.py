@@ -115,9 +115,9 @@ def warm_start_bounds(
     limits, (left, right) = candidates.limits, orders
     if limits.left is not None and rule.k_left:
         # Within one collection a row meets itself among its partners: its best score says nothing.
-        wanted = rule.k_left + rule.one_collection
+        wanted = rule.k_left + rule.self_join
         _seed(limits.left, (x, left), (y, right), wanted, limits.floor, rule.ceiling, workers)
-    if limits.right is not None and rule.k_right and not rule.one_collection:
+    if limits.right is not None and rule.k_right and not rule.self_join:
         _seed(limits.right, (y, right), (x, left), rule.k_right, limits.floor, rule.ceiling, workers)
 
 

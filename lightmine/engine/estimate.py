@@ -67,7 +67,7 @@ def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) ->
     lists are too long to be held.
     """
     every = rule.n * (rule.n - 1) / 2
-    if not rule.one_collection or rule.max_pairs is None:
+    if not rule.self_join or rule.max_pairs is None:
         return None
     if rule.n < 4 * LEAST_ROWS or 16 * rule.max_pairs > every:
         return None

@@ -203,14 +203,14 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job)
     small = rule.n * rule.m < SMALL * max(1, (d / 512) ** 2)
     if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (qmax and int8_speedup() < MIN_SPEEDUP))):
         qmax = None
-    rows = len(x) + (0 if rule.one_collection else len(y))
+    rows = len(x) + (0 if rule.self_join else len(y))
     # Twins' coordinates, order and its sorting; the basis and the pivots.
     fixed = int(rows * ((1 if qmax else 4) * (MAX_STAGES * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(compressed: bool) -> Plan:
         return plan_tiles(
-            rule.n, rule.m, upper=rule.one_collection, budget=budget, compressed=compressed,
+            rule.n, rule.m, self_join=rule.self_join, budget=budget, compressed=compressed,
             workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if compressed else 0,
             # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
             per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,

@@ -70,7 +70,7 @@ class JoinSpec:
 
     n: int
     m: int
-    one_collection: bool
+    self_join: bool
     k_left: int | None = None
     k_right: int | None = None
     floor: float = -np.inf
@@ -79,11 +79,11 @@ class JoinSpec:
 
     def most_kept(self) -> int:
         """The most candidates that one selection can leave, where the rule has a limit at all."""
-        lists = self.n * (self.k_left or 0) + (0 if self.one_collection else self.m * (self.k_right or 0))
+        lists = self.n * (self.k_left or 0) + (0 if self.self_join else self.m * (self.k_right or 0))
         bounds = [lists] if self.k_left or self.k_right else []
         if self.max_pairs is not None:
             bounds.append(2 * self.max_pairs)
-        all_pairs = self.n * (self.n - 1) // 2 if self.one_collection else self.n * self.m
+        all_pairs = self.n * (self.n - 1) // 2 if self.self_join else self.n * self.m
         return min([*bounds, all_pairs]) if bounds else 0
 
     def bounded(self) -> bool:
@@ -126,7 +126,7 @@ class Candidates:
         floor = _limit(floor)
         left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
-        self.limits = ScoreBounds(floor, left, left if rule.one_collection else right)
+        self.limits = ScoreBounds(floor, left, left if rule.self_join else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -190,7 +190,7 @@ class Candidates:
     ) -> None:
         """Go on from what another run held, and the limits that followed from it."""
         left, right = limits
-        self.limits = ScoreBounds(floor, left, left if self.rule.one_collection else right)
+        self.limits = ScoreBounds(floor, left, left if self.rule.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
@@ -212,7 +212,7 @@ class Candidates:
         rule, limits = self.rule, self.limits
         if limits.left is None and limits.right is None:
             return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
-        if rule.one_collection:
+        if rule.self_join:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
             listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)

@@ -120,9 +120,12 @@ def choose_stages(
     seconds *= np.float32(SURVIVOR_SECONDS)
     seconds += (fixed + each * np.array(stage_components, np.float32))[:, None, None]
     making = (
-        np.array(stage_components) * (len(x) + (0 if plan.upper else len(y))) * MAKING_SECONDS * (1 + d / 200)
+        np.array(stage_components)
+        * (len(x) + (0 if plan.self_join else len(y)))
+        * MAKING_SECONDS
+        * (1 + d / 200)
     )
-    making /= len(x) * len(y) * (0.5 if plan.upper else 1.0)
+    making /= len(x) * len(y) * (0.5 if plan.self_join else 1.0)
     # A subset will do to choose by: every tile weighs the same.
     few = seconds[:, np.isfinite(seconds[0])][:, :: max(1, seconds[0].size // 20_000)]
     ladders = [
@@ -174,7 +177,7 @@ def _surviving(
     pairs = left.count * right.count
 
     def look(product: Fp32Product, part: int) -> None:
-        first = part * tiles.ROWS // tiles.COLUMNS if plan.upper else 0
+        first = part * tiles.ROWS // tiles.COLUMNS if plan.self_join else 0
         rows, columns = left.of(slice(part, part + 1)), right.of(slice(first, None))
         limit = _limits_of(floor, *(side.limits if side.limits is None else side.limits[places]
                                     for side, places in ((left, rows), (right, columns))))  # fmt: skip

@@ -64,7 +64,7 @@ class Work:
         return State(
             self.candidates.rule.floor, limits.floor,
             None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
-            (_copy(limits.left), None if self.plan.upper else _copy(limits.right)),
+            (_copy(limits.left), None if self.plan.self_join else _copy(limits.right)),
             finished, self.candidates.held(),
         )  # fmt: skip
 
@@ -130,14 +130,14 @@ class Miner:
         left, right = np.divmod(hits, columns.stop - columns.start)
         left += rows.start
         right += columns.start
-        if work.plan.upper and columns.start < rows.stop:
-            upper = left < right
-            left, right, hits = left[upper], right[upper], hits[upper]
-        bounds = bound_stage.upper(raw.ravel()[hits])
+        if work.plan.self_join and columns.start < rows.stop:
+            self_join = left < right
+            left, right, hits = left[self_join], right[self_join], hits[self_join]
+        bounds = bound_stage.self_join(raw.ravel()[hits])
         left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
-        if work.plan.upper:
+        if work.plan.self_join:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)
         if work.plan.compressed:
