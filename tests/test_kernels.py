@@ -74,7 +74,7 @@ def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share
             indexing="ij",
         )
         true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
-        assert (one.self_join(raw) >= true.astype(np.float64)).all()
+        assert (one.upper_bound(raw) >= true.astype(np.float64)).all()
         # No limit that a pair reaches may cut it, whichever way the limit is given.
         assert (raw >= one.cut(true)).all()
         assert raw.max() >= one.cut(true.max())
@@ -91,7 +91,7 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
     one = bound_stage(left, right, how)
     assert how == compressed.safe_params(how.vectors, 127) or how.max_residual >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
-        assert (one.self_join(raw) >= x[rows] @ x[columns].T - 1e-6).all()
+        assert (one.upper_bound(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
 
 def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(rng):
@@ -126,7 +126,7 @@ def test_bounds_are_tight_enough_to_reject(rng, qmax):
     one = rung_of(x, None, qmax, 128, columns=500)
     order = one.left.rows(np.arange(2000))
     for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
-        loose = one.self_join(raw) - x[order[rows]] @ x[order[columns]].T
+        loose = one.upper_bound(raw) - x[order[rows]] @ x[order[columns]].T
         assert np.median(loose) < (1e-3 if qmax is None else 0.025)
 
 

@@ -45,7 +45,7 @@ class BoundStage:
     --------
     >>> from lightmine.engine.matrix import unit_rows
     >>> bound_stage = plain(unit_rows([[1, 0], [1, 1]]), None)
-    >>> bool(0.5 - 1e-6 < bound_stage.cut(0.5) < 0.5 < bound_stage.self_join(0.5) < 0.5 + 1e-6)
+    >>> bool(0.5 - 1e-6 < bound_stage.cut(0.5) < 0.5 < bound_stage.upper_bound(0.5) < 0.5 + 1e-6)
     True
     """
 
@@ -64,7 +64,7 @@ class BoundStage:
             return np.clip(np.floor(raw - 1e-6), -(2.0**31), 2.0**31 - 1).astype(np.int32)
         return np.nextafter(raw.astype(np.float32), np.float32(-np.inf))
 
-    def self_join(self, raw: Any) -> Any:
+    def upper_bound(self, raw: Any) -> Any:
         """Upper bounds of the true scores of pairs with these raw scores."""
         return raw * self.unit + self.slack
 

@@ -70,7 +70,7 @@ def count_pairs(
     counter = PartnerCounter(left, right, score_limits(threshold, max_score), budget, threads)
     if counter.everything:
         return _all_pairs(len(rows), len(columns), self_join=right is None)
-    return int(counter.partners(rows, columns, self_join=right is None).sum())
+    return int(counter.partners(rows, columns, pairs_once=right is None).sum())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -170,7 +170,7 @@ def parse_bytes(size: int | str) -> int:
     (1073741824, 1500000, 4096)
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGTkmgt]?(?:[iI]?[bB])?)\s*", str(size))
-    unit = match and match[2].self_join().replace("I", "i")
+    unit = match and match[2].upper().replace("I", "i")
     if not match or unit not in UNITS or isinstance(size, bool):
         raise ArgumentError(f"memory_budget: {size!r} is not a size; write bytes, or '512MiB', '1GiB'")
     return int(float(match[1]) * UNITS[unit])

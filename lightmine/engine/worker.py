@@ -131,9 +131,9 @@ class Miner:
         left += rows.start
         right += columns.start
         if work.plan.self_join and columns.start < rows.stop:
-            self_join = left < right
-            left, right, hits = left[self_join], right[self_join], hits[self_join]
-        bounds = bound_stage.self_join(raw.ravel()[hits])
+            ascending = left < right
+            left, right, hits = left[ascending], right[ascending], hits[ascending]
+        bounds = bound_stage.upper_bound(raw.ravel()[hits])
         left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
