@@ -57,7 +57,7 @@ class State:
         Candidates, those of tiles that are not done among them.
     """
 
-    floor: float
+    min_score: float
     lowest: np.float32
     orders: tuple[Places, Places] | None
     limits: tuple[Scores | None, Scores | None]
@@ -229,7 +229,7 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
                 arrays[f"{name}_{side}"] = [of]
     for name in ("left", "right", "score"):
         arrays[name] = [getattr(part, name) for part in state.parts]
-    facts = job | {"floor": str(state.floor), "lowest": str(state.lowest)}
+    facts = job | {"floor": str(state.min_score), "lowest": str(state.lowest)}
     arrays["job"] = [np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)]
     with zipfile.ZipFile(file, "w") as archive:
         for name, parts in arrays.items():

@@ -80,7 +80,7 @@ def _means(x: FloatMatrix, key: NDArray[np.int16], pivots: FloatMatrix) -> Float
     return np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), pivots).astype(np.float32)
 
 
-def banded(order: Order, limits: Scores | None, floor: np.float32) -> Places:
+def banded(order: Order, limits: Scores | None, min_score: np.float32) -> Places:
     """The same order within bands of rows that have like limits, lowest first.
 
     A tile is compared with the lowest limit of its rows and columns: with like limits in it, that
@@ -88,7 +88,7 @@ def banded(order: Order, limits: Scores | None, floor: np.float32) -> Places:
     """
     if limits is None:
         return order.places
-    own = np.maximum(limits, floor)[order.places]
+    own = np.maximum(limits, min_score)[order.places]
     edges = np.quantile(own, np.linspace(0, 1, BANDS + 1)[1:-1], method="lower")
     return order.places[np.argsort(np.searchsorted(edges, own).astype(np.int8), kind="stable")]
 
@@ -116,9 +116,9 @@ def warm_start_bounds(
     if limits.left is not None and rule.k_left:
         # Within one collection a row meets itself among its partners: its best score says nothing.
         wanted = rule.k_left + rule.self_join
-        _seed(limits.left, (x, left), (y, right), wanted, limits.floor, rule.ceiling, workers)
+        _seed(limits.left, (x, left), (y, right), wanted, limits.min_score, rule.max_score, workers)
     if limits.right is not None and rule.k_right and not rule.self_join:
-        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.floor, rule.ceiling, workers)
+        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.min_score, rule.max_score, workers)
 
 
 def _seed(
@@ -126,8 +126,8 @@ def _seed(
     side: tuple[FloatMatrix, Order],
     others: tuple[FloatMatrix, Order],
     wanted: int,
-    floor: np.float32,
-    ceiling: float,
+    min_score: np.float32,
+    max_score: float,
     workers: int,
 ) -> None:
     """One side's limits. Some blocks tell whether they get over the floor at all; if not, that will do."""
@@ -148,9 +148,9 @@ def _seed(
             middle = top + len(own) // 2
         start = min(max(0, middle - window // 2), len(partners) - window)
         raw = product(rows[own], partners[near.places[start : start + window]])
-        if ceiling < np.inf:
+        if max_score < np.inf:
             # What may be over it counts for nothing.
-            np.copyto(raw, -np.inf, where=raw > ceiling - slack)
+            np.copyto(raw, -np.inf, where=raw > max_score - slack)
         raw.partition(window - wanted, axis=1)
         # Scores are cut to 1, so no limit may be over it: the slack is less than norms may be off by.
         limits[own] = np.minimum(raw[:, window - wanted] - slack, 1)
@@ -160,7 +160,7 @@ def _seed(
     tried = tops[:: len(tops) // TRIED or 1]
     pool.run(tried, seed, tools, workers=workers)
     looked_at = np.concatenate([order.places[top : top + block] for top in tried])
-    if np.mean(limits[looked_at] > floor) > NEEDED:
+    if np.mean(limits[looked_at] > min_score) > NEEDED:
         pool.run(sorted({*tops} - {*tried}), seed, tools, workers=workers)
 
 

@@ -154,10 +154,10 @@ def left_out(
 
 
 def top_k_was_reached(
-    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, floor: float, max_score: float | None,
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, min_score: float, max_score: float | None,
     top_k: int, memory_budget: int, threads: int | None,
 ) -> bool:  # fmt: skip
-    """Whether a pair from `floor` to `max_score` is listed by neither end; stops at the first that is found.
+    """Whether a pair from `min_score` to `max_score` is listed by neither end; stops at the first that is found.
 
     `found` are all pairs within these limits that an end lists. Both ends of a pair that is left out list
     `top_k` of them, so mostly there are few rows to look at.
@@ -166,7 +166,7 @@ def top_k_was_reached(
     rows, columns = _full(found, n, m, top_k, self_join=other is None)
     if not len(rows) or not len(columns):
         return False
-    counter = PartnerCounter(x, other, score_limits(floor, max_score), memory_budget, threads)
+    counter = PartnerCounter(x, other, score_limits(min_score, max_score), memory_budget, threads)
     listed = _listed(found, rows, columns, n, self_join=other is None)
     counts = counter.partners(rows, columns, stop=lambda at, counts: bool((counts > listed[at]).any()))
     return bool((counts > listed).any())

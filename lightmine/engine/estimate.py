@@ -48,15 +48,15 @@ class Guess:
     pairs: NDArray[np.float64]
     error: NDArray[np.float64]
 
-    def floor(self, wanted: float) -> float | None:
+    def min_score(self, wanted: float) -> float | None:
         """The best score from which `wanted` pairs should be listed, with room for luck."""
         seen = np.arange(1, len(self.scores) + 1) >= LEAST_SEEN
         enough = np.flatnonzero(seen & (self.pairs >= (MORE + ERRORS * self.error) * wanted))
         return float(self.scores[enough[0]]) if len(enough) else None
 
-    def corrected(self, floor: float, found: int) -> Guess:
+    def corrected(self, min_score: float, found: int) -> Guess:
         """The same, made to agree with what was found from some score up; half the error is left."""
-        expected = self.pairs[np.searchsorted(-self.scores, -floor, side="right") - 1]
+        expected = self.pairs[np.searchsorted(-self.scores, -min_score, side="right") - 1]
         return Guess(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
 
 
@@ -73,9 +73,9 @@ def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) ->
         return None
     low = _low_score(x, min(1.0, 32 * rule.max_pairs / every), budget)
     step = min(len(x) // LEAST_ROWS, ONE_IN)
-    rows, scores = _lists_of_sample(x, step, max(low, rule.floor), budget, workers)
-    if rule.ceiling < np.inf:
-        rows, scores = rows[scores <= rule.ceiling], scores[scores <= rule.ceiling]
+    rows, scores = _lists_of_sample(x, step, max(low, rule.min_score), budget, workers)
+    if rule.max_score < np.inf:
+        rows, scores = rows[scores <= rule.max_score], scores[scores <= rule.max_score]
     mine = top_k(rows, np.arange(len(rows)), scores, rule.k_left or rule.n)
     listed = np.argsort(-scores[mine], kind="stable")
     row, best = rows[mine][listed], scores[mine][listed]

@@ -123,23 +123,25 @@ def _answer(
     """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
     state = None if checkpoint is None else checkpoint.load()
     guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
-    floor = state.floor if state else _guessed(guess, rule)
+    min_score = state.min_score if state else _guessed(guess, rule)
     for left in reversed(range(GUESSES + 1)):
-        found = _mine(x, y, dataclasses.replace(rule, floor=floor), qmax, plan, progress, checkpoint, state)
+        found = _mine(
+            x, y, dataclasses.replace(rule, min_score=min_score), qmax, plan, progress, checkpoint, state
+        )
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
         # max_pairs of all. Fewer, and the guess was too high for this data.
-        if floor == rule.floor or len(found.pairs) == rule.max_pairs:
+        if min_score == rule.min_score or len(found.pairs) == rule.max_pairs:
             break
         guess = guess or guess_pairs(x, rule, budget=budget, workers=plan.workers)
-        guess = guess and guess.corrected(floor, len(found.pairs))
-        state, floor = None, _guessed(guess, rule) if left > 1 else rule.floor
+        guess = guess and guess.corrected(min_score, len(found.pairs))
+        state, min_score = None, _guessed(guess, rule) if left > 1 else rule.min_score
         progress.again()
     return found
 
 
 def _guessed(guess: Guess | None, rule: JoinSpec) -> float:
-    floor = None if guess is None else guess.floor(rule.max_pairs or 0)
-    return rule.floor if floor is None else max(floor, rule.floor)
+    min_score = None if guess is None else guess.min_score(rule.max_pairs or 0)
+    return rule.min_score if min_score is None else max(min_score, rule.min_score)
 
 
 def _mine(
@@ -245,7 +247,10 @@ def _kernel(
         orders = similar_order(x, y, workers=plan.workers)
         # Raise the rows' own limits first, by rows that are likely to be near.
         warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
-        places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
+        places = (
+            banded(orders[0], limits.left, limits.min_score),
+            banded(orders[1], limits.right, limits.min_score),
+        )
     vectors = basis(x, y)
     stage_components, choice = choose_stages(x, right, limits, places, vectors, qmax, plan)
     if qmax is None and stage_components == [x.shape[1]] and state is None:

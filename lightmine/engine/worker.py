@@ -62,7 +62,7 @@ class Work:
         # Only now what was found: it holds all that these tiles proposed.
         limits, orders = self.candidates.limits, [side.order for side in self.kernel.sides]
         return State(
-            self.candidates.rule.floor, limits.floor,
+            self.candidates.rule.min_score, limits.min_score,
             None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
             (_copy(limits.left), None if self.plan.self_join else _copy(limits.right)),
             finished, self.candidates.held(),
@@ -112,15 +112,15 @@ class Miner:
         right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
         # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
         # judged pair by pair.
-        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
-        np.greater_equal(raw, bound_stage.cut(max(lowest, limits.floor)), out=flags)
-        if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
+        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
+        np.greater_equal(raw, bound_stage.cut(max(lowest, limits.min_score)), out=flags)
+        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * FEW:
             return flags
         if left is not None:
-            np.greater_equal(raw, bound_stage.cut(np.maximum(left, limits.floor))[:, None], out=flags)
+            np.greater_equal(raw, bound_stage.cut(np.maximum(left, limits.min_score))[:, None], out=flags)
         if right is not None:
             other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, bound_stage.cut(np.maximum(right, limits.floor)), out=other)
+            np.greater_equal(raw, bound_stage.cut(np.maximum(right, limits.min_score)), out=other)
             flags |= other
         return flags
 
