@@ -127,25 +127,25 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
         # A further round is told as more to do, never as less done.
         assert told[0][0] == 0
         assert told == sorted(told)
-        failed = sum(min_score > one_more for min_score in floors[: join.GUESSES])
+        failed = sum(min_score > one_more for min_score in floors[: join.ESTIMATES])
         assert told[-1][0] == told[-1][1] == told[0][1] * (1 + failed)
 
 
 def guess_of(x, **rule):
     n = len(x)
-    return sampling.guess_pairs(x, JoinSpec(n, n, self_join=True, **rule), budget=1 << 30, workers=1)
+    return sampling.estimate_pairs(x, JoinSpec(n, n, self_join=True, **rule), budget=1 << 30, workers=1)
 
 
 def test_a_guess_lies_under_the_last_pair_and_not_far():
     x = clustered(2, 4000, 32)
-    guess = guess_of(x, k_left=20, k_right=20, max_pairs=3000)
-    min_score = guess.min_score(3000)
+    estimate = guess_of(x, k_left=20, k_right=20, max_pairs=3000)
+    min_score = estimate.min_score(3000)
     scores = mine_paraphrases(x, top_k=20, max_pairs=30_000).score
     assert scores[12_000] < min_score < scores[2_900]
     # Fewer found than it said: the next floor is lower. More: not higher than what they bear out.
-    expected = int(guess.pairs[np.searchsorted(-guess.scores, -min_score, side="right") - 1])
-    assert guess.corrected(min_score, expected // 3).min_score(3000) < min_score
-    assert guess.corrected(min_score, 0).min_score(3000) is None
+    expected = int(estimate.pairs[np.searchsorted(-estimate.scores, -min_score, side="right") - 1])
+    assert estimate.corrected(min_score, expected // 3).min_score(3000) < min_score
+    assert estimate.corrected(min_score, 0).min_score(3000) is None
 
 
 def test_a_guess_for_equal_rows_is_not_over_their_score(rng):

@@ -32,7 +32,7 @@ MORE, ERRORS = 1.05, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Guess:
+class BoundEstimate:
     """How many pairs are listed from each of some scores up, as far as a sample of rows tells.
 
     Attributes
@@ -54,13 +54,13 @@ class Guess:
         enough = np.flatnonzero(seen & (self.pairs >= (MORE + ERRORS * self.error) * wanted))
         return float(self.scores[enough[0]]) if len(enough) else None
 
-    def corrected(self, min_score: float, found: int) -> Guess:
+    def corrected(self, min_score: float, found: int) -> BoundEstimate:
         """The same, made to agree with what was found from some score up; half the error is left."""
         expected = self.pairs[np.searchsorted(-self.scores, -min_score, side="right") - 1]
-        return Guess(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
+        return BoundEstimate(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
 
 
-def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> Guess | None:
+def estimate_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> BoundEstimate | None:
     """How many pairs of one collection a score leaves, for a rule that wants the best `max_pairs`.
 
     The lists of some rows among all rows are made in full. None where there is nothing to gain, or the
@@ -88,7 +88,7 @@ def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) ->
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
     # These are float32 products: of equal rows they may be over 1, which no pair's score is.
-    return Guess(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
+    return BoundEstimate(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
 
 
 def _low_score(x: FloatMatrix, share: float, budget: int) -> float:

@@ -12,7 +12,7 @@ from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
-from lightmine.engine.estimate import Guess, guess_pairs
+from lightmine.engine.estimate import BoundEstimate, estimate_pairs
 from lightmine.engine.matmul import MIN_SPEEDUP, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
@@ -37,7 +37,7 @@ KERNELS = ("auto", "int8", "fp32")
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
 # Floors that are guessed before a job is mined without.
-GUESSES = 2
+ESTIMATES = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,9 +122,9 @@ def _answer(
 ) -> SelectedPairs:
     """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
     state = None if checkpoint is None else checkpoint.load()
-    guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
-    min_score = state.min_score if state else _guessed(guess, rule)
-    for left in reversed(range(GUESSES + 1)):
+    estimate = None if state else estimate_pairs(x, rule, budget=budget, workers=plan.workers)
+    min_score = state.min_score if state else _estimated(estimate, rule)
+    for left in reversed(range(ESTIMATES + 1)):
         found = _mine(
             x, y, dataclasses.replace(rule, min_score=min_score), qmax, plan, progress, checkpoint, state
         )
@@ -132,15 +132,15 @@ def _answer(
         # max_pairs of all. Fewer, and the guess was too high for this data.
         if min_score == rule.min_score or len(found.pairs) == rule.max_pairs:
             break
-        guess = guess or guess_pairs(x, rule, budget=budget, workers=plan.workers)
-        guess = guess and guess.corrected(min_score, len(found.pairs))
-        state, min_score = None, _guessed(guess, rule) if left > 1 else rule.min_score
+        estimate = estimate or estimate_pairs(x, rule, budget=budget, workers=plan.workers)
+        estimate = estimate and estimate.corrected(min_score, len(found.pairs))
+        state, min_score = None, _estimated(estimate, rule) if left > 1 else rule.min_score
         progress.again()
     return found
 
 
-def _guessed(guess: Guess | None, rule: JoinSpec) -> float:
-    min_score = None if guess is None else guess.min_score(rule.max_pairs or 0)
+def _estimated(estimate: BoundEstimate | None, rule: JoinSpec) -> float:
+    min_score = None if estimate is None else estimate.min_score(rule.max_pairs or 0)
     return rule.min_score if min_score is None else max(min_score, rule.min_score)
 
 
