@@ -14,7 +14,7 @@ from lightmine.engine import join, pool
 from lightmine.engine import matmul as products
 from lightmine.engine import stages as ladder
 from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as miner
+from lightmine.engine import worker as worker
 from lightmine.engine.selection import Candidates, JoinSpec
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
@@ -27,7 +27,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "ROWS", 32)
     monkeypatch.setattr(tiles, "COLUMNS", 64)
     monkeypatch.setattr(sampling, "COLUMNS", 64)
-    monkeypatch.setattr(miner, "SURVIVORS", 50)
+    monkeypatch.setattr(worker, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
     monkeypatch.setattr(orders, "PIVOTS", 8)
@@ -219,7 +219,7 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
     )
     choice = ladder.Choice(np.zeros((10, 5), np.int8), 32, 64)
     monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], choice))
-    monkeypatch.setattr(miner, "MANY", 0.1)
+    monkeypatch.setattr(worker, "MANY", 0.1)
     options = dict(top_k=None, max_pairs=None, threshold=0.8)
     assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
     assert {0, 1} <= set(taken)
@@ -259,16 +259,16 @@ def test_similar_rows_stand_together():
 def test_a_pool_does_every_task_once_and_hands_on_the_first_error():
     seen, lock, threads = [], threading.Lock(), threading.active_count()
 
-    def work(tools, task):
+    def shared(tools, task):
         with lock:
             seen.append(task)
 
-    pool.run(range(1000), work, object, workers=4)
+    pool.run(range(1000), shared, object, workers=4)
     assert sorted(seen) == list(range(1000))
     with pytest.raises(ZeroDivisionError):
         pool.run(range(10), lambda tools, task: 1 // (task - 5), object, workers=2)
     with pytest.raises(LookupError, match="no tools"):
-        pool.run(range(10), work, lambda: {}["no tools"], workers=2)
+        pool.run(range(10), shared, lambda: {}["no tools"], workers=2)
     assert threading.active_count() == threads
 
 

@@ -26,7 +26,7 @@ from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis
 from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
 from lightmine.engine.stages import MAX_STAGES, choose_stages
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
-from lightmine.engine.worker import SURVIVORS, Miner, Work
+from lightmine.engine.worker import SURVIVORS, SharedState, Worker
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
 from lightmine.progress import check_progress, shown
@@ -160,21 +160,21 @@ def _mine(
         candidates.restore(state.parts, state.limits, state.lowest)
     with pool.one_blas_thread:
         kernel = _kernel(x, y, rule, candidates, qmax, plan, state)
-    work = Work(x, x if y is None else y, kernel, candidates, plan, state)
+    shared = SharedState(x, x if y is None else y, kernel, candidates, plan, state)
 
     def tick() -> None:
-        progress.at(work.done)
+        progress.at(shared.done)
         if checkpoint is not None and checkpoint.due():
-            checkpoint.save(work.state())
+            checkpoint.save(shared.state())
 
     try:
-        pool.run(work.tiles(), lambda miner, tile: miner.mine(tile), lambda: Miner(work),
+        pool.run(shared.tiles(), lambda worker, tile: worker.mine(tile), lambda: Worker(shared),
                  workers=plan.workers, tick=tick)  # fmt: skip
     finally:
         # When it is interrupted, and at the end too: whoever is killed before the answer is safe has it here.
         if checkpoint is not None:
-            checkpoint.save(work.state())
-    progress.at(work.done)
+            checkpoint.save(shared.state())
+    progress.at(shared.done)
     return candidates.answer()
 
 

@@ -25,7 +25,7 @@ MANY = 1 / 150
 SURVIVORS = 1 << 13
 
 
-class Work:
+class SharedState:
     """What all workers share."""
 
     def __init__(
@@ -80,14 +80,14 @@ def _pairs(rows: slice, columns: slice) -> int:
     return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
-class Miner:
+class Worker:
     """One worker: proposes, scores and offers the pairs of tiles."""
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
-        size = work.plan.size
-        self.scorer = work.kernel.scorer(size)
-        self.pairs = PairScorer(work.x, work.y)
+    def __init__(self, shared: SharedState) -> None:
+        self.shared, self.kernel, self.limits = shared, shared.kernel, shared.candidates.limits
+        size = shared.plan.size
+        self.scorer = shared.kernel.scorer(size)
+        self.pairs = PairScorer(shared.x, shared.y)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
@@ -102,7 +102,7 @@ class Miner:
                 break
         for start in range(0, len(hits), SURVIVORS):
             self._offer(bound_stage, raw, hits[start : start + SURVIVORS], rows, columns)
-        self.work.finish(rows, columns)
+        self.shared.finish(rows, columns)
 
     def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
         """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
@@ -126,23 +126,23 @@ class Miner:
 
     def _offer(self, bound_stage: BoundStage, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
-        work = self.work
+        shared = self.shared
         left, right = np.divmod(hits, columns.stop - columns.start)
         left += rows.start
         right += columns.start
-        if work.plan.self_join and columns.start < rows.stop:
+        if shared.plan.self_join and columns.start < rows.stop:
             ascending = left < right
             left, right, hits = left[ascending], right[ascending], hits[ascending]
         bounds = bound_stage.upper_bound(raw.ravel()[hits])
         left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
-        if work.plan.self_join:
+        if shared.plan.self_join:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)
-        if work.plan.compressed:
+        if shared.plan.compressed:
             scores = self.pairs.rough(left, right)
             admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
             left, right = left[admitted], right[admitted]
         if len(left):
-            work.candidates.offer(left, right, self.pairs.exact(left, right))
+            shared.candidates.offer(left, right, self.pairs.exact(left, right))
