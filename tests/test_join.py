@@ -249,7 +249,7 @@ def test_another_kernel_is_refused_with_the_choices():
 
 def test_similar_rows_stand_together():
     x = clustered(5, 400, 16, spread=0.1)
-    order, same = orders.similar_order(x, None, workers=2)
+    order, same = orders.cluster_rows(x, None, workers=2)
     assert order is same
     assert sorted(order.places.tolist()) == list(range(400))
     placed = x[order.places]

@@ -76,8 +76,8 @@ def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share
         true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
         assert (one.upper_bound(raw) >= true.astype(np.float64)).all()
         # No limit that a pair reaches may cut it, whichever way the limit is given.
-        assert (raw >= one.cut(true)).all()
-        assert raw.max() >= one.cut(true.max())
+        assert (raw >= one.raw_threshold(true)).all()
+        assert raw.max() >= one.raw_threshold(true.max())
 
 
 def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng):
@@ -135,8 +135,8 @@ def test_limits_of_minus_infinity_cut_nothing(rng):
     for qmax in (None, 127):
         one = rung_of(x, None, qmax, 8, columns=20)
         ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
-        assert (raw >= one.cut(np.full(20, -np.inf, np.float32))).all()
-        assert (raw >= one.cut(-np.inf)).all()
+        assert (raw >= one.raw_threshold(np.full(20, -np.inf, np.float32))).all()
+        assert (raw >= one.raw_threshold(-np.inf)).all()
 
 
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 7, 384, 1000]))

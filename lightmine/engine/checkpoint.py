@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import JoinSpec, Pairs, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
@@ -59,7 +59,7 @@ class State:
 
     min_score: float
     lowest: np.float32
-    orders: tuple[Places, Places] | None
+    orders: tuple[RowOrder, RowOrder] | None
     limits: tuple[Scores | None, Scores | None]
     done: Mask
     parts: list[Pairs]
@@ -200,7 +200,7 @@ def _bytes(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _is_order(rows: Places | None, count: int) -> bool:
+def _is_order(rows: RowOrder | None, count: int) -> bool:
     """Whether every row stands at one place."""
     return (
         rows is not None
@@ -210,11 +210,11 @@ def _is_order(rows: Places | None, count: int) -> bool:
     )
 
 
-def _within(rows: Places, count: int) -> bool:
+def _within(rows: RowOrder, count: int) -> bool:
     return not len(rows) or bool(rows.min() >= 0 and rows.max() < count)
 
 
-def _inverse(order: Places) -> Places:
+def _inverse(order: RowOrder) -> RowOrder:
     places = np.empty_like(order)
     places[order] = np.arange(len(order), dtype=order.dtype)
     return places

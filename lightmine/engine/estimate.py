@@ -17,7 +17,7 @@ from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import JoinSpec, rank_in_run, top_k
 from lightmine.engine.tiling import COLUMNS
 
@@ -105,10 +105,10 @@ def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
 
 def _lists_of_sample(
     x: FloatMatrix, step: int, low: float, budget: int, workers: int
-) -> tuple[Places, Scores]:
+) -> tuple[RowOrder, Scores]:
     """Every score from `low` up that each `step`-th row has, and that row; none if there are too many."""
     sample = np.ascontiguousarray(x[::step])
-    found: list[tuple[Places, Scores]] = []
+    found: list[tuple[RowOrder, Scores]] = []
     kernel = Kernel([plain(sample, x)], COLUMNS)
     # Far more than a sample should have: equal scores without end, which no floor can part.
     most, overflow = budget // 256, threading.Event()

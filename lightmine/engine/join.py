@@ -11,7 +11,7 @@ from lightmine._validation import check_count
 from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
+from lightmine.engine.clustering import cluster_rows, in_bands, order_bytes, warm_start_bounds
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
 from lightmine.engine.matmul import MIN_SPEEDUP, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import (
@@ -244,12 +244,12 @@ def _kernel(
         # Tiles that are done are tiles of that order.
         places = state.orders
     else:
-        orders = similar_order(x, y, workers=plan.workers)
+        orders = cluster_rows(x, y, workers=plan.workers)
         # Raise the rows' own limits first, by rows that are likely to be near.
         warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
         places = (
-            banded(orders[0], limits.left, limits.min_score),
-            banded(orders[1], limits.right, limits.min_score),
+            in_bands(orders[0], limits.left, limits.min_score),
+            in_bands(orders[1], limits.right, limits.min_score),
         )
     vectors = basis(x, y)
     stage_components, choice = choose_stages(x, right, limits, places, vectors, qmax, plan)

@@ -17,7 +17,7 @@ from lightmine.engine import tiling as tiles
 from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product, Int8Product, least_seconds
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import ScoreBounds
 from lightmine.engine.tiling import Plan
 
@@ -89,7 +89,7 @@ def choose_stages(
     x: FloatMatrix,
     y: FloatMatrix,
     limits: ScoreBounds,
-    orders: tuple[Places, Places],
+    orders: tuple[RowOrder, RowOrder],
     vectors: FloatMatrix,
     qmax: int | None,
     plan: Plan,
@@ -142,7 +142,7 @@ def choose_stages(
 
 def _sample(
     side: FloatMatrix,
-    order: Places,
+    order: RowOrder,
     limits: Scores | None,
     vectors: FloatMatrix,
     stage_components: list[int],

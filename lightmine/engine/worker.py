@@ -11,7 +11,7 @@ from lightmine.engine.bounds import BoundStage, Kernel
 from lightmine.engine.checkpoint import State
 from lightmine.engine.matmul import Raw
 from lightmine.engine.matrix import FloatMatrix, PairScorer
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import Candidates, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.results import Mask
@@ -113,18 +113,20 @@ class Worker:
         # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
         # judged pair by pair.
         lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
-        np.greater_equal(raw, bound_stage.cut(max(lowest, limits.min_score)), out=flags)
+        np.greater_equal(raw, bound_stage.raw_threshold(max(lowest, limits.min_score)), out=flags)
         if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * FEW:
             return flags
         if left is not None:
-            np.greater_equal(raw, bound_stage.cut(np.maximum(left, limits.min_score))[:, None], out=flags)
+            np.greater_equal(
+                raw, bound_stage.raw_threshold(np.maximum(left, limits.min_score))[:, None], out=flags
+            )
         if right is not None:
             other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, bound_stage.cut(np.maximum(right, limits.min_score)), out=other)
+            np.greater_equal(raw, bound_stage.raw_threshold(np.maximum(right, limits.min_score)), out=other)
             flags |= other
         return flags
 
-    def _offer(self, bound_stage: BoundStage, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
+    def _offer(self, bound_stage: BoundStage, raw: Raw, hits: RowOrder, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
         shared = self.shared
         left, right = np.divmod(hits, columns.stop - columns.start)
