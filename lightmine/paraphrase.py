@@ -111,6 +111,6 @@ def _leaves_out(
         min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
         found = found[found.score >= min_score]
     return top_k_was_reached(
-        found, x, other, min_score=min_score, max_score=rule.max_score, top_k=rule.k_left or 0, memory_budget=budget,
-        threads=job.threads,
+        found, x, other, min_score=min_score, max_score=rule.max_score, top_k=rule.k_left or 0,
+        memory_budget=budget, threads=job.threads,
     )  # fmt: skip

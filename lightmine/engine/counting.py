@@ -157,7 +157,7 @@ def top_k_was_reached(
     found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, min_score: float, max_score: float | None,
     top_k: int, memory_budget: int, threads: int | None,
 ) -> bool:  # fmt: skip
-    """Whether a pair from `min_score` to `max_score` is listed by neither end; stops at the first that is found.
+    """Whether neither end lists some pair from `min_score` to `max_score`; stops at the first that is found.
 
     `found` are all pairs within these limits that an end lists. Both ends of a pair that is left out list
     `top_k` of them, so mostly there are few rows to look at.

@@ -93,8 +93,8 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
 def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> SelectedPairs:
     """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
-    `x` and `y` are unit rows (`y` is None for one collection). See `topk.JoinSpec` for the semantics. One pair
-    more than `max_pairs` is mined: it tells whether more qualify.
+    `x` and `y` are unit rows (`y` is None for one collection). See `JoinSpec` for the semantics. One pair more
+    than `max_pairs` is mined: it tells whether more qualify.
     """
     asked, most = rule, rule.max_pairs
     if most is not None:

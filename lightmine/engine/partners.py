@@ -73,8 +73,8 @@ class PartnerCounter:
     ) -> Indices:
         """For each row its partners among the columns; a row of one collection is no partner of itself.
 
-        With `pairs_once` only columns after the row count, and both are all rows. `stop` is asked after some rows,
-        with where they stand and their counts: rows that nobody came to then have 0.
+        With `pairs_once` only columns after the row count, and both are all rows. `stop` is asked after some
+        rows, with where they stand and their counts: rows that nobody came to then have 0.
         """
         counts = np.zeros(len(rows), np.int64)
         stopped = False

@@ -118,7 +118,9 @@ def plan_tiles(
 
     Examples
     --------
-    >>> plan = plan_tiles(1000, 1000, self_join=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0)
+    >>> plan = plan_tiles(
+    ...     1000, 1000, self_join=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0
+    ... )
     >>> plan.rows, plan.columns, plan.size
     (512, 1024, 512000)
     """
