@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "profile.json"
 
 # Name of the part, where the function stands, and what it is called there.
 PARTS = [
-    ("guess the floor", join, "guess_pairs"),
+    ("guess the floor", join, "estimate_pairs"),
     ("order, seeds, twins", join, "_kernel"),
     ("product", kernels.Int8Scorer, "scores"),
     ("comparison", worker.Worker, "_flags"),

@@ -34,7 +34,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(worker, "SURVIVORS", 20)
     monkeypatch.setattr(orders, "PARTNERS", 24)
-    monkeypatch.setattr(orders, "PIVOTS", 8)
+    monkeypatch.setattr(orders, "CENTROIDS", 8)
     # Every tile may be the last before a checkpoint.
     monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
     monkeypatch.setattr(checkpoint, "PATIENCE", 0.0)

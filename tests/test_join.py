@@ -30,7 +30,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(worker, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
-    monkeypatch.setattr(orders, "PIVOTS", 8)
+    monkeypatch.setattr(orders, "CENTROIDS", 8)
 
 
 def clustered(seed, n, d, spread=0.5):
@@ -116,7 +116,7 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
         (too_high, high, one_more),
     ]
     for floors in cases:
-        monkeypatch.setattr(join, "guess_pairs", lambda *_, floors=floors, **__: FixedGuess(*floors))
+        monkeypatch.setattr(join, "estimate_pairs", lambda *_, floors=floors, **__: FixedGuess(*floors))
         told: list[tuple[int, int]] = []
 
         def tell(done, total, told=told):
@@ -218,7 +218,7 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
         lambda self, number, *a: taken.append(number) or scores(self, number, *a),
     )
     choice = ladder.Choice(np.zeros((10, 5), np.int8), 32, 64)
-    monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], choice))
+    monkeypatch.setattr(join, "choose_stages", lambda *_: ([4, 16, 32], choice))
     monkeypatch.setattr(worker, "MANY", 0.1)
     options = dict(top_k=None, max_pairs=None, threshold=0.8)
     assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
@@ -228,7 +228,7 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
 def test_a_processor_whose_int8_product_is_wrong_gets_float32(monkeypatch):
     x = clustered(3, 200, 16)
     expected = list(mine_paraphrases(x, top_k=3))
-    monkeypatch.setattr(join, "proven_levels", lambda: None)
+    monkeypatch.setattr(join, "safe_int8_qmax", lambda: None)
     assert list(mine_paraphrases(x, top_k=3)) == expected
     with pytest.raises(ArgumentError, match="int8 product is wrong; use kernel 'auto' or 'fp32'"):
         mine_paraphrases(x, kernel="int8")
@@ -236,7 +236,7 @@ def test_a_processor_whose_int8_product_is_wrong_gets_float32(monkeypatch):
 
 def test_seven_bits_give_the_same_answer(monkeypatch):
     x = clustered(4, 300, 32)
-    monkeypatch.setattr(join, "proven_levels", lambda: 63)
+    monkeypatch.setattr(join, "safe_int8_qmax", lambda: 63)
     assert list(mine_paraphrases(x, top_k=5, max_pairs=100, kernel="int8")) == paraphrases(
         x, top_k=5, max_pairs=100
     )
@@ -293,10 +293,10 @@ def test_the_measured_gain_decides_between_kernels(monkeypatch):
     x = clustered(6, 200, 16)
     made = []
     original = join.compress_rows
-    monkeypatch.setattr(join, "make_twins", lambda *a, **k: made.append(a[3]) or original(*a, **k))
-    monkeypatch.setattr(join, "int8_gain", lambda: 0.5)
+    monkeypatch.setattr(join, "compress_rows", lambda *a, **k: made.append(a[3]) or original(*a, **k))
+    monkeypatch.setattr(join, "int8_speedup", lambda: 0.5)
     expected = list(mine_paraphrases(x, threshold=0.5))
     assert 127 not in made
-    monkeypatch.setattr(join, "int8_gain", lambda: 5.0)
+    monkeypatch.setattr(join, "int8_speedup", lambda: 5.0)
     assert list(mine_paraphrases(x, threshold=0.5)) == expected
     assert made[-1] == products.safe_int8_qmax()

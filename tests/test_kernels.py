@@ -105,8 +105,8 @@ def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(
     assert finest.scale < how.scale < compressed.safe_params(vectors, 127).scale
 
 
-@pytest.mark.parametrize("levels", [127, 63])
-@pytest.mark.parametrize("depth", [1, 3, 64, 384, 1024, 8192])
+@pytest.mark.parametrize("qmax", [127, 63])
+@pytest.mark.parametrize("n_components", [1, 3, 64, 384, 1024, 8192])
 def test_a_safe_recipe_holds_every_unit_row(qmax, n_components):
     vectors = np.eye(n_components, n_components + 1, dtype=np.float32)
     how = compressed.safe_params(vectors, qmax)
@@ -120,7 +120,7 @@ def test_a_safe_recipe_holds_every_unit_row(qmax, n_components):
     assert compressed.RowQuantizer(how).fill(unit_rows(rows), np.empty((how.width, len(rows)), np.int8))
 
 
-@pytest.mark.parametrize("levels", [None, 127])
+@pytest.mark.parametrize("qmax", [None, 127])
 def test_bounds_are_tight_enough_to_reject(rng, qmax):
     x = unit_rows(rng.standard_normal((2000, 128)))
     one = rung_of(x, None, qmax, 128, columns=500)

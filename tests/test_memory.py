@@ -46,7 +46,7 @@ def test_neighbours_stay_within_the_budget(clustered):
 
 def test_what_small_tiles_save_is_not_spent_on_choosing_their_depths():
     x = unit_rows(np.random.default_rng(4).standard_normal((40_000, 32)))
-    rule = JoinSpec(len(x), len(x), one_collection=True, floor=0.9)
+    rule = JoinSpec(len(x), len(x), self_join=True, min_score=0.9)
     limits = Candidates(rule, capacity=1).limits
     plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
     places = np.arange(len(x))
