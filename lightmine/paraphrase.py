@@ -12,7 +12,7 @@ from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
 from lightmine.engine.join import Job, Progress, join, prepare
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import JoinSpec, Pairs
+from lightmine.engine.spec import JoinSpec, Pairs
 
 
 def mine_paraphrases(

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
 from lightmine.engine.join import Job, Progress, join, prepare
-from lightmine.engine.selection import JoinSpec, Scores
+from lightmine.engine.selection import Scores
+from lightmine.engine.spec import JoinSpec
 from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
 

@@ -15,7 +15,8 @@ from lightmine.engine import matmul as products
 from lightmine.engine import stages as ladder
 from lightmine.engine import tiling as tiles
 from lightmine.engine import worker as worker
-from lightmine.engine.selection import Candidates, JoinSpec
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
 

@@ -7,7 +7,8 @@ import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
 from lightmine.engine.quantization import basis
-from lightmine.engine.selection import Candidates, JoinSpec
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec
 from lightmine.engine.stages import choose_stages
 from lightmine.engine.tiling import Plan, parse_bytes
 from lightmine.errors import BudgetError

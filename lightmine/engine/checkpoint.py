@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import JoinSpec, Pairs, Scores
+from lightmine.engine.selection import Scores
+from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.results import Mask

@@ -18,7 +18,8 @@ from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import Candidates, JoinSpec
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec
 
 # Pivots that rows are put next to, the rows they are means of, and rounds of k-means.
 CENTROIDS, CENTROID_ROWS, CENTROID_ROUNDS = 256, 8192, 3

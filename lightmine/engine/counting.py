@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from lightmine.engine.join import Job, prepare
 from lightmine.engine.matrix import FloatMatrix, unit_rows
 from lightmine.engine.partners import PartnerCounter, score_limits
-from lightmine.engine.selection import Pairs
+from lightmine.engine.spec import Pairs
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError
 from lightmine.results import Indices

@@ -18,7 +18,8 @@ from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import JoinSpec, rank_in_run, top_k
+from lightmine.engine.selection import rank_in_run, top_k
+from lightmine.engine.spec import JoinSpec
 from lightmine.engine.tiling import COLUMNS
 
 # Rows whose lists stand for everybody's: at least so many, and one in so many of a large collection.

@@ -23,7 +23,8 @@ from lightmine.engine.matrix import (
     unit_rows,
 )
 from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, compress_rows
-from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec, SelectedPairs
 from lightmine.engine.stages import MAX_STAGES, choose_stages
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.worker import SURVIVORS, SharedState, Worker
