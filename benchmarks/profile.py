@@ -27,18 +27,19 @@ from lightmine.engine import bounds as kernels
 from lightmine.engine import join, matrix, pool, worker
 from lightmine.engine import matmul as products
 from lightmine.engine import selection as topk
-from lightmine.engine import tiling as tiles
+from lightmine.engine.tuning import DEFAULT_TUNING
+from lightmine.system.threads import default_threads
 
 RESULTS = Path(__file__).parent / "results" / "profile.json"
 
 # Name of the part, where the function stands, and what it is called there.
 PARTS = [
-    ("guess the floor", join, "estimate_pairs"),
-    ("order, seeds, twins", join, "_kernel"),
+    ("estimate min_score", join.SimilarityJoin, "_estimate"),
+    ("order and compress rows", join.SimilarityJoin, "_kernel"),
     ("product", kernels.Int8Scorer, "scores"),
     ("comparison", worker.Worker, "_flags"),
     ("float32 scores", matrix.PairScorer, "rough"),
-    ("the one score", matrix.PairScorer, "exact"),
+    ("exact scores", matrix.PairScorer, "exact"),
     ("selection", topk.Candidates, "_selected"),
 ]
 
@@ -58,7 +59,7 @@ class Clock:
             result = function(*arguments, **options)
             with self._lock:
                 self.seconds[name] += time.perf_counter() - start
-                self.pairs[name] += len(arguments[1]) if name in ("float32 scores", "the one score") else 0
+                self.pairs[name] += len(arguments[1]) if name in ("float32 scores", "exact scores") else 0
             return result
 
         return timed
@@ -102,15 +103,15 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
             setattr(place, name, function)
     wall = time.perf_counter() - start
     shares = {name: clock.seconds[name] / (workers * wall) for name, _, _ in PARTS}
-    # The guess runs on the calling thread: all workers wait or work for it.
-    for name in ("guess the floor", "order, seeds, twins"):
+    # These parts run on the calling thread: all workers wait or work for them.
+    for name in ("estimate min_score", "order and compress rows"):
         shares[name] *= workers
     return {
         "seconds": wall,
         "pairs_a_second": pairs / wall,
         "share_of_thread_time": shares,
         "pairs_scored_in_float32": clock.pairs["float32 scores"],
-        "pairs_scored_exactly": clock.pairs["the one score"],
+        "pairs_scored_exactly": clock.pairs["exact scores"],
         "depths": stage_components.shares(pairs),
         "product_picoseconds_a_pair": 1e12 * clock.seconds["product"] / pairs,
     }
@@ -119,9 +120,10 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
 def best_product(n_components: int, workers: int) -> float:
     """Picoseconds of a thread for a pair, of the product alone on tiles that stay in a cache."""
     rng = np.random.default_rng(0)
-    a = rng.integers(64, 192, (tiles.ROWS, n_components)).astype(np.uint8)
-    b = rng.integers(-64, 64, (n_components, tiles.COLUMNS)).astype(np.int8)
-    size, count = tiles.ROWS * tiles.COLUMNS, 200
+    rows, columns = DEFAULT_TUNING.tile_rows, DEFAULT_TUNING.tile_columns
+    a = rng.integers(64, 192, (rows, n_components)).astype(np.uint8)
+    b = rng.integers(-64, 64, (n_components, columns)).astype(np.int8)
+    size, count = rows * columns, 200
     times = []
     for _ in range(5):
         start = time.perf_counter()
@@ -137,7 +139,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     arguments = parser.parse_args()
     x = np.ascontiguousarray(np.load(arguments.work / "minilm.npy")[: arguments.rows])
-    workers = join.default_threads()
+    workers = default_threads()
     jobs: dict[str, Callable[[], Any]] = {
         "paraphrase, top_k 100, max_pairs 500,000": lambda: lightmine.mine_paraphrases(x),
         "paraphrase, top_k 10, max_pairs 100,000": lambda: lightmine.mine_paraphrases(

@@ -15,7 +15,7 @@ KINDS = ["normal", "spike", "equal", "tiny", "opposite", "alternating", "duplica
 
 
 def adversarial(kind, rng, n, d):
-    """Rows that quantise, sum or turn badly."""
+    """Rows that are hard to quantize, to sum or to rotate."""
     x = rng.standard_normal((n, d))
     if kind == "spike":
         x *= 1e-6
@@ -36,7 +36,7 @@ def adversarial(kind, rng, n, d):
     return unit_rows(x)
 
 
-def rung_of(x, y, qmax, n_components, columns):
+def stage_of(x, y, qmax, n_components, columns):
     if n_components is None:
         return plain(x, y)
     orders = tuple(
@@ -61,12 +61,12 @@ def every_tile(one, n, m, rows, columns):
     kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 2, 7, 64, 384, 1000]),
     share=st.sampled_from([None, 0.2, 0.6, 1.0]), qmax=st.sampled_from([None, 127, 63]), two=st.booleans(),
 )  # fmt: skip
-def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share, qmax, two):
+def test_no_pair_scores_over_its_bound_and_no_threshold_rejects_one(kind, seed, d, share, qmax, two):
     rng = np.random.default_rng(seed)
     x = adversarial(kind, rng, 30, d)
     y = adversarial("normal", rng, 21, d) if two else None
     right = x if y is None else y
-    one = rung_of(x, y, qmax, None if share is None else max(1, int(share * d)), columns=16)
+    one = stage_of(x, y, qmax, None if share is None else max(1, int(share * d)), columns=16)
     for rows, columns, raw in every_tile(one, len(x), len(right), 8, 16):
         i, j = np.meshgrid(
             one.left.rows(np.arange(len(x))[rows]),
@@ -75,14 +75,14 @@ def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share
         )
         true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
         assert (one.upper_bound(raw) >= true.astype(np.float64)).all()
-        # No limit that a pair reaches may cut it, whichever way the limit is given.
+        # No limit that a pair reaches may reject it, whichever way the limit is given.
         assert (raw >= one.raw_threshold(true)).all()
         assert raw.max() >= one.raw_threshold(true.max())
 
 
-def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng):
+def test_a_row_unlike_the_sample_makes_the_scale_larger_and_no_bound_wrong(rng):
     x = rng.standard_normal((5000, 64)) * 0.9 ** np.arange(64)
-    # Not sampled (every fourth row is), and all in a coordinate that the basis puts last.
+    # Not sampled (every fourth row is), and all in the component that the basis puts last.
     x[7] = np.eye(64)[63]
     x = unit_rows(x)
     left, right, how = compress_rows(
@@ -94,20 +94,20 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
         assert (one.upper_bound(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
 
-def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(rng):
+def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_larger(rng):
     x = rng.standard_normal((5000, 64))
     x, places = unit_rows(x), np.arange(5000)
     vectors = np.eye(64, dtype=np.float32)
-    finest = compressed.choose_params(compressed.random_rotation(vectors), x[::4], 127)
-    # Not sampled, and with coordinates that the finest scale would clip by too much for its error to be held.
-    x[7] = finest.vectors[0] * np.float32(0.8) + finest.vectors[1] * np.float32(0.6)
+    smallest = compressed.choose_params(compressed.random_rotation(vectors), x[::4], 127)
+    # Not sampled, and with components that the smallest scale would clip by too much for its error to fit.
+    x[7] = smallest.vectors[0] * np.float32(0.8) + smallest.vectors[1] * np.float32(0.6)
     _, _, how = compress_rows(x, None, vectors, 127, (places, places), columns=1000, workers=2)
-    assert finest.scale < how.scale < compressed.safe_params(vectors, 127).scale
+    assert smallest.scale < how.scale < compressed.safe_params(vectors, 127).scale
 
 
 @pytest.mark.parametrize("qmax", [127, 63])
 @pytest.mark.parametrize("n_components", [1, 3, 64, 384, 1024, 8192])
-def test_a_safe_recipe_holds_every_unit_row(qmax, n_components):
+def test_safe_params_fit_every_unit_row(qmax, n_components):
     vectors = np.eye(n_components, n_components + 1, dtype=np.float32)
     how = compressed.safe_params(vectors, qmax)
     rows = np.concatenate(
@@ -123,17 +123,17 @@ def test_a_safe_recipe_holds_every_unit_row(qmax, n_components):
 @pytest.mark.parametrize("qmax", [None, 127])
 def test_bounds_are_tight_enough_to_reject(rng, qmax):
     x = unit_rows(rng.standard_normal((2000, 128)))
-    one = rung_of(x, None, qmax, 128, columns=500)
+    one = stage_of(x, None, qmax, 128, columns=500)
     order = one.left.rows(np.arange(2000))
     for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
         loose = one.upper_bound(raw) - x[order[rows]] @ x[order[columns]].T
         assert np.median(loose) < (1e-3 if qmax is None else 0.025)
 
 
-def test_limits_of_minus_infinity_cut_nothing(rng):
+def test_limits_of_minus_infinity_reject_nothing(rng):
     x = unit_rows(rng.standard_normal((20, 8)))
     for qmax in (None, 127):
-        one = rung_of(x, None, qmax, 8, columns=20)
+        one = stage_of(x, None, qmax, 8, columns=20)
         ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
         assert (raw >= one.raw_threshold(np.full(20, -np.inf, np.float32))).all()
         assert (raw >= one.raw_threshold(-np.inf)).all()
@@ -149,14 +149,14 @@ def test_rough_scores_are_within_their_slack(kind, seed, d):
 
 
 @given(seed=st.integers(0, 2**32), d=st.integers(1, 200))
-def test_turned_coordinates_are_within_their_error(seed, d):
+def test_rotated_components_are_within_their_error(seed, d):
     rng = np.random.default_rng(seed)
     x = unit_rows(rng.standard_normal((40, d)))
     with pool.one_blas_thread:
-        _check_turning(x, rng)
+        _check_rotation(x, rng)
 
 
-def _check_turning(x, rng):
+def _check_rotation(x, rng):
     d = x.shape[1]
     p = int(rng.integers(1, d + 1))
     vectors = compressed.random_rotation(basis(x, None)[:p])
@@ -186,7 +186,7 @@ def test_a_product_that_saturates_is_found_out(monkeypatch):
     assert not products.is_right(63)
 
 
-def test_the_hand_written_graphs_are_valid_onnx_models():
+def test_the_shipped_graphs_are_valid_onnx_models():
     onnx = pytest.importorskip("onnx")
     for graph, kind, inputs in (
         (products.gemm_graph(), "Gemm", ["a", "b"]),

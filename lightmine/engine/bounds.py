@@ -25,7 +25,7 @@ from lightmine.engine.quantization import (
     rotation_error,
     uncompressed,
 )
-from lightmine.engine.tiling import BAND
+from lightmine.engine.tuning import DEFAULT_TUNING
 
 Scores = NDArray[np.float32]
 Tile = tuple[slice, slice]
@@ -108,6 +108,7 @@ class Kernel:
     stages: list[BoundStage]
     columns: int
     number: Callable[[slice, slice], int] = lambda rows, columns: 0
+    band: int = DEFAULT_TUNING.band
 
     def scorer(self, size: int) -> Scorer:
         """What one worker needs for tiles of at most `size` pairs; not to be shared."""
@@ -164,7 +165,7 @@ class Int8Scorer:
         self._sides: Any = [
             (bound_stage.left.blocks, bound_stage.right.blocks) for bound_stage in kernel.stages
         ]
-        self._columns = kernel.columns
+        self._columns, self._band = kernel.columns, kernel.band
         self._product = Int8Product(size=size)
         self._operands: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
@@ -174,7 +175,7 @@ class Int8Scorer:
         key = bound_stage, rows.start
         if key not in self._operands:
             block, start = divmod(rows.start, self._columns)
-            if len(self._operands) >= BAND * len(self._sides):
+            if len(self._operands) >= self._band * len(self._sides):
                 self._operands.clear()
             self._operands[key] = as_left(left[block], slice(start, start + rows.stop - rows.start))
             assert len(self._operands[key]) == rows.stop - rows.start, "rows of a tile span two blocks"

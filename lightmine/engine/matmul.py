@@ -21,8 +21,6 @@ ZERO_POINT = 128
 # Largest quantised magnitudes to try. 63 keeps the sum of two neighbouring products within int16, in
 # which x86 without VNNI adds them: 2 * 191 * 63 < 2^15.
 LEVELS = (127, 63)
-# Under this gain over float32, quantising is not worth its error.
-MIN_SPEEDUP = 1.5
 
 
 class Product:
@@ -118,13 +116,13 @@ def int8_speedup(n_components: int = 256) -> float:
     return least_seconds(lambda: slow(af, bf)) / least_seconds(lambda: fast(a, bt))
 
 
-def least_seconds(shared: Any, repeats: int = 3) -> float:
+def least_seconds(work: Any, repeats: int = 3) -> float:
     """The least time of some runs, after one that is not counted."""
-    shared()
+    work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        shared()
+        work()
         times.append(time.perf_counter() - start)
     return max(min(times), 1e-9)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine.engine.array_input import as_array
+from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import ArgumentError, MatrixError
 from lightmine.summation import LANES, sum_rows
 
@@ -16,8 +17,6 @@ FloatMatrix = NDArray[np.float32]
 
 # A row whose norm is this close to 1 is taken as it is: float32 normalisation leaves a few 1e-7.
 UNIT_TOLERANCE = 1e-6
-# One side's rows that are checked, or scored with others, at a time: they stay in a core's cache.
-CHUNK_BYTES = 1 << 18
 
 
 def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
@@ -86,9 +85,9 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def _rows_at_once(d: int) -> int:
+def _rows_at_once(d: int, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes) -> int:
     """How many rows of d coordinates are taken at a time; a row of few still takes room for all lanes."""
-    return max(1, CHUNK_BYTES // (4 * max(d, LANES)))
+    return max(1, chunk_bytes // (4 * max(d, LANES)))
 
 
 def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -133,6 +132,8 @@ class PairScorer:
     Parameters
     ----------
     x, y : float32 arrays of shape (n, d) and (m, d), unit rows
+    chunk_bytes : int
+        Bytes of one side's rows that are scored at a time.
 
     Examples
     --------
@@ -144,11 +145,13 @@ class PairScorer:
     True
     """
 
-    def __init__(self, x: FloatMatrix, y: FloatMatrix) -> None:
+    def __init__(
+        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes
+    ) -> None:
         self._x, self._y = x, y
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
-        self._step = _rows_at_once(d)
+        self._step = _rows_at_once(d, chunk_bytes)
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
         self._lanes = np.empty((self._step, LANES), np.float64)

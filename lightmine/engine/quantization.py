@@ -32,17 +32,12 @@ from numpy.typing import NDArray
 from lightmine.engine import pool
 from lightmine.engine.matmul import ZERO_POINT, Fp32Product, Raw
 from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 
-# Rows that the basis is taken from; any orthogonal basis is right, a good one only rejects more.
-BASIS_ROWS = 4096
-# Rows that are turned and quantised at a time.
-CHUNK = 1024
 # What rounding a norm up, or a product of two, may be off by in float64.
 ROOM = 1 + 1e-9
-# The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
-MAX_NORM, MAX_RESIDUAL_COLUMNS = 1 + UNIT_TOLERANCE, 10
-# How much coarser a scale is tried where some row does not fit.
-SCALE_STEP = 1.15
+# The most that a row's norm can be.
+MAX_NORM = 1 + UNIT_TOLERANCE
 # Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
 LARGEST_INT8 = 8192
 
@@ -84,12 +79,12 @@ def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
     return left.view(np.uint8) ^ np.uint8(ZERO_POINT)
 
 
-def basis(x: FloatMatrix, y: FloatMatrix | None) -> FloatMatrix:
+def basis(x: FloatMatrix, y: FloatMatrix | None, sample_rows: int = DEFAULT_TUNING.basis_rows) -> FloatMatrix:
     """An orthogonal basis, the coordinates that hold most of the rows' norm first; shape (d, d), rows."""
     sides = [x] if y is None else [x, y]
     gram = np.zeros((x.shape[1], x.shape[1]))
     for side in sides:
-        sample = np.ascontiguousarray(side[:: max(1, len(side) // BASIS_ROWS)][:BASIS_ROWS])
+        sample = np.ascontiguousarray(side[:: max(1, len(side) // sample_rows)][:sample_rows])
         gram += sample.T @ sample
     return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
 
@@ -159,22 +154,22 @@ class QuantizationParams:
         return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.n_components)
 
 
-def choose_params(vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None) -> QuantizationParams:
+def choose_params(
+    vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None, tuning: Tuning = DEFAULT_TUNING
+) -> QuantizationParams:
     """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
     if qmax is None:
         return QuantizationParams(vectors, residual_columns=int(len(vectors) < vectors.shape[1]))
     rotated = sample @ vectors.T
     scale = max(float(np.quantile(np.abs(rotated).max(axis=1), 0.999)) / qmax, 1e-6)
     left_out = math.sqrt(max(0.0, 1 - float(np.square(rotated).sum(axis=1).min())))
-    return QuantizationParams(
-        vectors,
-        qmax,
-        scale,
-        _residual_columns(len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax),
+    residual_columns = _residual_columns(
+        len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax, tuning
     )
+    return QuantizationParams(vectors, qmax, scale, residual_columns)
 
 
-def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
+def safe_params(vectors: FloatMatrix, qmax: int, tuning: Tuning = DEFAULT_TUNING) -> QuantizationParams:
     """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
 
     Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
@@ -182,68 +177,72 @@ def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
     """
     n_components = len(vectors)
     scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(n_components) / (qmax**2 - n_components / 4))
-    return QuantizationParams(vectors, qmax, scale, _residual_columns(n_components, vectors.shape[1], 1.0))
+    return QuantizationParams(
+        vectors, qmax, scale, _residual_columns(n_components, vectors.shape[1], 1.0, tuning)
+    )
 
 
-def increasing_scales(how: QuantizationParams) -> Iterator[QuantizationParams]:
+def increasing_scales(params: QuantizationParams, tuning: Tuning) -> Iterator[QuantizationParams]:
     """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
-    yield how
-    if how.qmax is None:
+    yield params
+    if params.qmax is None:
         return
-    safe = safe_params(how.vectors, how.qmax)
-    while (scale := how.scale * SCALE_STEP) < safe.scale:
-        how = dataclasses.replace(how, scale=scale)
-        yield how
+    safe = safe_params(params.vectors, params.qmax, tuning)
+    while (scale := params.scale * tuning.scale_step) < safe.scale:
+        params = dataclasses.replace(params, scale=scale)
+        yield params
     yield safe
 
 
-def _residual_columns(n_components: int, d: int, ratio: float) -> int:
+def _residual_columns(n_components: int, d: int, ratio: float, tuning: Tuning) -> int:
     """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
-    least = 0 if n_components == d else min(MAX_RESIDUAL_COLUMNS, math.ceil(ratio**2 + 0.1))
+    least = 0 if n_components == d else min(tuning.max_residual_columns, math.ceil(ratio**2 + 0.1))
     return least + -(n_components + least + 2) % 4
 
 
 class RowQuantizer:
     """Makes twins by a recipe, a block of rows at a time; one a worker."""
 
-    def __init__(self, how: QuantizationParams) -> None:
-        self.how = how
-        self._product = Fp32Product(size=CHUNK * how.n_components)
-        self._off = rotation_error(how.vectors.shape[1], how.n_components)
+    def __init__(self, params: QuantizationParams, block_rows: int = DEFAULT_TUNING.compress_block) -> None:
+        self.params = params
+        self._product = Fp32Product(size=block_rows * params.n_components)
+        self._off = rotation_error(params.vectors.shape[1], params.n_components)
         # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
-        self._off_by = 1 + product_error(how.n_components)
+        self._off_by = 1 + product_error(params.n_components)
 
     def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
         """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
 
         Returns whether every row fits the recipe; where one does not, what was written is no bound.
         """
-        how = self.how
-        rotated: Any = self._product(block, how.vectors)
+        params = self.params
+        rotated: Any = self._product(block, params.vectors)
         left_out = self._residual(rotated)
-        if how.qmax is None:
-            out[:, : how.n_components] = rotated
-            if how.residual_columns:
-                out[:, how.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
+        if params.qmax is None:
+            out[:, : params.n_components] = rotated
+            if params.residual_columns:
+                out[:, params.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
             return True
-        steps = rotated * np.float32(1 / how.scale)
+        steps = rotated * np.float32(1 / params.scale)
         np.rint(steps, out=steps)
-        np.clip(steps, -how.qmax, how.qmax, out=steps)
-        out[: how.n_components] = steps.T
-        steps *= np.float32(how.scale)
+        np.clip(steps, -params.qmax, params.qmax, out=steps)
+        out[: params.n_components] = steps.T
+        steps *= np.float32(params.scale)
         np.subtract(rotated, steps, out=steps)
         # The product's and the difference's own roundings are a few u of coordinates under 1.
         error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
-        out[how.n_components : -2] = np.ceil(
-            left_out * (ROOM / (how.scale * math.sqrt(how.residual_columns or 1)))
-        ).clip(max=how.qmax)
-        out[-2] = how.qmax
-        out[-1] = np.ceil(error * (ROOM * how.max_norm / (how.qmax * how.scale**2))).clip(max=how.qmax)
-        return bool(error.max() <= how.max_error and left_out.max() <= how.max_residual)
+        out[params.n_components : -2] = np.ceil(
+            left_out * (ROOM / (params.scale * math.sqrt(params.residual_columns or 1)))
+        ).clip(max=params.qmax)
+        out[-2] = params.qmax
+        out[-1] = np.ceil(error * (ROOM * params.max_norm / (params.qmax * params.scale**2))).clip(
+            max=params.qmax
+        )
+        return bool(error.max() <= params.max_error and left_out.max() <= params.max_residual)
 
     def _residual(self, rotated: Raw) -> NDArray[np.float64]:
         """The norm of what turned leading coordinates leave out of each row, none too small."""
-        p, d = self.how.vectors.shape
+        p, d = self.params.vectors.shape
         if p == d:
             return np.zeros(len(rotated))
         # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
@@ -267,6 +266,7 @@ def compress_rows(
     *,
     columns: int,
     workers: int,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
     """Twins of both sides (one twin for one collection), and the recipe they were made by.
 
@@ -274,19 +274,20 @@ def compress_rows(
     `orders` the row at each place of both sides; `columns` the width of an int8 block.
     """
     sides = [x] if y is None else [x, y]
-    sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
-    how = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax)
+    most = tuning.scale_rows
+    sample = np.concatenate([side[:: max(1, len(side) // most)][:most] for side in sides])
+    params = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax, tuning)
 
-    def make(how: QuantizationParams) -> list[CompressedRows] | None:
+    def make(params: QuantizationParams) -> list[CompressedRows] | None:
         compressed = []
         for side, order in zip(sides, orders, strict=False):
-            twin = _compress_side(side, how, order, columns, workers)
+            twin = _compress_side(side, params, order, columns, workers, tuning.compress_block)
             if twin is None:
                 return None
             compressed.append(twin)
         return compressed
 
-    for each in increasing_scales(how):
+    for each in increasing_scales(params, tuning):
         compressed = make(each)
         if compressed is not None:
             return compressed[0], compressed[-1], each
@@ -294,15 +295,17 @@ def compress_rows(
 
 
 def _compress_side(
-    x: FloatMatrix, how: QuantizationParams, order: RowOrder, columns: int, workers: int
+    x: FloatMatrix, params: QuantizationParams, order: RowOrder, columns: int, workers: int, step: int
 ) -> CompressedRows | None:
     """The twin, or None where a row does not fit the recipe."""
     n = len(x)
-    if how.qmax is None:
-        blocks: list[Any] = [np.empty((n, how.width), np.float32)]
+    if params.qmax is None:
+        blocks: list[Any] = [np.empty((n, params.width), np.float32)]
     else:
-        blocks = [np.empty((how.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
-    block_rows = n if how.qmax is None else columns
+        blocks = [
+            np.empty((params.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)
+        ]
+    block_rows = n if params.qmax is None else columns
     misfit = threading.Event()
 
     def fill(maker: RowQuantizer, chunk: slice) -> None:
@@ -312,14 +315,14 @@ def _compress_side(
         block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
         rows = x[order[chunk]]
         part = slice(start, start + len(rows))
-        if not maker.fill(rows, block[part] if how.qmax is None else block[:, part]):
+        if not maker.fill(rows, block[part] if params.qmax is None else block[:, part]):
             misfit.set()
 
-    step = min(block_rows, CHUNK)
+    step = min(block_rows, step)
     chunks = [
         slice(start, min(start + step, top + block_rows, n))
         for top in range(0, n, block_rows)
         for start in range(top, min(top + block_rows, n), step)
     ]
-    pool.run(chunks, fill, lambda: RowQuantizer(how), workers=workers)
+    pool.run(chunks, fill, lambda: RowQuantizer(params, step), workers=workers)
     return None if misfit.is_set() else CompressedRows(order.astype(np.int32, copy=False), blocks)

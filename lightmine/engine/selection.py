@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.spec import JoinSpec, Pairs, SelectedPairs
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import BudgetError
 from lightmine.results import Indices, Mask
 from lightmine.system.memory import trim_heap
 
 Scores = NDArray[np.float32]
 
-# Candidates whose selection takes and frees so much that the rest of the process should have it back.
-LARGE = 1 << 18
 MINUS_INFINITY = np.float32(-np.inf)
 
 
@@ -53,18 +52,17 @@ class ScoreBounds:
 class Candidates:
     """Scored pairs that may be in the answer; shared by all workers."""
 
-    def __init__(self, rule: JoinSpec, *, capacity: int) -> None:
-        self.rule = rule
-        self.capacity = capacity
-        min_score = np.float32(rule.min_score)
+    def __init__(self, spec: JoinSpec, *, capacity: int, tuning: Tuning = DEFAULT_TUNING) -> None:
+        self.spec, self.capacity, self.tuning = spec, capacity, tuning
+        min_score = np.float32(spec.min_score)
         # A threshold between two float32 numbers is met from the upper one on.
         min_score = (
-            min_score if float(min_score) >= rule.min_score else np.nextafter(min_score, np.float32(np.inf))
+            min_score if float(min_score) >= spec.min_score else np.nextafter(min_score, np.float32(np.inf))
         )
         min_score = _limit(min_score)
-        left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
-        right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
-        self.limits = ScoreBounds(min_score, left, left if rule.self_join else right)
+        left = np.full(spec.n, MINUS_INFINITY) if spec.k_left else None
+        right = np.full(spec.m, MINUS_INFINITY) if spec.k_right else None
+        self.limits = ScoreBounds(min_score, left, left if spec.self_join else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -79,8 +77,8 @@ class Candidates:
         and the limits it raises follow from the pairs that it was given, whatever else has come.
         """
         admitted = self.limits.admit(left, right, scores)
-        if self.rule.max_score < np.inf:
-            admitted &= scores.astype(np.float64) <= self.rule.max_score
+        if self.spec.max_score < np.inf:
+            admitted &= scores.astype(np.float64) <= self.spec.max_score
         left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
         with self._changed:
             self._parts.append(Pairs(left, right, scores[admitted]))
@@ -96,7 +94,7 @@ class Candidates:
                     self._settled = len(self._parts[-1])
                     self._count = sum(map(len, self._parts))
                     self._changed.notify_all()
-            if sum(map(len, taken)) > LARGE:
+            if sum(map(len, taken)) > self.tuning.trim_over:
                 taken.clear()
                 trim_heap()
 
@@ -105,14 +103,14 @@ class Candidates:
         with self._changed:
             while self._selecting and self._count > self.capacity:
                 self._changed.wait()
-            if not self.rule.bounded() and self._count > self.capacity:
+            if not self.spec.bounded() and self._count > self.capacity:
                 raise BudgetError(
                     f"over {self.capacity:,} pairs qualify, more than the memory_budget holds; "
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
             # Selecting costs as much as is held: wait for as much again, and not past the capacity.
-            due = max(1 << 17, 2 * self._settled)
-            if self._selecting or not self.rule.bounded() or self._count <= min(due, self.capacity):
+            due = max(self.tuning.select_every, 2 * self._settled)
+            if self._selecting or not self.spec.bounded() or self._count <= min(due, self.capacity):
                 return []
             self._selecting = True
             self._taken, self._parts = self._parts, []
@@ -128,14 +126,14 @@ class Candidates:
     ) -> None:
         """Go on from what another run held, and the limits that followed from it."""
         left, right = limits
-        self.limits = ScoreBounds(min_score, left, left if self.rule.self_join else right)
+        self.limits = ScoreBounds(min_score, left, left if self.spec.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
         """The pairs that the rule keeps, in the one order."""
         kept = self._selected(_concatenate(self._parts))
         order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
-        best = kept[order[: self.rule.max_pairs]]
+        best = kept[order[: self.spec.max_pairs]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
         return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
@@ -143,20 +141,20 @@ class Candidates:
         """Drop what the rule cannot keep any more, and raise the limits."""
         kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
-        return kept if self.rule.max_pairs is None else self._best(kept, self.rule.max_pairs)
+        return kept if self.spec.max_pairs is None else self._best(kept, self.spec.max_pairs)
 
     def _listed(self, pairs: Pairs) -> SelectedPairs:
         """Which pairs are in the list of their left row, and of their right row."""
-        rule, limits = self.rule, self.limits
+        spec, limits = self.spec, self.limits
         if limits.left is None and limits.right is None:
             return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
-        if rule.self_join:
+        if spec.self_join:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
-            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)
+            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], spec.k_left, limits.left)
             return SelectedPairs(pairs, listed[: len(pairs)], listed[len(pairs) :])
-        by_left = top_k(pairs.left, pairs.right, pairs.score, rule.k_left, limits.left)
-        by_right = top_k(pairs.right, pairs.left, pairs.score, rule.k_right, limits.right)
+        by_left = top_k(pairs.left, pairs.right, pairs.score, spec.k_left, limits.left)
+        by_right = top_k(pairs.right, pairs.left, pairs.score, spec.k_right, limits.right)
         return SelectedPairs(pairs, by_left, by_right)
 
     def _best(self, kept: SelectedPairs, max_pairs: int) -> SelectedPairs:

@@ -16,14 +16,6 @@ from lightmine.engine.selection import Candidates, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.results import Mask
 
-# The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
-# limits of their own (a hit costs about 100 times a comparison).
-FEW = 1 / 100
-# The share over which a deeper rung is sooner than the survivors of this one.
-MANY = 1 / 150
-# Survivors of a tile that are looked at together.
-SURVIVORS = 1 << 13
-
 
 class SharedState:
     """What all workers share."""
@@ -62,7 +54,7 @@ class SharedState:
         # Only now what was found: it holds all that these tiles proposed.
         limits, orders = self.candidates.limits, [side.order for side in self.kernel.sides]
         return State(
-            self.candidates.rule.min_score, limits.min_score,
+            self.candidates.spec.min_score, limits.min_score,
             None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
             (_copy(limits.left), None if self.plan.self_join else _copy(limits.right)),
             finished, self.candidates.held(),
@@ -85,9 +77,10 @@ class Worker:
 
     def __init__(self, shared: SharedState) -> None:
         self.shared, self.kernel, self.limits = shared, shared.kernel, shared.candidates.limits
+        self.tuning = shared.candidates.tuning
         size = shared.plan.size
         self.scorer = shared.kernel.scorer(size)
-        self.pairs = PairScorer(shared.x, shared.y)
+        self.pairs = PairScorer(shared.x, shared.y, chunk_bytes=self.tuning.chunk_bytes)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
@@ -98,10 +91,11 @@ class Worker:
             bound_stage = self.kernel.stages[number]
             raw = self.scorer.scores(number, rows, columns)
             hits = np.flatnonzero(self._flags(bound_stage, raw, rows, columns))
-            if len(hits) <= raw.size * MANY:
+            if len(hits) <= raw.size * self.tuning.many_hits:
                 break
-        for start in range(0, len(hits), SURVIVORS):
-            self._offer(bound_stage, raw, hits[start : start + SURVIVORS], rows, columns)
+        step = self.tuning.survivors_at_once
+        for start in range(0, len(hits), step):
+            self._offer(bound_stage, raw, hits[start : start + step], rows, columns)
         self.shared.finish(rows, columns)
 
     def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
@@ -114,7 +108,7 @@ class Worker:
         # judged pair by pair.
         lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
         np.greater_equal(raw, bound_stage.raw_threshold(max(lowest, limits.min_score)), out=flags)
-        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * FEW:
+        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * self.tuning.few_hits:
             return flags
         if left is not None:
             np.greater_equal(
