@@ -23,20 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import Scores
 from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.engine.tiling import Plan
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
-from lightmine.results import Mask
+from lightmine.results import Indices, Mask
 from lightmine.system.atomic_files import locked, replacing
 from lightmine.untrusted.arrays import read_archive
 
-VERSION = 2
+VERSION = 3
 NAME = "mining.checkpoint"
-# Fields of JoinSpec that have another name in the file.
-SPEC_KEYS = {"self_join": "one_collection", "min_score": "floor", "max_score": "ceiling"}
 
 
 @dataclasses.dataclass
@@ -45,14 +42,12 @@ class State:
 
     Attributes
     ----------
-    floor : float
-        That of the rule it is mined by: a guess, or the rule's own.
+    min_score : float
+        That of the spec it is mined by: an estimate, or the spec's own.
     lowest : float32
-        The running floor.
-    row_orders : tuple of int32 arrays, or None
-        The row at each place of both sides, if rows were put in another order.
-    limits : tuple of float32 arrays or None
-        The rows' own, of the left and of the right side.
+        The lowest score that a pair of the answer can have.
+    bounds : tuple of float32 arrays or None
+        Those of the rows, of the left and of the right side.
     done : bool array of shape (row blocks, column blocks)
         Tiles that are done.
     parts : list of Pairs
@@ -61,8 +56,7 @@ class State:
 
     min_score: float
     lowest: np.float32
-    row_orders: tuple[RowOrder, RowOrder] | None
-    limits: tuple[Scores | None, Scores | None]
+    bounds: tuple[Scores | None, Scores | None]
     done: Mask
     parts: list[Pairs]
 
@@ -90,11 +84,11 @@ class Checkpoint:
             "format": VERSION,
             "left": _digest(x),
             "right": None if y is None else _digest(y),
-            "rule": {
-                SPEC_KEYS.get(name, name): str(value) if isinstance(value, float) else value
+            "spec": {
+                name: str(value) if isinstance(value, float) else value
                 for name, value in dataclasses.asdict(spec).items()
             },
-            "tiles": [plan.rows, plan.columns, plan.compressed],
+            "tiles": [plan.rows, plan.columns, plan.native],
         }
         self._clock = clock
         self._due = clock() + tuning.checkpoint_interval
@@ -133,9 +127,8 @@ class Checkpoint:
         fits = (
             state.done.shape == blocks
             and all(
-                of is None or of.shape == (count,) for of, count in zip(state.limits, (n, m), strict=True)
+                of is None or of.shape == (count,) for of, count in zip(state.bounds, (n, m), strict=True)
             )
-            and all(map(_is_order, state.row_orders or (), (n, m)))
             and pairs.left.shape == pairs.right.shape == pairs.score.shape == (len(pairs.left),)
             and _within(pairs.left, n)
             and _within(pairs.right, m)
@@ -158,7 +151,7 @@ class Checkpoint:
             "format": "was written by another version of lightmine",
             "left": "is of other embeddings",
             "right": "is of other embeddings",
-            "rule": "is of other options (top_k, k, max_pairs, threshold)",
+            "spec": "is of other options (top_k, k, max_pairs, threshold)",
             "tiles": "was begun with another memory_budget, number of threads or kernel",
         }
         for name, reason in reasons.items():
@@ -170,12 +163,6 @@ class Checkpoint:
         if not len(found):
             return found
         left, right = found.left, found.right
-        if state.row_orders is not None:
-            left, right = (
-                _inverse(order)[rows] for order, rows in zip(state.row_orders, (left, right), strict=True)
-            )
-        if plan.self_join:
-            left, right = np.minimum(left, right), np.maximum(left, right)
         return found[state.done[left // plan.rows, right // plan.columns]]
 
     @contextlib.contextmanager
@@ -206,36 +193,19 @@ def _bytes(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _is_order(rows: RowOrder | None, count: int) -> bool:
-    """Whether every row stands at one place."""
-    return (
-        rows is not None
-        and rows.shape == (count,)
-        and _within(rows, count)
-        and bool((np.bincount(rows) == 1).all())
-    )
-
-
-def _within(rows: RowOrder, count: int) -> bool:
+def _within(rows: Indices, count: int) -> bool:
     return not len(rows) or bool(rows.min() >= 0 and rows.max() < count)
-
-
-def _inverse(order: RowOrder) -> RowOrder:
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order), dtype=order.dtype)
-    return places
 
 
 def _write(file: Any, job: dict[str, Any], state: State) -> None:
     arrays: dict[str, Sequence[NDArray[Any]]] = {"done": [state.done]}
-    for name, pair in (("order", state.row_orders), ("limits", state.limits)):
-        for side, of in zip(("left", "right"), pair or (), strict=False):
-            # Two sides of one collection are one.
-            if of is not None and not (side == "right" and pair is not None and of is pair[0]):
-                arrays[f"{name}_{side}"] = [of]
+    for side, of in zip(("left", "right"), state.bounds, strict=True):
+        # Two sides of a self join are one.
+        if of is not None and not (side == "right" and of is state.bounds[0]):
+            arrays[f"bounds_{side}"] = [of]
     for name in ("left", "right", "score"):
         arrays[name] = [getattr(part, name) for part in state.parts]
-    facts = job | {"floor": str(state.min_score), "lowest": str(state.lowest)}
+    facts = job | {"min_score": str(state.min_score), "lowest": str(state.lowest)}
     arrays["job"] = [np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)]
     with zipfile.ZipFile(file, "w") as archive:
         for name, parts in arrays.items():
@@ -257,17 +227,16 @@ def _read(path: Path) -> tuple[dict[str, Any], State]:
             raise ValueError(f"{name} is {arrays[name].dtype}")
         return arrays[name]
 
-    def sides(name: str, kind: type[np.generic]) -> Any:
-        left = array(f"{name}_left", kind) if f"{name}_left" in arrays else None
-        if f"{name}_right" in arrays:
-            return left, array(f"{name}_right", kind)
-        return left, left if facts["right"] is None else None
-
-    orders, limits = sides("order", np.int32), sides("limits", np.float32)
+    left, right = (
+        array(f"bounds_{side}", np.float32) if f"bounds_{side}" in arrays else None
+        for side in ("left", "right")
+    )
+    if facts["right"] is None and right is None:
+        right = left
     pairs = Pairs(array("left", np.int32), array("right", np.int32), array("score", np.float32))
     if not len(pairs.left) == len(pairs.right) == len(pairs.score):
         raise ValueError("pairs are cut short")
     return facts, State(
-        float(facts["floor"]), np.float32(facts["lowest"]), None if orders[0] is None else orders, limits,
-        array("done", np.bool_), [pairs],
+        float(facts["min_score"]), np.float32(facts["lowest"]), (left, right), array("done", np.bool_),
+        [pairs],
     )  # fmt: skip

@@ -6,21 +6,23 @@ Nothing here decides the answer: the join checks the estimate against the answer
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine import pool
-from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
-from lightmine.engine.matmul import Fp32Product
-from lightmine.engine.matrix import FloatMatrix, score_error
-from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import rank_in_run, top_k
+from lightmine.engine.matrix import FloatMatrix
+from lightmine.engine.selection import Candidates, Scores, rank_in_run, top_k
 from lightmine.engine.spec import JoinSpec
 from lightmine.engine.tuning import Tuning
+from lightmine.engine.worker import SharedState
+from lightmine.errors import BudgetError
+from lightmine.results import Indices
+
+if TYPE_CHECKING:
+    from lightmine.engine.join import SimilarityJoin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,23 +59,21 @@ class BoundEstimate:
         return BoundEstimate(self.scores, pairs, self.error / 2, self.tuning)
 
 
-def estimate_pairs(
-    x: FloatMatrix, spec: JoinSpec, *, budget: int, workers: int, tuning: Tuning
-) -> BoundEstimate | None:
-    """How many pairs of one collection reach each score, for a spec that wants the best `max_pairs`.
+def estimate_pairs(join: SimilarityJoin) -> BoundEstimate | None:
+    """How many pairs of a self join reach each score, for a spec that wants the best `max_pairs`.
 
     The complete lists of a sample of rows are made. None if there is nothing to gain.
     """
+    x, spec, tuning = join.x, join.spec, join.tuning
     every = spec.n * (spec.n - 1) / 2
     if not spec.self_join or spec.max_pairs is None:
         return None
     if spec.n < 4 * tuning.estimate_rows or 16 * spec.max_pairs > every:
         return None
-    low = _low_score(x, min(1.0, 32 * spec.max_pairs / every), budget, tuning)
+    with pool.one_blas_thread:
+        low = _low_score(x, min(1.0, 32 * spec.max_pairs / every), join.budget, tuning)
     step = min(len(x) // tuning.estimate_rows, tuning.estimate_one_in)
-    rows, scores = _lists_of_sample(x, step, max(low, spec.min_score), budget, workers, tuning)
-    if spec.max_score < np.inf:
-        rows, scores = rows[scores <= spec.max_score], scores[scores <= spec.max_score]
+    rows, scores = _lists_of_sample(join, step, max(low, spec.min_score))
     mine = top_k(rows, np.arange(len(rows)), scores, spec.k_left or spec.n)
     listed = np.argsort(-scores[mine], kind="stable")
     row, best = rows[mine][listed], scores[mine][listed]
@@ -85,8 +85,6 @@ def estimate_pairs(
     before = np.empty_like(count)
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
-    # These are float32 products: those of equal rows may be over 1, which no pair's score is.
-    best = np.minimum(best - np.float32(score_error(x.shape[1])), 1)
     return BoundEstimate(best, pairs, error, tuning)
 
 
@@ -97,42 +95,25 @@ def _low_score(x: FloatMatrix, share: float, budget: int, tuning: Tuning) -> flo
     step = len(x) // side
     # Two samples without a row in common: no row meets itself.
     rows, others = x[::step][:side], x[step // 2 :: step][:side]
-    scores = Fp32Product(size=side * side)(np.ascontiguousarray(rows), np.ascontiguousarray(others)).ravel()
+    scores = (np.ascontiguousarray(rows) @ np.ascontiguousarray(others).T).ravel()
     place = scores.size - math.ceil(share * scores.size)
     scores.partition(place)
     return float(scores[place])
 
 
-def _lists_of_sample(
-    x: FloatMatrix, step: int, low: float, budget: int, workers: int, tuning: Tuning
-) -> tuple[RowOrder, Scores]:
+def _lists_of_sample(join: SimilarityJoin, step: int, low: float) -> tuple[Indices, Scores]:
     """Every score from `low` up that each `step`-th row has, and that row; none if there are too many."""
-    sample, height, width = np.ascontiguousarray(x[::step]), tuning.estimate_rows, tuning.tile_columns
-    found: list[tuple[RowOrder, Scores]] = []
-    kernel = Kernel([plain(sample, x)], width)
+    sample = np.ascontiguousarray(join.x[::step])
+    spec = JoinSpec(len(sample), len(join.x), self_join=False, min_score=low, max_score=join.spec.max_score)
     # Far more than a sample should have: so many equal scores that no min_score separates them.
-    most, overflow = budget // 256, threading.Event()
-
-    def look(scorer: Scorer, tile: tuple[slice, slice]) -> None:
-        rows, columns = tile
-        raw = scorer.scores(0, rows, columns).ravel()
-        hits = np.flatnonzero(raw >= low)
-        if sum(len(part) for _, part in found) + len(hits) > most:
-            overflow.set()
-        if overflow.is_set():
-            return
-        row, column = np.divmod(hits, columns.stop - columns.start)
-        row += rows.start
-        other = row * step != column + columns.start
-        found.append((row[other], raw[hits[other]].astype(np.float32)))
-
-    tiles = itertools.product(_strips(len(sample), height), _strips(len(x), width))
-    pool.run(tiles, look, lambda: kernel.scorer(height * width), workers=workers)
-    if overflow.is_set() or not found:
+    candidates = Candidates(spec, capacity=join.budget // 256, tuning=join.tuning, kernel=join.kernel)
+    plan = dataclasses.replace(join.plan, n=spec.n, m=spec.m, self_join=False)
+    shared = SharedState(sample, join.x, candidates, plan, join.tuning)
+    sides = None if join.compressed is None else (join.compress(sample), join.compressed[1])
+    try:
+        join.work(shared, sides)
+    except BudgetError:
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))
-    return rows, scores
-
-
-def _strips(count: int, width: int) -> list[slice]:
-    return [slice(start, min(start + width, count)) for start in range(0, count, width)]
+    found = candidates.answer().pairs
+    other = found.left * step != found.right
+    return found.left[other], found.score[other]

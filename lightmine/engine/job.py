@@ -7,10 +7,9 @@ import dataclasses
 from numpy.typing import ArrayLike
 
 from lightmine._validation import check_count
-from lightmine.engine.clustering import cluster_bytes
-from lightmine.engine.matmul import int8_speedup, safe_int8_qmax
+from lightmine.engine import native
 from lightmine.engine.matrix import FloatMatrix, check_matrix, is_unit, same_dimension, unit_rows
-from lightmine.engine.quantization import LARGEST_INT8
+from lightmine.engine.quantization import compressed_bytes
 from lightmine.engine.spec import JoinSpec
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
@@ -19,7 +18,7 @@ from lightmine.progress import Progress as Progress
 from lightmine.progress import check_progress
 from lightmine.system.threads import default_threads
 
-KERNELS = ("auto", "int8", "fp32")
+KERNELS = ("auto", "native", "numpy")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Job:
         The most that is allocated beyond the caller's matrices and the result.
     threads : int, optional
         Workers; by default one for each processor that the process may use.
-    kernel : {"auto", "int8", "fp32"}
+    kernel : {"auto", "native", "numpy"}
     progress : callable or bool, optional
         Called with the number of pairs done and the number in all, first with none done; True shows a bar
         on stderr, False nothing. The number in all only grows: by as much again for each estimate of
@@ -82,52 +81,48 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
     return ready[0], ready[1], budget
 
 
-def plan_join(spec: JoinSpec, d: int, *, budget: int, job: Job) -> tuple[int | None, Plan]:
-    """The largest int8 magnitude (None: float32), and the tiles.
-
-    The plan leaves room for compressed rows if there are enough pairs for them to pay.
-    """
-    qmax, small = _choose_qmax(spec, d, job)
-    if qmax or not small:
+def plan_join(
+    spec: JoinSpec, d: int, *, budget: int, job: Job
+) -> tuple[native.Kernel | None, Plan]:
+    """The kernel that mines (None: NumPy), and the tiles."""
+    kernel = choose_kernel(spec, job)
+    if kernel is not None:
         try:
-            return qmax, _plan(spec, d, qmax, budget, job, compressed=True)
+            return kernel, _plan(spec, d, budget, job, kernel)
         except BudgetError:
-            if job.kernel == "int8":
+            if job.kernel == "native":
                 raise
-    return None, _plan(spec, d, None, budget, job, compressed=False)
+    return None, _plan(spec, d, budget, job, None)
 
 
-def _choose_qmax(spec: JoinSpec, d: int, job: Job) -> tuple[int | None, bool]:
-    """The largest int8 magnitude, and whether the job is too small for compression to pay."""
-    tuning = job.tuning
-    # A basis takes about 10·d³ steps, and should be a small part of the n·m·d of a product.
-    small = spec.n * spec.m < tuning.small_pairs * max(1, (d / 512) ** 2)
-    if job.kernel == "fp32":
-        return None, small
-    qmax = safe_int8_qmax() if tuning.qmax == "measure" else tuning.qmax
-    if job.kernel == "int8" and qmax is None:
-        raise ArgumentError("this processor's int8 product is wrong; use kernel 'auto' or 'fp32'")
-    if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (qmax and not _int8_pays(tuning)))):
-        qmax = None
-    return qmax, small
+def choose_kernel(spec: JoinSpec, job: Job) -> native.Kernel | None:
+    """The compiled kernel, unless there is none, NumPy was asked for, or the job is over sooner without."""
+    if job.kernel == "numpy":
+        return None
+    kernel, reason = native.find_kernel()
+    if job.tuning.variant is not None and kernel is not None:
+        kernel = native.Kernel(kernel.library, job.tuning.variant)
+    if job.kernel == "native":
+        if kernel is None:
+            raise ArgumentError(f"kernel 'native' cannot be used: {reason}; use 'auto' or 'numpy'")
+        return kernel
+    # A product of a few rows is over before the others would be compressed.
+    small = spec.n * spec.m < job.tuning.small_pairs or min(spec.n, spec.m) < job.tuning.small_side
+    return None if small else kernel
 
 
-def _int8_pays(tuning: Tuning) -> bool:
-    speedup = int8_speedup() if tuning.int8_speedup is None else tuning.int8_speedup
-    return speedup >= tuning.min_speedup
-
-
-def _plan(spec: JoinSpec, d: int, qmax: int | None, budget: int, job: Job, *, compressed: bool) -> Plan:
+def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel | None) -> Plan:
     tuning, fixed = job.tuning, 0
-    if compressed:
-        rows = spec.n + (0 if spec.self_join else spec.m)
-        # The components of compressed rows, their order and its sort; the basis and the centroids.
-        fixed = int(rows * ((1 if qmax else 4) * (tuning.max_stages * d + 45) + 16))
-        fixed += 40 * d * d + 4 * tuning.basis_rows * d + cluster_bytes(d, tuning)
+    per_worker = 8 * tuning.chunk_bytes + 110 * tuning.survivors_at_once
+    if kernel is not None:
+        width = -(-d // native.WIDTH) * native.WIDTH
+        fixed = compressed_bytes(spec.n, width) + (0 if spec.self_join else compressed_bytes(spec.m, width))
+        fixed += 8 * (spec.n + spec.m) + 12 * d * d + 16 * d * tuning.sample_rows
+        found = tuning.found_capacity + int(kernel.library.lightmine_tile_pairs())
+        per_worker = int(kernel.library.lightmine_scratch(tuning.native_tile[0], width)) + 24 * found
+        per_worker += 8 * d * tuning.compressed_at_once
     return plan_tiles(
-        spec.n, spec.m, self_join=spec.self_join, budget=budget, compressed=compressed,
-        workers=job.threads or default_threads(), kept=spec.most_kept(), fixed=fixed,
-        # Exact scores of a chunk of pairs, a block of compressed rows, and what the runtime packs.
-        per_worker=8 * tuning.chunk_bytes + 16 * d * tuning.compress_block + 110 * tuning.survivors_at_once,
+        spec.n, spec.m, self_join=spec.self_join, budget=budget, native=kernel is not None,
+        workers=job.threads or default_threads(), kept=spec.most_kept(), fixed=fixed, per_worker=per_worker,
         tuning=tuning,
     )  # fmt: skip

@@ -1,28 +1,29 @@
-"""The exact join: workers bound the scores of tiles of pairs, score the survivors exactly, and select."""
+"""The exact join: workers reject most pairs of a tile by bounds, score the rest exactly, and select."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
 
 from lightmine.engine import pool
-from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.clustering import cluster_rows, in_groups, warm_start_bounds
+from lightmine.engine.components import choose_components
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
 from lightmine.engine.job import Job, plan_join
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import (
     CompressedRows,
     QuantizationParams,
-    RowOrder,
-    basis,
+    choose_params,
     compress_rows,
 )
-from lightmine.engine.selection import Candidates, ScoreBounds
+from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec, SelectedPairs
-from lightmine.engine.stages import Choice, choose_stages
-from lightmine.engine.worker import SharedState, Worker
+from lightmine.engine.worker import NativeJoin, NativeWorker, NumpyWorker, SharedState, Tile, Worker
 from lightmine.progress import Progress, shown
 
 
@@ -59,7 +60,7 @@ class SimilarityJoin:
         self.spec = spec
         if spec.max_pairs is not None:
             self.spec = dataclasses.replace(spec, max_pairs=spec.max_pairs + 1)
-        self.qmax, self.plan = plan_join(self.spec, x.shape[1], budget=budget, job=job)
+        self.kernel, self.plan = plan_join(self.spec, x.shape[1], budget=budget, job=job)
         self._checkpoint: Checkpoint | None = None
         self._progress = _Progress(None, 0)
 
@@ -98,9 +99,7 @@ class SimilarityJoin:
         return found
 
     def _estimate(self) -> BoundEstimate | None:
-        return estimate_pairs(
-            self.x, self.spec, budget=self.budget, workers=self.plan.workers, tuning=self.tuning
-        )
+        return estimate_pairs(self)
 
     def _estimated(self, estimate: BoundEstimate | None) -> float:
         """The min_score to mine with."""
@@ -110,12 +109,12 @@ class SimilarityJoin:
     def _mine(self, min_score: float, state: State | None) -> SelectedPairs:
         """All pairs from a min_score on; resumes from a state, and saves the state of the job."""
         spec = dataclasses.replace(self.spec, min_score=min_score)
-        candidates = Candidates(spec, capacity=self.plan.candidates, tuning=self.tuning)
+        candidates = Candidates(
+            spec, capacity=self.plan.candidates, tuning=self.tuning, kernel=self.kernel
+        )
         if state is not None:
-            candidates.restore(state.parts, state.limits, state.lowest)
-        with pool.one_blas_thread:
-            kernel = self._kernel(candidates, state)
-        shared = SharedState(self.x, self.right, kernel, candidates, self.plan, state)
+            candidates.restore(state.parts, state.bounds, state.lowest)
+        shared = SharedState(self.x, self.right, candidates, self.plan, self.tuning, state)
 
         def tick() -> None:
             self._progress.at(shared.done)
@@ -123,8 +122,7 @@ class SimilarityJoin:
                 self._checkpoint.save(shared.state())
 
         try:
-            pool.run(shared.tiles(), lambda worker, tile: worker.mine(tile), lambda: Worker(shared),
-                     workers=self.plan.workers, tick=tick)  # fmt: skip
+            self.work(shared, self.compressed, tick)
         finally:
             # After an interruption, and at the end too: a process that is killed before it could use the
             # answer finds it here.
@@ -133,51 +131,61 @@ class SimilarityJoin:
         self._progress.at(shared.done)
         return candidates.answer()
 
-    def _kernel(self, candidates: Candidates, state: State | None) -> Kernel:
-        """Compressed rows, and the stage of each tile; or the matrices themselves."""
-        if not self.plan.compressed or (state is not None and state.row_orders is None):
-            return self._plain_kernel()
-        row_orders = None if state is None else state.row_orders
-        if row_orders is None:
-            row_orders = self._order_rows(candidates)
-        vectors = basis(self.x, self.y, self.tuning.basis_rows)
-        stage_components, choice = self._choose_stages(candidates.limits, row_orders, vectors)
-        if self.qmax is None and stage_components == [self.x.shape[1]] and state is None:
-            return self._plain_kernel()
-        stages = [
-            bound_stage(*self._compress(vectors[:n_components], row_orders))
-            for n_components in stage_components
-        ]
-        return Kernel(stages, self.plan.columns, choice.of, self.plan.band)
+    @functools.cached_property
+    def params(self) -> QuantizationParams:
+        """How both sides are compressed."""
+        assert self.kernel is not None
+        sides = [self.x] if self.y is None else [self.x, self.y]
+        count = self.tuning.sample_rows // len(sides)
+        sample = np.concatenate([side[:: -(-len(side) // count)] for side in sides])
+        # Rotating takes d products for each coordinate, and is to be a small part of the whole.
+        n, m, d = len(self.x), len(self.right), self.x.shape[1]
+        rotate = n * m > self.tuning.rotation_pairs * d * (n + m)
+        n_components = choose_components(sample, self.spec, self.kernel, self.tuning) if rotate else None
+        return choose_params(sample, self.kernel.qmax, n_components, rotate=rotate, tuning=self.tuning)
 
-    def _plain_kernel(self) -> Kernel:
-        return Kernel([plain(self.x, self.y)], self.plan.columns, band=self.plan.band)
+    @functools.cached_property
+    def compressed(self) -> tuple[CompressedRows, CompressedRows] | None:
+        """Both sides as the kernel reads them; None where NumPy mines."""
+        if self.kernel is None:
+            return None
+        left = self.compress(self.x)
+        return left, left if self.y is None else self.compress(self.y)
 
-    def _order_rows(self, candidates: Candidates) -> tuple[RowOrder, RowOrder]:
-        """Cluster the rows, raise their bounds by likely neighbors, and group them by those bounds."""
-        limits = candidates.limits
-        clusters = cluster_rows(self.x, self.y, workers=self.plan.workers, tuning=self.tuning)
-        warm_start_bounds(self.x, self.right, candidates, clusters, self.plan.workers, self.tuning)
-        left, right = (
-            in_groups(cluster, own, limits.min_score, self.tuning.bound_groups)
-            for cluster, own in zip(clusters, (limits.left, limits.right), strict=True)
-        )
-        return left, right
+    def compress(self, x: FloatMatrix) -> CompressedRows:
+        """Rows of this join, or of a sample of it."""
+        assert self.kernel is not None
+        with pool.one_blas_thread:
+            return compress_rows(
+                x, self.params, self.kernel, workers=self.plan.workers, tuning=self.tuning
+            )
 
-    def _choose_stages(
-        self, limits: ScoreBounds, row_orders: tuple[RowOrder, RowOrder], vectors: FloatMatrix
-    ) -> tuple[list[int], Choice]:
-        return choose_stages(
-            self.x, self.right, limits, row_orders, vectors, self.qmax, self.plan, self.tuning
-        )
+    def work(
+        self,
+        shared: SharedState,
+        compressed: tuple[CompressedRows, CompressedRows] | None,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Let the workers do the tiles that are left."""
+        make: Callable[[], Worker]
+        if self.kernel is None or compressed is None:
+            make = functools.partial(NumpyWorker, shared)
+        else:
+            join = NativeJoin(
+                self.kernel, shared.x, shared.y, *compressed, shared.candidates,
+                best_scores=self._has_room_for_best_scores(shared.candidates.spec),
+            )  # fmt: skip
+            make = functools.partial(NativeWorker, shared, join)
+        with pool.one_blas_thread:
+            pool.run(shared.tiles(), _mine_tile, make, workers=shared.plan.workers, tick=tick)
 
-    def _compress(
-        self, vectors: FloatMatrix, row_orders: tuple[RowOrder, RowOrder]
-    ) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
-        return compress_rows(
-            self.x, self.y, vectors, self.qmax, row_orders, columns=self.plan.columns,
-            workers=self.plan.workers, tuning=self.tuning,
-        )  # fmt: skip
+    def _has_room_for_best_scores(self, spec: JoinSpec) -> bool:
+        size = 4 * (spec.n * (spec.k_left or 0) + (0 if spec.self_join else spec.m * (spec.k_right or 0)))
+        return size <= self.tuning.best_scores_share * self.budget
+
+
+def _mine_tile(worker: Worker, tile: Tile) -> None:
+    worker.mine(tile)
 
 
 class _Progress:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lightmine.engine import native
 from lightmine.engine.array_input import as_array
 from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import ArgumentError, MatrixError
@@ -74,7 +75,10 @@ def check_matrix(x: ArrayLike, *, name: str) -> NDArray[Any]:
 def is_unit(x: NDArray[Any], *, name: str = "embeddings") -> bool:
     """Whether `unit_rows` would return `x` itself; refuses the rows that `unit_rows` refuses."""
     unit = x.dtype == np.float32 and x.flags.c_contiguous and x.flags.aligned
+    kernel, _ = native.find_kernel() if unit else (None, "")
     for rows in _blocks(x):
+        if kernel is not None and _are_unit(native.norms(kernel, x[rows])).all():
+            continue
         _, norms = _norms(x[rows], rows.start, name)
         unit = unit and bool(_are_unit(norms).all())
     return unit
@@ -134,40 +138,32 @@ class PairScorer:
     x, y : float32 arrays of shape (n, d) and (m, d), unit rows
     chunk_bytes : int
         Bytes of one side's rows that are scored at a time.
+    kernel : native.Kernel, optional
+        Scores in compiled code; without it NumPy gives the same bits.
 
     Examples
     --------
     >>> x = unit_rows([[1, 0], [1, 1]])
-    >>> scorer = PairScorer(x, x)
-    >>> scorer.exact(np.array([0, 1]), np.array([1, 1]))
+    >>> PairScorer(x, x).exact(np.array([0, 1]), np.array([1, 1]))
     array([0.70710677, 0.99999994], dtype=float32)
-    >>> abs(float(scorer.rough(np.array([0]), np.array([1]))[0]) - 0.5**0.5) < scorer.slack < 1e-6
-    True
     """
 
     def __init__(
-        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes
-    ) -> None:
-        self._x, self._y = x, y
+        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes,
+        kernel: native.Kernel | None = None,
+    ) -> None:  # fmt: skip
+        self._x, self._y, self._kernel = x, y, kernel
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
         self._step = _rows_at_once(d, chunk_bytes)
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
         self._lanes = np.empty((self._step, LANES), np.float64)
-        self.slack = score_error(d)
 
     def exact(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
         """The exact score of each pair, a row of `x` and a row of `y`."""
-        return np.clip(self._scores(left, right, exact=True), -1, 1) + np.float32(0.0)
-
-    def rough(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores accumulated in float32, at half the cost; within `slack` of the uncut score."""
-        return self._scores(left, right, exact=False)
-
-    def _scores(
-        self, left: NDArray[np.integer], right: NDArray[np.integer], *, exact: bool
-    ) -> NDArray[np.float32]:
+        if self._kernel is not None:
+            return native.scores(self._kernel, self._x, self._y, left, right)
         scores = np.empty(len(left), np.float32)
         for start in range(0, len(left), self._step):
             pairs = slice(start, start + self._step)
@@ -175,14 +171,15 @@ class PairScorer:
             # "clip" only spares a second buffer: no index is out of range.
             np.take(self._x, left[pairs], axis=0, out=a, mode="clip")
             np.take(self._y, right[pairs], axis=0, out=b, mode="clip")
-            if exact:
-                wide = self._wide[:, : len(a)]
-                wide[0], wide[1] = a, b
-                np.multiply(wide[0], wide[1], out=wide[0])
-                scores[pairs] = sum_rows(wide[0], self._lanes)
-            else:
-                np.vecdot(a, b, out=scores[pairs])
-        return scores
+            wide = self._wide[:, : len(a)]
+            wide[0], wide[1] = a, b
+            np.multiply(wide[0], wide[1], out=wide[0])
+            scores[pairs] = sum_rows(wide[0], self._lanes)
+        return np.clip(scores, -1, 1) + np.float32(0.0)
+
+
+# The exact score's own rounding, and its accumulation's in float64, with room to spare.
+ROUNDING = 2.0**-23 + 1e-12
 
 
 def product_error(terms: int) -> float:

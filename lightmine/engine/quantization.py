@@ -1,328 +1,201 @@
-"""Twins: a matrix's leading coordinates in a better basis, cheap to multiply, with what that costs.
+"""Compressed rows: int8 components of each row, with a bound of what they can be wrong by.
 
-The derivation, for rows x and y of norm at most 1 + 1e-6. An orthogonal basis changes no dot product.
-In it, x has a leading part of p coordinates and a rest r left out; the twin holds x̂, the leading part
-but for an error e (it is rounded to float32, or quantised). Likewise y has a rest s, and ŷ an error f:
+The derivation, for rows x and y whose norm is at most N = 1 + 1e-6. An orthogonal basis changes no dot
+product. In it, x has p leading coordinates u and a residual of norm r (none where p is d). They are kept as
+û = scale · q, q whole numbers of at most qmax, with the error e = u - û. Likewise y has v, s, v̂ and f:
 
-    x·y = (x̂ + e)·(ŷ + f) + r·s = x̂·ŷ + (x̂ + e)·f + e·ŷ + r·s
-        ≤ x̂·ŷ + ‖x̂ + e‖‖f‖ + ‖e‖‖ŷ‖ + ‖r‖‖s‖            by Cauchy and Schwarz
-        ≤ x̂·ŷ + L(‖e‖ + ‖f‖) + ‖r‖‖s‖                      L: at least 1 + 1e-6 and every ‖ŷ‖.
+    x·y ≤ u·v + r s = û·v̂ + û·f + e·v + r s = û·v̂ + u·f - e·f + e·v + r s
+        ≤ û·v̂ + N‖f‖ + N‖e‖ + ‖e‖‖f‖ + r s                      by Cauchy and Schwarz
+        ≤ û·v̂ + E(x) + E(y),   E(x) = N‖e‖ + ‖e‖²/2 + r²/2        since 2ab ≤ a² + b².
 
-All of the right side is one dot product of longer rows, so the product of twins *is* the bound:
+So an upper bound of the score is one integer product, scale² · (q · q'), and one number of each row. Rounding is
+in E too: u is computed in float32, so ‖e‖ and r are taken at their worst. A row that the scale does not suit
+has a larger E, and more of its pairs are scored in full; no row is refused.
 
-    (x̂, ‖r‖/√m … ‖r‖/√m, L‖e‖/c, c) · (ŷ, ‖s‖/√m … ‖s‖/√m, c, L‖f‖/c)
-
-with the appended numbers rounded up: m coordinates share ‖r‖, because int8 holds no large one, and c
-is the largest that it holds. Eigenvectors of XᵀX as the basis put as much as can be into few
-coordinates; a random rotation of those among themselves makes them alike, so that one scale quantises
-them all.
+Coordinates of some models differ in size. A random rotation makes them alike, so that one scale serves all of
+them; eigenvectors of XᵀX put as much as can be into few components, for processors on which a product of fewer
+components is worth its residual.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import threading
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.engine import pool
-from lightmine.engine.matmul import ZERO_POINT, Fp32Product, Raw
+from lightmine.engine import native, pool
 from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
-from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
+from lightmine.engine.tuning import Tuning
 
-# What rounding a norm up, or a product of two, may be off by in float64.
-ROOM = 1 + 1e-9
 # The most that a row's norm can be.
 MAX_NORM = 1 + UNIT_TOLERANCE
-# Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
-LARGEST_INT8 = 8192
+# Error bounds of places where no row is: no pair of theirs passes a limit.
+NOWHERE = -(1 << 29)
 
-RowOrder = NDArray[np.signedinteger[Any]]
+
+@dataclasses.dataclass(frozen=True)
+class QuantizationParams:
+    """How rows are compressed.
+
+    Attributes
+    ----------
+    vectors : float32 array of shape (p, d), or None
+        An orthonormal basis of the leading part; None keeps the coordinates as they are.
+    dimension : int
+        d.
+    scale : float
+        What a component counts for; a float32 number.
+    qmax : int
+        The largest component.
+    """
+
+    vectors: FloatMatrix | None
+    dimension: int
+    scale: float
+    qmax: int
+
+    @property
+    def n_components(self) -> int:
+        """p."""
+        return self.dimension if self.vectors is None else len(self.vectors)
+
+    @property
+    def width(self) -> int:
+        """Components of a row as they are stored: p, padded with zeros."""
+        return -(-self.n_components // native.WIDTH) * native.WIDTH
+
+    @property
+    def unit(self) -> float:
+        """What an integer product is to be multiplied by."""
+        return self.scale**2
+
+    @property
+    def rotation_error(self) -> float:
+        """The norm of what float32 can do to the coordinates of a unit row."""
+        return 0.0 if self.vectors is None else rotation_error(self.dimension, self.n_components)
 
 
 @dataclasses.dataclass(frozen=True)
 class CompressedRows:
-    """One side of a product, ready for a kernel.
+    """One side of a join, as the kernel reads it: 16 rows a panel, two panels at least.
 
     Attributes
     ----------
-    order : int32 array of shape (n,), or None
-        The matrix's row at each place of the twin; None where every row is at its own place.
-    blocks : list of arrays
-        int8 of shape (p + what is appended, columns), one a column tile; or one float32 array of shape
-        (n, p + 1).
+    params : QuantizationParams
+    panels : int8 array of shape (panels, width / 4, 16, 4)
+    errors : int32 array of shape (places,)
+        E of each row, in units of ``params.unit``, rounded up.
+    sums : int32 array of shape (places,)
+        The sum of each row's components.
+    rows : int32 array of shape (places,)
+        The row at each place, zero where there is none.
     """
 
-    order: NDArray[np.int32] | None
-    blocks: list[NDArray[np.int8]] | list[NDArray[np.float32]]
-
-    def rows(self, places: Any) -> Any:
-        """The matrix's rows at these places, a slice or an array."""
-        return places if self.order is None else self.order[places]
-
-
-def uncompressed(x: FloatMatrix) -> CompressedRows:
-    """The matrix as its own twin: nothing is left out, and nothing appended."""
-    return CompressedRows(None, [x])
+    params: QuantizationParams
+    panels: NDArray[np.int8]
+    errors: NDArray[np.int32]
+    sums: NDArray[np.int32]
+    rows: NDArray[np.int32]
 
 
-def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
-    """Some columns of an int8 block as the left operand: error and c change places, zero is 128."""
-    part = block[:, places].T
-    left = np.empty(part.shape, np.int8)
-    left[:, :-2], left[:, -2], left[:, -1] = part[:, :-2], part[:, -1], part[:, -2]
-    # As unsigned numbers with a zero point: the same bits with the sign bit turned.
-    return left.view(np.uint8) ^ np.uint8(ZERO_POINT)
+def compressed_bytes(n: int, width: int) -> int:
+    """What n compressed rows take."""
+    return _places(n) * (width + 12)
 
 
-def basis(x: FloatMatrix, y: FloatMatrix | None, sample_rows: int = DEFAULT_TUNING.basis_rows) -> FloatMatrix:
+def _places(n: int) -> int:
+    return -(-max(n, 1) // (2 * native.PANEL)) * 2 * native.PANEL
+
+
+def choose_params(
+    sample: FloatMatrix, qmax: int, n_components: int | None = None, *, rotate: bool = True, tuning: Tuning
+) -> QuantizationParams:
+    """A basis and a scale for rows like those of a sample.
+
+    Without `n_components` nothing is left out, and the coordinates are rotated only if that makes the error
+    bounds clearly smaller, and never without `rotate`: of few rows it costs more than it saves.
+
+    Examples
+    --------
+    >>> params = choose_params(np.eye(4, dtype=np.float32), 127, tuning=Tuning())
+    >>> params.n_components, params.width
+    (4, 64)
+    """
+    d = sample.shape[1]
+    if n_components is not None and n_components < d:
+        vectors = random_rotation(basis(sample)[:n_components])
+        return QuantizationParams(vectors, d, _scale(sample @ vectors.T, qmax, tuning)[0], qmax)
+    scale, error = _scale(sample, qmax, tuning)
+    if not rotate:
+        return QuantizationParams(None, d, scale, qmax)
+    vectors = random_rotation(np.eye(d, dtype=np.float32))
+    rotated, less = _scale(sample @ vectors.T, qmax, tuning)
+    if less < tuning.rotation_gain * error:
+        return QuantizationParams(vectors, d, rotated, qmax)
+    return QuantizationParams(None, d, scale, qmax)
+
+
+def _scale(coordinates: FloatMatrix, qmax: int, tuning: Tuning) -> tuple[float, float]:
+    """The scale with the least error on average, and that error."""
+    largest = np.abs(coordinates).max(axis=1)
+    best = (math.inf, 1.0)
+    for share in tuning.scale_quantiles:
+        scale = float(np.float32(max(float(np.quantile(largest, share)) / qmax, 1e-6)))
+        steps = np.clip(np.rint(coordinates / np.float32(scale)), -qmax, qmax) * np.float32(scale)
+        error = float(np.sqrt(np.square(coordinates - steps).sum(axis=1)).mean())
+        best = min(best, (error, scale))
+    return best[1], best[0]
+
+
+def basis(sample: FloatMatrix) -> FloatMatrix:
     """An orthogonal basis, the coordinates that hold most of the rows' norm first; shape (d, d), rows."""
-    sides = [x] if y is None else [x, y]
-    gram = np.zeros((x.shape[1], x.shape[1]))
-    for side in sides:
-        sample = np.ascontiguousarray(side[:: max(1, len(side) // sample_rows)][:sample_rows])
-        gram += sample.T @ sample
+    gram = (sample.T @ sample).astype(np.float64)
     return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
 
 
 def random_rotation(vectors: FloatMatrix) -> FloatMatrix:
-    """The same p basis vectors turned among themselves, so that rows are alike in every coordinate."""
+    """The same p basis vectors rotated among themselves, so that rows are alike in every coordinate."""
     random = np.random.default_rng(0).standard_normal((len(vectors), len(vectors)))
     return np.ascontiguousarray(np.linalg.qr(random)[0] @ vectors.astype(np.float64), np.float32)
 
 
 def rotation_error(d: int, p: int) -> float:
-    """The norm of what float32 can do to p turned coordinates of a unit row.
+    """The norm of what float32 can do to p rotated coordinates of a unit row.
 
     Each is a dot product of d terms with a unit vector, so within d·u/(1 - d·u) of the true one
     (u = 2^-24). The basis is rounded to float32 twice, each time by at most u of every entry, which
-    turns a row by at most u·√p; its departure from orthogonality before that, some 1e-14, is far inside
+    rotates a row by at most u·√p; its departure from orthogonality before that, some 1e-14, is far inside
     the hundredth that is added.
     """
     return float(1.01 * np.sqrt(p) * product_error(d + 4))
 
 
-@dataclasses.dataclass(frozen=True)
-class QuantizationParams:
-    """How a twin is made: the turned leading basis (p, d); for int8 also levels, scale and sharers m."""
-
-    vectors: FloatMatrix
-    qmax: int | None = None
-    scale: float = 1.0
-    residual_columns: int = 1
-
-    @property
-    def n_components(self) -> int:
-        """Coordinates p, what is appended not counted."""
-        return len(self.vectors)
-
-    @property
-    def width(self) -> int:
-        """Numbers in a row of the twin."""
-        return self.n_components + self.residual_columns + (0 if self.qmax is None else 2)
-
-    @property
-    def unit(self) -> float:
-        """What a raw product is to be multiplied by."""
-        return 1.0 if self.qmax is None else self.scale**2
-
-    @property
-    def max_residual(self) -> float:
-        """The largest ‖r‖ that the sharers can hold."""
-        return (
-            math.inf
-            if self.qmax is None
-            else self.qmax * self.scale * math.sqrt(self.residual_columns) / ROOM
-        )
-
-    @property
-    def max_error(self) -> float:
-        """The largest ‖e‖ that its coordinate can hold."""
-        return math.inf if self.qmax is None else (self.qmax * self.scale) ** 2 / (self.max_norm * ROOM)
-
-    @property
-    def max_norm(self) -> float:
-        """L: what no x̂ + e and no ŷ is longer than: rounding adds half a step at most, clipping nothing.
-
-        What float32 adds to either is far inside the error of turning.
-        """
-        grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.n_components)
-        return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.n_components)
-
-
-def choose_params(
-    vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None, tuning: Tuning = DEFAULT_TUNING
-) -> QuantizationParams:
-    """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
-    if qmax is None:
-        return QuantizationParams(vectors, residual_columns=int(len(vectors) < vectors.shape[1]))
-    rotated = sample @ vectors.T
-    scale = max(float(np.quantile(np.abs(rotated).max(axis=1), 0.999)) / qmax, 1e-6)
-    left_out = math.sqrt(max(0.0, 1 - float(np.square(rotated).sum(axis=1).min())))
-    residual_columns = _residual_columns(
-        len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax, tuning
-    )
-    return QuantizationParams(vectors, qmax, scale, residual_columns)
-
-
-def safe_params(vectors: FloatMatrix, qmax: int, tuning: Tuning = DEFAULT_TUNING) -> QuantizationParams:
-    """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
-
-    Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
-    its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
-    """
-    n_components = len(vectors)
-    scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(n_components) / (qmax**2 - n_components / 4))
-    return QuantizationParams(
-        vectors, qmax, scale, _residual_columns(n_components, vectors.shape[1], 1.0, tuning)
-    )
-
-
-def increasing_scales(params: QuantizationParams, tuning: Tuning) -> Iterator[QuantizationParams]:
-    """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
-    yield params
-    if params.qmax is None:
-        return
-    safe = safe_params(params.vectors, params.qmax, tuning)
-    while (scale := params.scale * tuning.scale_step) < safe.scale:
-        params = dataclasses.replace(params, scale=scale)
-        yield params
-    yield safe
-
-
-def _residual_columns(n_components: int, d: int, ratio: float, tuning: Tuning) -> int:
-    """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
-    least = 0 if n_components == d else min(tuning.max_residual_columns, math.ceil(ratio**2 + 0.1))
-    return least + -(n_components + least + 2) % 4
-
-
-class RowQuantizer:
-    """Makes twins by a recipe, a block of rows at a time; one a worker."""
-
-    def __init__(self, params: QuantizationParams, block_rows: int = DEFAULT_TUNING.compress_block) -> None:
-        self.params = params
-        self._product = Fp32Product(size=block_rows * params.n_components)
-        self._off = rotation_error(params.vectors.shape[1], params.n_components)
-        # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
-        self._off_by = 1 + product_error(params.n_components)
-
-    def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
-        """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
-
-        Returns whether every row fits the recipe; where one does not, what was written is no bound.
-        """
-        params = self.params
-        rotated: Any = self._product(block, params.vectors)
-        left_out = self._residual(rotated)
-        if params.qmax is None:
-            out[:, : params.n_components] = rotated
-            if params.residual_columns:
-                out[:, params.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
-            return True
-        steps = rotated * np.float32(1 / params.scale)
-        np.rint(steps, out=steps)
-        np.clip(steps, -params.qmax, params.qmax, out=steps)
-        out[: params.n_components] = steps.T
-        steps *= np.float32(params.scale)
-        np.subtract(rotated, steps, out=steps)
-        # The product's and the difference's own roundings are a few u of coordinates under 1.
-        error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
-        out[params.n_components : -2] = np.ceil(
-            left_out * (ROOM / (params.scale * math.sqrt(params.residual_columns or 1)))
-        ).clip(max=params.qmax)
-        out[-2] = params.qmax
-        out[-1] = np.ceil(error * (ROOM * params.max_norm / (params.qmax * params.scale**2))).clip(
-            max=params.qmax
-        )
-        return bool(error.max() <= params.max_error and left_out.max() <= params.max_residual)
-
-    def _residual(self, rotated: Raw) -> NDArray[np.float64]:
-        """The norm of what turned leading coordinates leave out of each row, none too small."""
-        p, d = self.params.vectors.shape
-        if p == d:
-            return np.zeros(len(rotated))
-        # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
-        least = np.maximum(_norm(rotated) / self._off_by - self._off, 0)
-        left_out: NDArray[np.float64] = np.sqrt(np.maximum(MAX_NORM**2 - least**2, 0)) * (1 + 1e-6)
-        return left_out
-
-
-def _norm(block: Any) -> NDArray[np.float64]:
-    """Norms of rows, accumulated in float32."""
-    norms: NDArray[np.float64] = np.sqrt(np.vecdot(block, block).astype(np.float64))
-    return norms
-
-
 def compress_rows(
-    x: FloatMatrix,
-    y: FloatMatrix | None,
-    vectors: FloatMatrix,
-    qmax: int | None,
-    orders: tuple[RowOrder, RowOrder],
-    *,
-    columns: int,
-    workers: int,
-    tuning: Tuning = DEFAULT_TUNING,
-) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
-    """Twins of both sides (one twin for one collection), and the recipe they were made by.
+    x: FloatMatrix, params: QuantizationParams, kernel: native.Kernel, *, workers: int, tuning: Tuning
+) -> CompressedRows:
+    """Compress a matrix of unit rows.
 
-    `vectors` is the leading basis, (p, d); `qmax` the largest int8 magnitude, None for float32;
-    `orders` the row at each place of both sides; `columns` the width of an int8 block.
+    Parameters
+    ----------
+    x : float32 array of shape (n, d), unit rows
+    params : QuantizationParams
+    kernel : native.Kernel
+    workers : int
     """
-    sides = [x] if y is None else [x, y]
-    most = tuning.scale_rows
-    sample = np.concatenate([side[:: max(1, len(side) // most)][:most] for side in sides])
-    params = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax, tuning)
+    n, places, width = len(x), _places(len(x)), params.width
+    panels = np.zeros((places // native.PANEL, width // 4, native.PANEL, 4), np.int8)
+    errors, sums = np.full(places, NOWHERE, np.int32), np.zeros(places, np.int32)
+    rows = np.zeros(places, np.int32)
+    rows[:n] = np.arange(n, dtype=np.int32)
+    compressed = CompressedRows(params, panels, errors, sums, rows)
 
-    def make(params: QuantizationParams) -> list[CompressedRows] | None:
-        compressed = []
-        for side, order in zip(sides, orders, strict=False):
-            twin = _compress_side(side, params, order, columns, workers, tuning.compress_block)
-            if twin is None:
-                return None
-            compressed.append(twin)
-        return compressed
+    def compress(_: object, chunk: slice) -> None:
+        block = x[chunk] if params.vectors is None else x[chunk] @ params.vectors.T
+        native.quantize(kernel, np.ascontiguousarray(block), chunk.start, compressed, MAX_NORM)
 
-    for each in increasing_scales(params, tuning):
-        compressed = make(each)
-        if compressed is not None:
-            return compressed[0], compressed[-1], each
-    raise AssertionError("a unit row does not fit a recipe made for all of them")
-
-
-def _compress_side(
-    x: FloatMatrix, params: QuantizationParams, order: RowOrder, columns: int, workers: int, step: int
-) -> CompressedRows | None:
-    """The twin, or None where a row does not fit the recipe."""
-    n = len(x)
-    if params.qmax is None:
-        blocks: list[Any] = [np.empty((n, params.width), np.float32)]
-    else:
-        blocks = [
-            np.empty((params.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)
-        ]
-    block_rows = n if params.qmax is None else columns
-    misfit = threading.Event()
-
-    def fill(maker: RowQuantizer, chunk: slice) -> None:
-        # A chunk of places lies within one block: both begin at multiples of the smaller width.
-        if misfit.is_set():
-            return
-        block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
-        rows = x[order[chunk]]
-        part = slice(start, start + len(rows))
-        if not maker.fill(rows, block[part] if params.qmax is None else block[:, part]):
-            misfit.set()
-
-    step = min(block_rows, step)
-    chunks = [
-        slice(start, min(start + step, top + block_rows, n))
-        for top in range(0, n, block_rows)
-        for start in range(top, min(top + block_rows, n), step)
-    ]
-    pool.run(chunks, fill, lambda: RowQuantizer(params, step), workers=workers)
-    return None if misfit.is_set() else CompressedRows(order.astype(np.int32, copy=False), blocks)
+    step = tuning.compressed_at_once
+    chunks = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    pool.run(chunks, compress, lambda: None, workers=workers)
+    return compressed

@@ -1,22 +1,22 @@
-"""Which candidates may still be in the answer: running limits, and the selection that raises them.
+"""Which candidates may still be in the answer: running bounds of scores, and the selection that raises them.
 
-A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
-throws out those that the rule cannot keep any more and raises the limits under which workers need
-not propose pairs at all. Limits only follow from pairs that were seen (but for a floor that is guessed,
-which `join` checks).
+A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs. From time to time it drops those
+that the answer cannot have any more, and raises the bounds under which workers need not propose pairs at all.
+Bounds only follow from pairs that were seen; only the estimated lowest score does not, and `SimilarityJoin`
+checks that.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.engine import native
 from lightmine.engine.spec import JoinSpec, Pairs, SelectedPairs
-from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
+from lightmine.engine.tuning import Tuning
 from lightmine.errors import BudgetError
 from lightmine.results import Indices, Mask
 from lightmine.system.memory import trim_heap
@@ -26,19 +26,34 @@ Scores = NDArray[np.float32]
 MINUS_INFINITY = np.float32(-np.inf)
 
 
-@dataclasses.dataclass
 class ScoreBounds:
-    """Scores under which a pair cannot be in the answer; they only rise.
+    """Scores under which a pair cannot be in the answer.
 
-    A pair can be dropped if its score is under `min_score`, or under both its rows' limits. `left` and
-    `right` are one array in one collection, and ``None`` where that side lists nothing.
+    A pair can be dropped if its score is under `min_score`, or under the bounds of both its rows.
+
+    Attributes
+    ----------
+    lowest : float32 array of shape (1,)
+        `min_score`, where the kernel can read it.
+    left, right : float32 arrays of shape (n,) and (m,), or None
+        One array of a self join; None where that side lists nothing.
     """
 
-    min_score: np.float32
-    left: Scores | None
-    right: Scores | None
+    def __init__(self, min_score: np.float32, left: Scores | None, right: Scores | None) -> None:
+        self.lowest = np.array([min_score], np.float32)
+        self.left, self.right = left, right
 
-    def admit(self, left: Indices, right: Indices, scores: NDArray[np.floating[Any]]) -> Mask:
+    @property
+    def min_score(self) -> np.float32:
+        """The lowest score that a pair of the answer can have, as far as is known."""
+        lowest: np.float32 = self.lowest[0]
+        return lowest
+
+    def raise_min_score(self, score: np.float32) -> None:
+        """No pair under this score can be in the answer."""
+        self.lowest[0] = max(self.lowest[0], score)
+
+    def admit(self, left: Indices, right: Indices, scores: Scores) -> Mask:
         """Which scored pairs can still be in the answer."""
         listed = np.zeros(len(scores), bool) if self.left is not None or self.right is not None else True
         if self.left is not None:
@@ -50,19 +65,30 @@ class ScoreBounds:
 
 
 class Candidates:
-    """Scored pairs that may be in the answer; shared by all workers."""
+    """Scored pairs that may be in the answer; shared by all workers.
 
-    def __init__(self, spec: JoinSpec, *, capacity: int, tuning: Tuning = DEFAULT_TUNING) -> None:
-        self.spec, self.capacity, self.tuning = spec, capacity, tuning
+    Parameters
+    ----------
+    spec : JoinSpec
+    capacity : int
+        How many pairs may be held.
+    tuning : Tuning
+    kernel : native.Kernel, optional
+        Selects in compiled code; without it NumPy does the same.
+    """
+
+    def __init__(
+        self, spec: JoinSpec, *, capacity: int, tuning: Tuning, kernel: native.Kernel | None = None
+    ) -> None:
+        self.spec, self.capacity = spec, capacity
+        self._tuning, self._kernel = tuning, kernel
         min_score = np.float32(spec.min_score)
         # A threshold between two float32 numbers is met from the upper one on.
-        min_score = (
-            min_score if float(min_score) >= spec.min_score else np.nextafter(min_score, np.float32(np.inf))
-        )
-        min_score = _limit(min_score)
+        if float(min_score) < spec.min_score:
+            min_score = np.nextafter(min_score, np.float32(np.inf))
         left = np.full(spec.n, MINUS_INFINITY) if spec.k_left else None
         right = np.full(spec.m, MINUS_INFINITY) if spec.k_right else None
-        self.limits = ScoreBounds(min_score, left, left if spec.self_join else right)
+        self.bounds = ScoreBounds(as_bound(min_score), left, left if spec.self_join else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -71,17 +97,14 @@ class Candidates:
         self._settled = 0
 
     def offer(self, left: Indices, right: Indices, scores: Scores) -> None:
-        """Add scored pairs; select when enough have come since the last time.
+        """Add scored pairs that the bounds admit; select when enough have come since the last time.
 
         Selecting goes on beside the other workers, who may add but not select meanwhile. What it drops
-        and the limits it raises follow from the pairs that it was given, whatever else has come.
+        and the bounds it raises follow from the pairs that it was given, whatever else has come.
         """
-        admitted = self.limits.admit(left, right, scores)
-        if self.spec.max_score < np.inf:
-            admitted &= scores.astype(np.float64) <= self.spec.max_score
-        left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
+        left, right = left.astype(np.int32, copy=False), right.astype(np.int32, copy=False)
         with self._changed:
-            self._parts.append(Pairs(left, right, scores[admitted]))
+            self._parts.append(Pairs(left, right, scores))
             self._count += len(left)
         while taken := self._take():
             kept = None
@@ -94,7 +117,7 @@ class Candidates:
                     self._settled = len(self._parts[-1])
                     self._count = sum(map(len, self._parts))
                     self._changed.notify_all()
-            if sum(map(len, taken)) > self.tuning.trim_over:
+            if sum(map(len, taken)) > self._tuning.trim_over:
                 taken.clear()
                 trim_heap()
 
@@ -109,7 +132,10 @@ class Candidates:
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
             # Selecting costs as much as is held: wait for as much again, and not past the capacity.
-            due = max(self.tuning.select_every, 2 * self._settled)
+            due = max(self._tuning.select_every, 2 * self._settled)
+            if self.bounds.min_score > -np.inf and self.spec.max_pairs is not None:
+                # An estimate leaves not many more pairs than are wanted: a selection would drop few.
+                due = max(due, 4 * self.spec.max_pairs)
             if self._selecting or not self.spec.bounded() or self._count <= min(due, self.capacity):
                 return []
             self._selecting = True
@@ -122,40 +148,51 @@ class Candidates:
             return [*self._parts, *self._taken, _concatenate([])]
 
     def restore(
-        self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], min_score: np.float32
+        self, parts: list[Pairs], bounds: tuple[Scores | None, Scores | None], min_score: np.float32
     ) -> None:
-        """Go on from what another run held, and the limits that followed from it."""
-        left, right = limits
-        self.limits = ScoreBounds(min_score, left, left if self.spec.self_join else right)
+        """Resume from what another run held, and the bounds that followed from it."""
+        left, right = bounds
+        self.bounds = ScoreBounds(min_score, left, left if self.spec.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
-        """The pairs that the rule keeps, in the one order."""
+        """The pairs of the answer, in the canonical order."""
         kept = self._selected(_concatenate(self._parts))
-        order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
-        best = kept[order[: self.spec.max_pairs]]
+        best = kept[self._order(kept.pairs)[: self.spec.max_pairs]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
         return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
+    def _order(self, pairs: Pairs) -> Indices:
+        if self._kernel is not None:
+            return native.order(self._kernel, pairs.left, pairs.right, pairs.score)
+        return np.lexsort((pairs.right, pairs.left, -pairs.score))
+
     def _selected(self, pairs: Pairs) -> SelectedPairs:
-        """Drop what the rule cannot keep any more, and raise the limits."""
+        """Drop what the answer cannot have any more, and raise the bounds."""
         kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
         return kept if self.spec.max_pairs is None else self._best(kept, self.spec.max_pairs)
 
     def _listed(self, pairs: Pairs) -> SelectedPairs:
         """Which pairs are in the list of their left row, and of their right row."""
-        spec, limits = self.spec, self.limits
-        if limits.left is None and limits.right is None:
+        spec, bounds = self.spec, self.bounds
+        if bounds.left is None and bounds.right is None:
             return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
         if spec.self_join:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
-            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], spec.k_left, limits.left)
+            listed = self._top_k(rows, others, np.r_[pairs.score, pairs.score], spec.k_left, bounds.left)
             return SelectedPairs(pairs, listed[: len(pairs)], listed[len(pairs) :])
-        by_left = top_k(pairs.left, pairs.right, pairs.score, spec.k_left, limits.left)
-        by_right = top_k(pairs.right, pairs.left, pairs.score, spec.k_right, limits.right)
+        by_left = self._top_k(pairs.left, pairs.right, pairs.score, spec.k_left, bounds.left)
+        by_right = self._top_k(pairs.right, pairs.left, pairs.score, spec.k_right, bounds.right)
         return SelectedPairs(pairs, by_left, by_right)
+
+    def _top_k(
+        self, rows: Indices, others: Indices, scores: Scores, k: int | None, bounds: Scores | None
+    ) -> Mask:
+        if self._kernel is None or k is None or bounds is None or not len(rows):
+            return top_k(rows, others, scores, k, bounds)
+        return native.top_k(self._kernel, rows, others, scores, k, bounds, len(bounds))
 
     def _best(self, kept: SelectedPairs, max_pairs: int) -> SelectedPairs:
         """The best pairs, cut where no later pair can be among the best `max_pairs` of the answer.
@@ -169,12 +206,12 @@ class Candidates:
         if len(listings) <= need:
             return kept
         min_score = np.partition(listings, len(listings) - need)[len(listings) - need]
-        self.limits.min_score = max(self.limits.min_score, _limit(min_score))
+        self.bounds.raise_min_score(as_bound(min_score))
         best = kept[kept.pairs.score >= min_score]
         if len(best.pairs) <= need:
             return best
         # Many equal scores at the cut: the whole order decides which of them can be in the answer.
-        order = np.lexsort((best.pairs.right, best.pairs.left, -best.pairs.score))
+        order = self._order(best.pairs)
         counts = np.cumsum(best.by_left[order].astype(np.int64) + best.by_right[order])
         return best[order[: int(np.searchsorted(counts, need)) + 1]]
 
@@ -190,7 +227,7 @@ def _concatenate(parts: list[Pairs]) -> Pairs:
 
 
 def top_k(
-    rows: Indices, others: Indices, scores: Scores, k: int | None, limits: Scores | None = None
+    rows: Indices, others: Indices, scores: Scores, k: int | None, bounds: Scores | None = None
 ) -> Mask:
     """Which entries are among the best k of their row; equal scores: the lower `others` first.
 
@@ -200,8 +237,8 @@ def top_k(
     scores : float32 array of shape (e,), no NaN and no negative zero
     k : int or None
         None lists nothing.
-    limits : float32 array, optional
-        ``limits[row]`` is raised to the k-th best score of each row that has more than k entries.
+    bounds : float32 array, optional
+        ``bounds[row]`` is raised to the k-th best score of each row that has more than k entries.
 
     Returns
     -------
@@ -218,27 +255,27 @@ def top_k(
     crowded = np.flatnonzero((np.bincount(rows) > k)[rows])
     mask = np.ones(len(rows), bool)
     if len(crowded):
-        mask[crowded] = _best_of_crowded(rows[crowded], others[crowded], scores[crowded], k, limits)
+        mask[crowded] = _best_of_crowded(rows[crowded], others[crowded], scores[crowded], k, bounds)
     return mask
 
 
-def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, limits: Scores | None) -> Mask:
+def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, bounds: Scores | None) -> Mask:
     """`top_k` where every row has more than k entries."""
-    # One sort of one integer: the row above, the score below, its bits turned so that better is less.
+    # One sort of one integer: the row above, the score below, its bits changed so that better is less.
     keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
     ranked = np.sort(keys)
     row_of = ranked >> np.uint64(32)
     kth = ranked[np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]]) + k - 1]
-    cuts = np.zeros(int(row_of[-1]) + 1, np.uint64)
-    cuts[kth >> np.uint64(32)] = kth
-    own = cuts[rows]
+    kths = np.zeros(int(row_of[-1]) + 1, np.uint64)
+    kths[kth >> np.uint64(32)] = kth
+    own = kths[rows]
     listed: Mask = keys < own
     tied = np.flatnonzero(keys == own)
-    if limits is not None:
-        limits[rows[tied]] = np.maximum(limits[rows[tied]], _limit(scores[tied]))
+    if bounds is not None:
+        bounds[rows[tied]] = np.maximum(bounds[rows[tied]], as_bound(scores[tied]))
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
-    left = k - np.bincount(rows[listed], minlength=len(cuts))
-    contested = (np.bincount(rows[tied], minlength=len(cuts)) > left)[rows[tied]]
+    left = k - np.bincount(rows[listed], minlength=len(kths))
+    contested = (np.bincount(rows[tied], minlength=len(kths)) > left)[rows[tied]]
     listed[tied[~contested]] = True
     tied = tied[contested]
     tied = tied[np.lexsort((others[tied], rows[tied]))]
@@ -246,11 +283,11 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
     return listed
 
 
-def _limit(score: Any) -> Any:
-    """Scores as limits that rejected pairs are under.
+def as_bound(score: Any) -> Any:
+    """Scores as bounds that rejected pairs are under.
 
     A score of -1 may have been cut up to it, and the bound that rejects a pair is of its uncut product. So -1
-    is no limit at all, which rejects nothing more: no score is under it.
+    is no bound at all, which rejects nothing more: no score is under it.
     """
     return np.where(score > -1, score, MINUS_INFINITY)[()]
 

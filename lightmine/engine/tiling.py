@@ -24,8 +24,8 @@ class Plan:
     """Tiles of an n x m pair matrix, the workers that share them, and what they may keep.
 
     ``self_join`` keeps the tiles that hold a pair with left < right, for a collection against itself.
-    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``compressed`` whether
-    there is room for compressed rows too. ``band`` is how many row blocks follow each other.
+    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``native`` whether they are
+    mined by the compiled kernel. ``band`` is how many row blocks follow each other.
     """
 
     n: int
@@ -35,8 +35,8 @@ class Plan:
     columns: int
     workers: int
     candidates: int
-    compressed: bool = False
-    band: int = DEFAULT_TUNING.band
+    native: bool = False
+    band: int = 4
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Every tile once, in bands of some row blocks, each band from left to right.
@@ -78,7 +78,7 @@ def plan_tiles(
     kept: int,
     fixed: int,
     per_worker: int,
-    compressed: bool = False,
+    native: bool = False,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> Plan:
     """Choose tile shape and candidate capacity for a budget, or refuse with the figure that would do.
@@ -97,8 +97,8 @@ def plan_tiles(
         The most candidates that selection can ever have to keep; 0 where nothing but a threshold limits them.
     fixed, per_worker : int
         Bytes that the kernel needs once, and for each worker.
-    compressed : bool
-        Whether the plan has room for compressed rows.
+    native : bool
+        Whether the compiled kernel mines: its tiles are larger, and none of their scores is written.
     tuning : Tuning
 
     Raises
@@ -114,21 +114,21 @@ def plan_tiles(
     >>> plan.rows, plan.columns, plan.size
     (512, 1024, 512000)
     """
-    each = tuning.bytes_per_candidate_self_join if self_join else tuning.bytes_per_candidate
-    for shrink, most in _smaller_and_smaller(workers, tuning.tile_shrinks, compressed=compressed):
-        # Multiples of each other whatever n and m are: rows are compressed in blocks of `columns`.
-        rows, columns = (max(1, size >> shrink) for size in (tuning.tile_rows, tuning.tile_columns))
+    each = tuning.bytes_per_candidate[not self_join]
+    for shrink, most in _smaller_and_smaller(workers, tuning.tile_halvings, long=native):
+        size = tuning.native_tile if native else tuning.numpy_tile
+        rows, columns = (max(1, side >> shrink) for side in size)
         tile = min(n, rows) * min(m, columns)
         workers = max(1, min(most, -(-n // rows) * -(-m // columns)))
-        working = fixed + workers * (per_worker + tile * tuning.bytes_per_score)
+        working = fixed + workers * (per_worker + (0 if native else tile * tuning.bytes_per_score))
         # Room for what is kept, and for as much again or a tile of each worker, not selected from yet.
-        least = kept + max(workers * tile, 4096)
+        least = kept + max(0 if native else workers * tile, 4096)
         if working + least * each <= budget:
             spare = budget - working
             candidates = (
                 min(spare // each, max(least, 3 * kept, 1 << 20)) if kept else spare // tuning.bytes_per_pair
             )
-            return Plan(n, m, self_join, rows, columns, workers, candidates, compressed, tuning.band)
+            return Plan(n, m, self_join, rows, columns, workers, candidates, native)
     need = working + least * each
     raise BudgetError(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "
@@ -136,17 +136,17 @@ def plan_tiles(
     )
 
 
-def _smaller_and_smaller(workers: int, shrinks: int, *, compressed: bool) -> Iterator[tuple[int, int]]:
+def _smaller_and_smaller(workers: int, shrinks: int, *, long: bool) -> Iterator[tuple[int, int]]:
     """How often to halve a tile's sides, and how many workers: first smaller tiles, then fewer workers.
 
-    Tiles so small that starting a product costs more than the product come last, and not with compressed
-    rows. Still smaller tiles would save less than the rest of a job takes.
+    Tiles so small that starting a product costs more than the product come last, and not with the kernel.
+    Still smaller tiles would save less than the rest of a job takes.
     """
     yield from ((shrink, workers) for shrink in range(shrinks))
     while workers > 1:
         workers //= 2
         yield shrinks - 1, workers
-    if not compressed:
+    if not long:
         yield shrinks, 1
 
 
