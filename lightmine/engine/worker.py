@@ -95,9 +95,9 @@ class NumpyWorker:
         products = self._products[: shape[0] * shape[1]].reshape(shape)
         np.matmul(shared.x[rows], shared.y[columns].T, out=products)
         if shared.plan.self_join and columns.start < rows.stop:
-            # Only pairs above the diagonal count.
+            # Only pairs above the diagonal count. Not a number is over no limit, not even minus infinity.
             below = np.arange(rows.start, rows.stop)[:, None] >= np.arange(columns.start, columns.stop)
-            products[below] = -np.inf
+            products[below] = np.nan
         flags = self._passing(products, rows, columns)
         if self._tighten(products, flags, rows, columns):
             flags = self._passing(products, rows, columns)
