@@ -6,10 +6,10 @@ BIN = $(VENV)/bin
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test large check fuzz bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test test-fast large check fuzz bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
 
 help:
-	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 	@mkdir -p out
@@ -23,6 +23,9 @@ demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 
 test: $(VENV)/.test  ## install what the tests need (torch too) and run them all
 	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.fast  ## the tests that need no torch and are not slow, in under two minutes
+	$(BIN)/python -m pytest -m 'not torch and not slow and not large'
 
 large: $(VENV)/.test  ## the tests that take gigabytes of memory and disk
 	$(BIN)/python -m pytest -m large
@@ -116,6 +119,10 @@ $(BIN)/python:
 
 $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.fast: pyproject.toml $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --editable . --group test
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.runtime

@@ -123,6 +123,7 @@ def test_retrieval_and_similarity(run, tmp_path, english, german):
     assert json.loads(shown)["spearman"] == pytest.approx(expected)
 
 
+@pytest.mark.torch
 def test_figures_are_those_of_sentence_transformers_with_the_same_vectors(rng):
     from sentence_transformers.sentence_transformer.evaluation import ParaphraseMiningEvaluator
 
@@ -145,6 +146,7 @@ def test_figures_are_those_of_sentence_transformers_with_the_same_vectors(rng):
     assert 0.1 < ours.f1 < 0.99
 
 
+@pytest.mark.torch
 def test_transitive_closure_is_that_of_sentence_transformers(rng):
     from collections import defaultdict
 

@@ -275,6 +275,7 @@ def test_a_shorter_longest_input_cuts_and_counts(tiny):
     assert tiny.truncated == 0
 
 
+@pytest.mark.torch
 def test_fewer_bytes_are_those_of_sentence_transformers(tiny):
     from sentence_transformers.util import quantize_embeddings
 
@@ -351,10 +352,12 @@ def vary(encoder, **options):
     return max(np.abs(found - expected).max() for found in [*others, shuffled])
 
 
+@pytest.mark.torch
 def test_a_transformers_vectors_do_not_depend_on_batch_mates(transformer):
     assert vary(Encoder.load(transformer[0], provider="cpu")) <= 1e-6
 
 
+@pytest.mark.torch
 def test_an_int8_transformers_vectors_do_not_either_unless_asked_to_be_fast(transformer):
     plain, int8 = (Encoder.load(bundle, provider="cpu") for bundle in transformer)
     assert vary(int8) == 0

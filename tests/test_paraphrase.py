@@ -22,6 +22,7 @@ def test_pairs_are_those_of_brute_force(seed, n, d, top_k, max_pairs, threshold)
 
 
 @pytest.mark.parametrize(("top_k", "max_pairs"), [(100, 500), (3, 500), (10, 100_000)])
+@pytest.mark.torch
 def test_pairs_are_those_of_sentence_transformers(rng, top_k, max_pairs):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     centres = rng.standard_normal((40, 32))
