@@ -87,6 +87,7 @@ def same(one, other):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["done", "offered"])
 @pytest.mark.parametrize("kernel", ["int8", "fp32"])
 @pytest.mark.parametrize(
@@ -278,6 +279,7 @@ np.savez(sys.argv[3], left=pairs.left, right=pairs.right, score=pairs.score)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing(tmp_path, rng):
     x = rows(3, 6000, 64)
     np.save(tmp_path / "x.npy", x)

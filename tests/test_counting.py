@@ -149,6 +149,7 @@ def test_a_sample_that_meets_no_pair_has_an_error_all_the_same(rng, monkeypatch)
     assert abs(cut.pairs - (count_pairs(x, threshold=0.7) - 3)) <= 2 * cut.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two", [False, True])
 @pytest.mark.parametrize("threshold", [None, 0.5, 0.9, 0.97])
 @pytest.mark.parametrize("max_score", [None, 0.98])

@@ -197,6 +197,7 @@ def test_the_command_cuts_where_it_says(run, corpus, model):
     assert len(rows(everything[1])) > len(rows(out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

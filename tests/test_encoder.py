@@ -199,6 +199,7 @@ def test_a_stream_names_the_place_of_what_it_cannot_encode(tiny, monkeypatch):
         tiny.encode("" if place == 25 else text for place, text in enumerate(some(40)))
 
 
+@pytest.mark.slow
 def test_a_long_stream_runs_in_bounded_memory(tiny_bundle):
     code = """
 import resource, sys, lightmine

@@ -76,6 +76,7 @@ def test_members_after_one_another_are_one_file_and_rubbish_after_them_is_refuse
         assert read_sentences(path).texts == ["one", "two", "three"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bomb_is_refused_after_a_bounded_part_of_it(tmp_path, kind):
     path = tmp_path / f"bomb.txt.{kind}"

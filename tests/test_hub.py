@@ -75,6 +75,7 @@ def client(hub, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_by_its_name_with_only_the_files_it_needs(client, hub, directory, tmp_path):
     code = f"""
 import json, lightmine
@@ -102,6 +103,7 @@ print(json.dumps([m.source, m.revision, m.licence, m.dimension, encoder.encode({
     assert client(code=code, HF_ENDPOINT="http://127.0.0.1:9").stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_a_revision_is_one_commit_for_good(client, hub, directory, tmp_path):
     changed = shutil.copytree(directory, tmp_path / "changed")
     (changed / "README.md").write_text("---\nlicense: apache-2.0\n---\n")

@@ -57,6 +57,7 @@ def every_tile(one, n, m, rows, columns):
             yield *tile, scorer.scores(0, *tile).copy()
 
 
+@pytest.mark.slow
 @given(
     kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 2, 7, 64, 384, 1000]),
     share=st.sampled_from([None, 0.2, 0.6, 1.0]), qmax=st.sampled_from([None, 127, 63]), two=st.booleans(),

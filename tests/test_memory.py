@@ -29,6 +29,7 @@ def peak_of(job):
     return peak, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["24MiB", "64MiB", "256MiB"])
 def test_a_flood_of_candidates_stays_within_the_budget(clustered, budget):
     peak, pairs = peak_of(
@@ -38,6 +39,7 @@ def test_a_flood_of_candidates_stays_within_the_budget(clustered, budget):
     assert peak <= parse_bytes(budget)
 
 
+@pytest.mark.slow
 def test_neighbours_stay_within_the_budget(clustered):
     peak, near = peak_of(lambda: neighbors(clustered, k=10, memory_budget="40MiB", threads=2))
     assert near.index.shape == (6000, 10)
@@ -78,6 +80,7 @@ def test_a_threshold_alone_may_fill_the_budget(clustered):
     assert peak <= parse_bytes("48MiB") + result
 
 
+@pytest.mark.slow
 def test_identical_sentences_without_end_stay_within_the_budget():
     x = np.tile(unit_rows([[1.0, 2.0, 3.0]]), (3000, 1))
     peak, pairs = peak_of(

@@ -30,6 +30,7 @@ def built(tmp_path_factory):
     return out, done.stdout
 
 
+@pytest.mark.slow
 def test_two_builds_in_two_places_are_the_same_bytes(built):
     out, told = built
     files = sorted(out.iterdir())

@@ -32,7 +32,9 @@ def main(source_path: Path, target_path: Path) -> None:
 
     # The model says which margin and which cosine a translation reaches. By default each sentence is used once.
     limits = encoder.manifest.thresholds
-    print(f"\nthe model recommends a margin of {limits['bitext']:g} and a cosine of {limits['bitext_cosine']:g}")
+    print(
+        f"\nthe model recommends a margin of {limits['bitext']:g} and a cosine of {limits['bitext_cosine']:g}"
+    )
     pairs = lightmine.mine_bitext(x, y, threshold=limits["bitext"], min_cosine=limits["bitext_cosine"])
     print(f"{len(pairs)} pairs reach both; the best eight:")
     show(pairs[:8], source, target)
