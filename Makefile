@@ -30,7 +30,7 @@ test: $(VENV)/.test  ## install what the tests need (torch too) and run them all
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.fast  ## the tests that need no torch and are not slow, in under two minutes
-	$(BIN)/python -m pytest -m 'not torch and not slow and not large'
+	$(BIN)/python -m pytest -m 'not torch and not slow and not large' --hypothesis-profile fast --numprocesses auto
 
 large: $(VENV)/.test  ## the tests that take gigabytes of memory and disk
 	$(BIN)/python -m pytest -m large

@@ -17,6 +17,7 @@ SHORT = ["One line.", "Another, somewhat longer line.", "Ein dritter Satz, 3 Wö
 settings.register_profile(
     "lightmine", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fast", settings.get_profile("lightmine"), max_examples=10)  # make test-fast
 settings.load_profile("lightmine")
 
 
