@@ -11,7 +11,7 @@ endif
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak notebooks dist audit licences sbom oldest newest clean
 
 help:
 	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -83,6 +83,9 @@ $(OPTIMUM)/.made: | $(BIN)/python$(EXE)
 
 soak: $(VENV)/.test  ## a thousand jobs, sixteen threads, ten million lines: memory, handles, answers
 	$(BIN)/python -m benchmarks.soak
+
+notebooks: $(VENV)/.fast  ## run the notebooks of examples/python and write their outputs into them
+	$(BIN)/python -m tests.notebooks
 
 # What is installed beside the wheel and nothing else; what builds and audits it stands apart.
 RUNTIME = build/runtime

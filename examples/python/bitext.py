@@ -2,7 +2,8 @@
 
     python examples/python/bitext.py [SOURCE TARGET]
 
-Each file holds one sentence a line; without them, the English and German sentences of this repository are taken.
+Each file holds one sentence a line. Without them, the English and German sentences of this repository
+are taken.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def main(source_path: Path, target_path: Path) -> None:
     print("\nthe lowest margins, where every source sentence finds something:")
     show(found[-4:], source, target)
 
-    # The model says which margin and which cosine a translation reaches. By default each sentence is used once.
+    # The model says which margin and which cosine a translation reaches. By default mining uses each
+    # sentence once.
     limits = encoder.manifest.thresholds
     print(
         f"\nthe model recommends a margin of {limits['bitext']:g} and a cosine of {limits['bitext_cosine']:g}"

@@ -2,7 +2,7 @@
 
     python examples/python/paraphrases.py [FILE]
 
-FILE holds one sentence a line; without it, the questions of this repository are taken.
+FILE holds one sentence a line. Without it, the questions of this repository are taken.
 """
 
 from __future__ import annotations
