@@ -16,6 +16,7 @@ def executed(path):
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook, kernel_name="python3", timeout=120, record_timing=False,
+        coalesce_streams=True,  # where a text is cut into messages depends on the load
         extra_arguments=["--IPKernelApp.log_level=40"],  # not that its sockets are on this machine's TCP
         resources={"metadata": {"path": str(path.parent)}},
     )  # fmt: skip

@@ -15,9 +15,9 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 
 
 def printed(notebook):
-    """What each code cell shows: its text, or the name of its error."""
+    """What each code cell shows: its texts, and the names of its errors."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return [[_text(output) for output in cell.outputs] for cell in cells]
+    return ["".join(_text(output) for output in cell.outputs) for cell in cells]
 
 
 def _text(output):
@@ -39,7 +39,7 @@ def test_both_jobs_have_a_notebook_and_a_script():
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_prints_what_it_is_committed_with(path, own_folders):
     committed = nbformat.read(path, as_version=4)
-    assert any("pairs" in text for cell in printed(committed) for text in cell)
+    assert any("pairs" in text for text in printed(committed))
     assert printed(executed(path)) == printed(committed), "if this is meant, run make notebooks"
 
 
