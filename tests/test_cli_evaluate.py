@@ -187,6 +187,7 @@ def figures_of(shown):
     }
 
 
+@pytest.mark.slow
 def test_a_threshold_from_gold_is_that_of_evaluation(run, corpus):
     status, shown, _ = run("calibrate", "bitext", corpus / "a", corpus / "b", "--gold", corpus / "gold")
     assert status == 0
@@ -201,6 +202,7 @@ def test_a_threshold_from_gold_is_that_of_evaluation(run, corpus):
     assert figures_of(shown)["precision"] >= 0.99
 
 
+@pytest.mark.slow
 def test_a_threshold_without_gold_comes_with_its_curve_and_picture(run, corpus, tmp_path):
     table, picture = tmp_path / "curve.tsv", tmp_path / "curve.svg"
     status, shown, err = run(

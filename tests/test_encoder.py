@@ -71,6 +71,7 @@ def test_a_megabyte_of_text_is_one_cut_sentence(default):
     assert np.isfinite(vectors).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [" ", ""])
 def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, monkeypatch, space):
     from lightmine.encoder import tokenizer

@@ -217,6 +217,7 @@ def test_blocks_are_bounded_and_add_up(folder):
     assert [lines[row] for row in rows] == texts
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(folder):
     peaks = []
     for size in (3_000, 20_000):

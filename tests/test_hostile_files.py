@@ -157,6 +157,7 @@ def test_parquet_that_is_none_is_one_line(tmp_path, cut):
     assert "a.parquet: not Parquet that can be read: " in refused(path)
 
 
+@pytest.mark.slow
 def test_a_bomb_of_parquet_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     repeated = pyarrow.array(["x" * 100_000] * 1500)
@@ -183,6 +184,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["text", "struct.text"])
 @pytest.mark.parametrize("dictionary", [True, False])
 def test_a_bomb_of_parquet_is_refused_before_it_takes_memory(tmp_path, dictionary, column):

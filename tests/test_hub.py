@@ -120,6 +120,7 @@ def test_a_revision_is_one_commit_for_good(client, hub, directory, tmp_path):
     assert json.loads(client("info", NAME, "--json").stdout)["revision"] == second
 
 
+@pytest.mark.slow
 def test_a_file_is_chosen_and_its_weights_come_with_it(client, hub, directory):
     load = f"lightmine.Encoder.load({NAME!r}, file='model_large.onnx')"
     done = client(code=f"import lightmine; print({load}.encode({TEXTS!r}))")
@@ -162,6 +163,7 @@ def test_pull_prints_the_folder_that_mining_takes(client, tmp_path):
         assert len(done.stdout.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_bundle_on_a_hub_is_checked_by_its_hashes(client, hub, tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "notes.txt").write_text("not needed")

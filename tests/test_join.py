@@ -96,6 +96,7 @@ class FixedGuess:
         return FixedGuess(*self.floors[1:])
 
 
+@pytest.mark.slow
 def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypatch):
     x = clustered(1, 300, 16)
     expected = paraphrases(x, top_k=4, max_pairs=201)
@@ -136,6 +137,7 @@ def guess_of(x, **rule):
     return sampling.estimate_pairs(x, JoinSpec(n, n, self_join=True, **rule), budget=1 << 30, workers=1)
 
 
+@pytest.mark.slow
 def test_a_guess_lies_under_the_last_pair_and_not_far():
     x = clustered(2, 4000, 32)
     estimate = guess_of(x, k_left=20, k_right=20, max_pairs=3000)

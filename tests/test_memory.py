@@ -71,6 +71,7 @@ def test_a_budget_that_cannot_do_is_refused_before_any_work(clustered):
     assert not called
 
 
+@pytest.mark.slow
 def test_a_threshold_alone_may_fill_the_budget(clustered):
     peak, pairs = peak_of(
         lambda: mine_paraphrases(clustered, top_k=None, max_pairs=None, threshold=0.5, memory_budget="48MiB")
@@ -92,6 +93,7 @@ def test_identical_sentences_without_end_stay_within_the_budget():
     assert peak <= parse_bytes("24MiB")
 
 
+@pytest.mark.slow
 def test_bitext_mining_stays_within_the_budget_and_its_neighbours(clustered):
     peak, found = peak_of(
         lambda: mine_bitext(clustered, clustered[::-1], k=8, memory_budget="96MiB", threads=2)

@@ -69,6 +69,7 @@ def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number,
     assert out.exists() == (moment == "leaving")
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
     command = f"lightmine paraphrase {QUESTIONS} --threshold none"
     done = shell(f"{command} | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
@@ -88,6 +89,7 @@ def test_closed_standard_streams_put_nothing_where_it_does_not_belong(tmp_path):
     assert out.read_text().startswith("score\t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp_path, number, status):
     # A pipe that gives nothing more keeps it waiting in the midst of its input.

@@ -39,6 +39,7 @@ def test_two_builds_in_two_places_are_the_same_bytes(built):
         assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" in told
 
 
+@pytest.mark.slow
 def test_what_is_packed_is_ours_and_of_the_stated_time(built):
     wheel, archive = sorted(built[0].iterdir())
     with zipfile.ZipFile(wheel) as file:
