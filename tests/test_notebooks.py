@@ -3,13 +3,10 @@
 import subprocess
 import sys
 
+import nbformat
 import pytest
 
-nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
-
-from tests.notebooks import FOLDER, NOTEBOOKS, executed  # noqa: E402 (after the packages are known to be there)
+from tests.notebooks import FOLDER, NOTEBOOKS, executed
 
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 
