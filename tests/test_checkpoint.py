@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
 
 def damaged(path, how):
     data = path.read_bytes()
-    if how == "cut":
+    if how == "half":
         path.write_bytes(data[: len(data) // 2])
     elif how == "flipped":
         middle = len(data) // 2
@@ -174,7 +174,7 @@ def damaged(path, how):
 @pytest.mark.parametrize(
     "how",
     [
-        "cut",
+        "half",
         "flipped",
         "empty",
         ("left", lambda old: old + np.int32(10_000)),

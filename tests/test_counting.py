@@ -36,7 +36,7 @@ def test_pairs_left_out_are_those_of_brute_force(rng, threshold, max_score, top_
         assert cut.cap == ("max_pairs" if max_pairs and len(found) == max_pairs else "top_k")
 
 
-def test_between_two_lists_too_and_for_pairs_that_were_cut_afterwards(rng):
+def test_between_two_lists_too_and_for_pairs_that_were_selected_afterwards(rng):
     x, y = near_copies(rng, 60, 6), near_copies(rng, 80, 6)
     y = np.concatenate([y[:40], x[:40]])
     found = mine_paraphrases(x, y, top_k=4)

@@ -11,11 +11,11 @@ import lightmine
 from lightmine import unit_rows
 from lightmine.engine import estimate as estimation
 from lightmine.engine import matmul, pool
+from lightmine.engine.basis import basis
 from lightmine.engine.bounds import Int8Scorer
 from lightmine.engine.clustering import cluster_rows
 from lightmine.engine.job import Job
 from lightmine.engine.join import SimilarityJoin
-from lightmine.engine.quantization import basis
 from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
 from lightmine.engine.stages import Choice, choose_stages

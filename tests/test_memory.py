@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.quantization import basis
+from lightmine.engine.basis import basis
 from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
 from lightmine.engine.stages import choose_stages

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 
 from lightmine.engine import pool
+from lightmine.engine.basis import basis
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.clustering import cluster_rows, in_groups, warm_start_bounds
@@ -16,7 +17,6 @@ from lightmine.engine.quantization import (
     CompressedRows,
     QuantizationParams,
     RowOrder,
-    basis,
     compress_rows,
 )
 from lightmine.engine.selection import Candidates, ScoreBounds

@@ -1,9 +1,8 @@
 """Which candidates may still be in the answer: running limits, and the selection that raises them.
 
-A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
-throws out those that the rule cannot keep any more and raises the limits under which workers need
-not propose pairs at all. Limits only follow from pairs that were seen (but for a floor that is guessed,
-which `join` checks).
+`Candidates` holds exactly scored pairs. From time to time it drops those that cannot be in the answer
+any more, and raises the limits under which workers need not propose pairs at all. Limits only follow
+from pairs that were seen (but for an estimated min_score, which the join checks).
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ class Candidates:
     def offer(self, left: Indices, right: Indices, scores: Scores) -> None:
         """Add scored pairs; select when enough have come since the last time.
 
-        Selecting goes on beside the other workers, who may add but not select meanwhile. What it drops
+        One worker selects beside the others, who may add but not select meanwhile. What it drops
         and the limits it raises follow from the pairs that it was given, whatever else has come.
         """
         admitted = self.limits.admit(left, right, scores)
@@ -99,7 +98,7 @@ class Candidates:
                 trim_heap()
 
     def _take(self) -> list[Pairs]:
-        """The pairs to select from, if it is time and nobody else does; waits where there is no room."""
+        """The pairs to select from, if it is time and no other worker selects; waits if there is no room."""
         with self._changed:
             while self._selecting and self._count > self.capacity:
                 self._changed.wait()
@@ -124,13 +123,13 @@ class Candidates:
     def restore(
         self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], min_score: np.float32
     ) -> None:
-        """Go on from what another run held, and the limits that followed from it."""
+        """Resume from what another run held, and the limits that followed from it."""
         left, right = limits
         self.limits = ScoreBounds(min_score, left, left if self.spec.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
-        """The pairs that the rule keeps, in the one order."""
+        """The pairs of the answer, in the canonical order."""
         kept = self._selected(_concatenate(self._parts))
         order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
         best = kept[order[: self.spec.max_pairs]]
@@ -138,7 +137,7 @@ class Candidates:
         return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
     def _selected(self, pairs: Pairs) -> SelectedPairs:
-        """Drop what the rule cannot keep any more, and raise the limits."""
+        """Drop what cannot be in the answer any more, and raise the limits."""
         kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
         return kept if self.spec.max_pairs is None else self._best(kept, self.spec.max_pairs)
@@ -158,10 +157,10 @@ class Candidates:
         return SelectedPairs(pairs, by_left, by_right)
 
     def _best(self, kept: SelectedPairs, max_pairs: int) -> SelectedPairs:
-        """The best pairs, cut where no later pair can be among the best `max_pairs` of the answer.
+        """The best pairs, without those that cannot be among the best `max_pairs` of the answer.
 
-        A pair's listing can still be lost to a better one, so counting listed pairs would cut too
-        early. Counting listings does not: a row that lists c pairs at or above some place in the
+        A pair can still lose its place in a list to a better one, so counting listed pairs would drop too
+        many. Counting listings does not: a row that lists c pairs at or above some place in the
         order will always list at least c, and 2·max_pairs listings are max_pairs pairs or more.
         """
         need = 2 * max_pairs
@@ -173,7 +172,7 @@ class Candidates:
         best = kept[kept.pairs.score >= min_score]
         if len(best.pairs) <= need:
             return best
-        # Many equal scores at the cut: the whole order decides which of them can be in the answer.
+        # Many equal scores at the last place: the whole order decides which of them can be in the answer.
         order = np.lexsort((best.pairs.right, best.pairs.left, -best.pairs.score))
         counts = np.cumsum(best.by_left[order].astype(np.int64) + best.by_right[order])
         return best[order[: int(np.searchsorted(counts, need)) + 1]]
@@ -223,22 +222,22 @@ def top_k(
 
 
 def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, limits: Scores | None) -> Mask:
-    """`top_k` where every row has more than k entries."""
-    # One sort of one integer: the row above, the score below, its bits turned so that better is less.
+    """`top_k` if every row has more than k entries."""
+    # One sort of one integer: the row above, the score below, its bits inverted so that better is less.
     keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
     ranked = np.sort(keys)
     row_of = ranked >> np.uint64(32)
     kth = ranked[np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]]) + k - 1]
-    cuts = np.zeros(int(row_of[-1]) + 1, np.uint64)
-    cuts[kth >> np.uint64(32)] = kth
-    own = cuts[rows]
+    last = np.zeros(int(row_of[-1]) + 1, np.uint64)
+    last[kth >> np.uint64(32)] = kth
+    own = last[rows]
     listed: Mask = keys < own
     tied = np.flatnonzero(keys == own)
     if limits is not None:
         limits[rows[tied]] = np.maximum(limits[rows[tied]], _limit(scores[tied]))
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
-    left = k - np.bincount(rows[listed], minlength=len(cuts))
-    contested = (np.bincount(rows[tied], minlength=len(cuts)) > left)[rows[tied]]
+    left = k - np.bincount(rows[listed], minlength=len(last))
+    contested = (np.bincount(rows[tied], minlength=len(last)) > left)[rows[tied]]
     listed[tied[~contested]] = True
     tied = tied[contested]
     tied = tied[np.lexsort((others[tied], rows[tied]))]
@@ -249,7 +248,7 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
 def _limit(score: Any) -> Any:
     """Scores as limits that rejected pairs are under.
 
-    A score of -1 may have been cut up to it, and the bound that rejects a pair is of its uncut product. So -1
+    A score of -1 may have been clipped up to it, and the bound that rejects a pair is of its product. So -1
     is no limit at all, which rejects nothing more: no score is under it.
     """
     return np.where(score > -1, score, MINUS_INFINITY)[()]

@@ -1,4 +1,4 @@
-"""Workers: tiles of pairs, proposed by a kernel, judged, scored exactly and offered to the candidates."""
+"""Workers: the pairs of tiles are bounded, rejected or scored exactly, and offered to the candidates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SharedState:
         self._lock = threading.Lock()
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
-        """Those that are left to do."""
+        """The tiles that are left to do."""
         return (tile for tile in self.kernel.hardest_first(self.plan.tiles) if not self._is_done(*tile))
 
     def finish(self, rows: slice, columns: slice) -> None:
@@ -99,13 +99,13 @@ class Worker:
         self.shared.finish(rows, columns)
 
     def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
-        """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
+        """Which raw scores may belong to the answer: over min_score, and over a limit of either end."""
         kernel, limits = self.kernel, self.limits
         flags = self.flags[: raw.size].reshape(raw.shape)
         left = None if limits.left is None else limits.left[kernel.left_rows(rows)]
         right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
-        # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
-        # judged pair by pair.
+        # Compare with the lowest limit of all first: most tiles then have few hits, which `_offer` checks
+        # pair by pair.
         lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
         np.greater_equal(raw, bound_stage.raw_threshold(max(lowest, limits.min_score)), out=flags)
         if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * self.tuning.few_hits:
@@ -121,7 +121,7 @@ class Worker:
         return flags
 
     def _offer(self, bound_stage: BoundStage, raw: Raw, hits: RowOrder, rows: slice, columns: slice) -> None:
-        """Judge single pairs by ever tighter bounds; score and offer those that are left."""
+        """Reject single pairs by ever tighter bounds; score the others exactly and offer them."""
         shared = self.shared
         left, right = np.divmod(hits, columns.stop - columns.start)
         left += rows.start
@@ -134,7 +134,7 @@ class Worker:
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
         if shared.plan.self_join:
-            # The twin's order is not the matrix's.
+            # The order of compressed rows is not that of the matrix.
             left, right = np.minimum(left, right), np.maximum(left, right)
         if shared.plan.compressed:
             scores = self.pairs.rough(left, right)
