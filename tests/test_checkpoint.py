@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import json
 import os
 import resource
 import signal
@@ -148,6 +149,15 @@ def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
             mine_paraphrases(x, resume=str(tmp_path), **options)
     with pytest.raises(ArgumentError, match="other embeddings"):
         mine_paraphrases(x[::-1].copy(), top_k=5, resume=str(tmp_path))
+
+
+def test_the_file_keeps_the_names_of_its_format(tmp_path):
+    mine_paraphrases(rows(0), top_k=5, resume=str(tmp_path))
+    facts = json.loads(np.load(tmp_path / checkpoint.NAME)["job"].tobytes())
+    assert set(facts) == {"format", "left", "right", "rule", "tiles", "floor", "lowest"}
+    assert set(facts["rule"]) == {
+        "n", "m", "one_collection", "k_left", "k_right", "floor", "ceiling", "max_pairs",
+    }  # fmt: skip
 
 
 def damaged(path, how):
