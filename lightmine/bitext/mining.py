@@ -12,7 +12,7 @@ from lightmine._validation import check_options
 from lightmine.bitext.margin import margin_scores
 from lightmine.bitext.pairing import Bitext, both_directions, counted, mean_scores, retrieve
 from lightmine.bitext.presets import MARGIN_OPTIONS, MarginOptions, margin_rule
-from lightmine.engine.join import Job, Progress, prepare
+from lightmine.engine.job import Job, Progress, prepare
 from lightmine.engine.matrix import PairScorer
 from lightmine.errors import ArgumentError
 from lightmine.search import neighbors
