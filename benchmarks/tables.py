@@ -53,7 +53,7 @@ def write() -> None:
         made["size_system"] = found["system"] + "."
     documents = [
         ROOT / "README.md",
-        *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("docs/**/*.md")),
         *sorted(ROOT.glob("models/*/README.md")),
     ]
     for path in documents:

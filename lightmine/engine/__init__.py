@@ -20,5 +20,5 @@ How a pair is rejected or kept, each file one idea::
     partners   how many partners each row has within limits
     counting   how many pairs are within limits, and how many a cap left out
 
-docs/engine.md draws it and gives the proofs.
+docs/internals/engine.md draws it and gives the proofs.
 """
