@@ -60,7 +60,7 @@ size: $(VENV)/.test  ## what an installation weighs beside its peers
 encoding: $(VENV)/.test  ## speed and likeness of encoding beside the peers, in environments of their own
 	$(BIN)/python -m benchmarks.encode --data $(DATA)
 
-quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/results.md
+quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/reports/quality.md
 	$(BIN)/python -m benchmarks.quality --data $(DATA) --model static-multilingual=default --model minilm --model static-tiny \
 		--truncate-dim 64 --truncate-dim 128 \
 		--json benchmarks/results/quality.json
