@@ -24,11 +24,10 @@ import numpy as np
 import lightmine
 from benchmarks.run import machine
 from lightmine.engine import bounds as kernels
-from lightmine.engine import join, matrix, pool
+from lightmine.engine import join, matrix, pool, worker
 from lightmine.engine import matmul as products
 from lightmine.engine import selection as topk
 from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as miner
 
 RESULTS = Path(__file__).parent / "results" / "profile.json"
 
@@ -37,7 +36,7 @@ PARTS = [
     ("guess the floor", join, "guess_pairs"),
     ("order, seeds, twins", join, "_kernel"),
     ("product", kernels.Int8Scorer, "scores"),
-    ("comparison", miner.Miner, "_flags"),
+    ("comparison", worker.Worker, "_flags"),
     ("float32 scores", matrix.PairScorer, "rough"),
     ("the one score", matrix.PairScorer, "exact"),
     ("selection", topk.Candidates, "_selected"),
@@ -92,13 +91,13 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
     originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
     for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
         setattr(place, name, clock.wrap(part, function))
-    flags = miner.Miner._flags
-    miner.Miner._flags = stage_components.wrap(flags)  # type: ignore[method-assign]
+    flags = worker.Worker._flags
+    worker.Worker._flags = stage_components.wrap(flags)  # type: ignore[method-assign]
     start = time.perf_counter()
     try:
         job()
     finally:
-        miner.Miner._flags = flags  # type: ignore[method-assign]
+        worker.Worker._flags = flags  # type: ignore[method-assign]
         for place, name, function in originals:
             setattr(place, name, function)
     wall = time.perf_counter() - start

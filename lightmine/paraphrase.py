@@ -90,10 +90,10 @@ def mine_paraphrases(
     # A list as long as the other side lists everything: no need to keep it.
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
-    floor = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
+    min_score = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
     rule = JoinSpec(
-        n, m, one_collection=right is None, k_left=k, k_right=k, floor=floor,
-        ceiling=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
+        n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
+        max_score=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
     found = join(unit, right, rule, budget=budget, job=job).pairs
     if k is None or threshold is None or not _leaves_out(found, unit, right, rule, budget, job):
@@ -105,12 +105,12 @@ def _leaves_out(
     found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: JoinSpec, budget: int, job: Job
 ) -> bool:
     """Whether `top_k` left out a pair within the limits."""
-    floor = rule.floor
+    min_score = rule.min_score
     if found.limited_by:
         # Pairs that score as the last one may be missing because of max_pairs.
-        floor = float(np.nextafter(found.score[-1], np.float32(np.inf)))
-        found = found[found.score >= floor]
+        min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
+        found = found[found.score >= min_score]
     return top_k_was_reached(
-        found, x, other, floor=floor, max_score=rule.ceiling, top_k=rule.k_left or 0, memory_budget=budget,
-        threads=job.threads,
+        found, x, other, min_score=min_score, max_score=rule.max_score, top_k=rule.k_left or 0,
+        memory_budget=budget, threads=job.threads,
     )  # fmt: skip

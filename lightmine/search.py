@@ -125,14 +125,14 @@ def neighbors(
     if y is None:
         if n < 2:
             return _empty(n)
-        rule = JoinSpec(n, n, one_collection=True, k_left=min(k, n - 1))
+        rule = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
         found = join(x, None, rule, budget=budget, job=job)
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
                       np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
-    rule = JoinSpec(n, m, one_collection=False, k_left=min(k, m), k_right=min(k, n) if both else None)
+    rule = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
     found = join(x, y, rule, budget=budget, job=job)
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(

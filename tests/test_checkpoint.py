@@ -17,7 +17,7 @@ from lightmine.engine import checkpoint, join
 from lightmine.engine import clustering as orders
 from lightmine.engine import estimate as sampling
 from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as miner
+from lightmine.engine import worker as worker
 from lightmine.errors import ArgumentError, BudgetError, OutputError, StoreError
 
 
@@ -32,7 +32,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "COLUMNS", 32)
     monkeypatch.setattr(sampling, "COLUMNS", 32)
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
-    monkeypatch.setattr(miner, "SURVIVORS", 20)
+    monkeypatch.setattr(worker, "SURVIVORS", 20)
     monkeypatch.setattr(orders, "PARTNERS", 24)
     monkeypatch.setattr(orders, "PIVOTS", 8)
     # Every tile may be the last before a checkpoint.
@@ -50,7 +50,7 @@ def rows(seed, n=400, d=24):
 def stopping(monkeypatch, tile, part):
     """Stop at some tile: before it is begun, after some of its pairs were offered, or once it is done."""
     seen = [0]
-    finish, offer = miner.Work.finish, miner.Miner._offer
+    finish, offer = worker.SharedState.finish, worker.Worker._offer
 
     def finishing(self, *where):
         if part != "done":
@@ -66,8 +66,8 @@ def stopping(monkeypatch, tile, part):
         if seen[0] >= tile and part == "offered":
             raise Stop
 
-    monkeypatch.setattr(miner.Work, "finish", finishing)
-    monkeypatch.setattr(miner.Miner, "_offer", offering)
+    monkeypatch.setattr(worker.SharedState, "finish", finishing)
+    monkeypatch.setattr(worker.Worker, "_offer", offering)
 
 
 def stops(tile, part, job):
@@ -252,7 +252,7 @@ def test_checkpoints_take_a_small_part_of_the_time(monkeypatch, tmp_path):
 
     monkeypatch.setattr(checkpoint, "_write", slow)
     x = rows(0)
-    rule = join.JoinSpec(len(x), len(x), one_collection=True, max_pairs=100)
+    rule = join.JoinSpec(len(x), len(x), self_join=True, max_pairs=100)
     plan = tiles.Plan(len(x), len(x), True, 16, 32, 1, 1000)
     pairs = mine_paraphrases(x[:2])
     state = checkpoint.State(0.0, np.float32(0), None, (None, None), np.zeros((25, 13), bool), [pairs])

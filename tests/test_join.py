@@ -14,7 +14,7 @@ from lightmine.engine import join, pool
 from lightmine.engine import matmul as products
 from lightmine.engine import stages as ladder
 from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as miner
+from lightmine.engine import worker as worker
 from lightmine.engine.selection import Candidates, JoinSpec
 from lightmine.errors import ArgumentError
 from tests.oracle import dense, nearest, paraphrases
@@ -27,7 +27,7 @@ def _small_is_large(monkeypatch):
     monkeypatch.setattr(tiles, "ROWS", 32)
     monkeypatch.setattr(tiles, "COLUMNS", 64)
     monkeypatch.setattr(sampling, "COLUMNS", 64)
-    monkeypatch.setattr(miner, "SURVIVORS", 50)
+    monkeypatch.setattr(worker, "SURVIVORS", 50)
     monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
     monkeypatch.setattr(orders, "PARTNERS", 24)
     monkeypatch.setattr(orders, "PIVOTS", 8)
@@ -66,7 +66,7 @@ def test_every_kernel_finds_the_neighbours_of_brute_force(kernel, k, seed):
     scores = dense(x, y)
     assert near.index.tolist() == nearest(scores, k)
     assert near.reverse.index.tolist() == nearest(scores.T, k)
-    assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, one_collection=True)
+    assert neighbors(x, k=k, kernel=kernel).index.tolist() == nearest(dense(x), k, self_join=True)
 
 
 @pytest.mark.parametrize(("n", "m"), [(300, 10), (300, 63), (10, 300), (65, 64), (129, 31)])
@@ -76,7 +76,7 @@ def test_sides_of_any_shape(n, m):
     scores = dense(x, y)
     assert near.index.tolist() == nearest(scores, 3)
     assert near.reverse.index.tolist() == nearest(scores.T, 3)
-    rule = JoinSpec(n, m, one_collection=False, floor=0.3)
+    rule = JoinSpec(n, m, self_join=False, min_score=0.3)
     found = join.join(x, y, rule, budget=1 << 28, job=join.Job(kernel="int8")).pairs
     expected = [tuple(pair) for pair in np.argwhere(scores >= np.float32(0.3)).tolist()]
     assert sorted(zip(found.left.tolist(), found.right.tolist(), strict=True)) == expected
@@ -88,11 +88,11 @@ class FixedGuess:
     def __init__(self, *floors):
         self.floors = floors
 
-    def floor(self, wanted):
+    def min_score(self, wanted):
         return self.floors[0] if self.floors else None
 
-    def corrected(self, floor, found):
-        assert floor == self.floors[0]
+    def corrected(self, min_score, found):
+        assert min_score == self.floors[0]
         return FixedGuess(*self.floors[1:])
 
 
@@ -127,39 +127,39 @@ def test_a_guess_that_is_too_high_is_found_out_and_the_answer_completed(monkeypa
         # A further round is told as more to do, never as less done.
         assert told[0][0] == 0
         assert told == sorted(told)
-        failed = sum(floor > one_more for floor in floors[: join.GUESSES])
+        failed = sum(min_score > one_more for min_score in floors[: join.ESTIMATES])
         assert told[-1][0] == told[-1][1] == told[0][1] * (1 + failed)
 
 
 def guess_of(x, **rule):
     n = len(x)
-    return sampling.guess_pairs(x, JoinSpec(n, n, one_collection=True, **rule), budget=1 << 30, workers=1)
+    return sampling.estimate_pairs(x, JoinSpec(n, n, self_join=True, **rule), budget=1 << 30, workers=1)
 
 
 def test_a_guess_lies_under_the_last_pair_and_not_far():
     x = clustered(2, 4000, 32)
-    guess = guess_of(x, k_left=20, k_right=20, max_pairs=3000)
-    floor = guess.floor(3000)
+    estimate = guess_of(x, k_left=20, k_right=20, max_pairs=3000)
+    min_score = estimate.min_score(3000)
     scores = mine_paraphrases(x, top_k=20, max_pairs=30_000).score
-    assert scores[12_000] < floor < scores[2_900]
+    assert scores[12_000] < min_score < scores[2_900]
     # Fewer found than it said: the next floor is lower. More: not higher than what they bear out.
-    expected = int(guess.pairs[np.searchsorted(-guess.scores, -floor, side="right") - 1])
-    assert guess.corrected(floor, expected // 3).floor(3000) < floor
-    assert guess.corrected(floor, 0).floor(3000) is None
+    expected = int(estimate.pairs[np.searchsorted(-estimate.scores, -min_score, side="right") - 1])
+    assert estimate.corrected(min_score, expected // 3).min_score(3000) < min_score
+    assert estimate.corrected(min_score, 0).min_score(3000) is None
 
 
 def test_a_guess_for_equal_rows_is_not_over_their_score(rng):
     x = unit_rows(np.repeat(rng.standard_normal((40, 96)), 50, axis=0))
     score = mine_paraphrases(x, top_k=30, max_pairs=2000).score[-1]
-    floor = guess_of(x, k_left=30, k_right=30, max_pairs=2000).floor(2000)
-    assert score - 1e-4 < floor <= score
+    min_score = guess_of(x, k_left=30, k_right=30, max_pairs=2000).min_score(2000)
+    assert score - 1e-4 < min_score <= score
 
 
 def test_a_sample_is_never_asked_for_more_than_all_its_pairs():
     x = clustered(2, 1200, 16)
-    floor = guess_of(x, k_left=None, k_right=None, max_pairs=44_000).floor(44_000)
-    assert floor is not None
-    assert floor <= mine_paraphrases(x, top_k=None, max_pairs=44_000).score[-1]
+    min_score = guess_of(x, k_left=None, k_right=None, max_pairs=44_000).min_score(44_000)
+    assert min_score is not None
+    assert min_score <= mine_paraphrases(x, top_k=None, max_pairs=44_000).score[-1]
 
 
 @pytest.fixture
@@ -171,11 +171,11 @@ def _known_machine(monkeypatch):
     monkeypatch.setattr(tiles, "COLUMNS", 1024)
 
 
-def rungs_for(x, floor, qmax=None):
+def rungs_for(x, min_score, qmax=None):
     n = len(x)
-    rule = JoinSpec(n, n, one_collection=True, floor=floor)
+    rule = JoinSpec(n, n, self_join=True, min_score=min_score)
     limits = Candidates(rule, capacity=1 << 20).limits
-    plan = tiles.plan_tiles(n, n, upper=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
+    plan = tiles.plan_tiles(n, n, self_join=True, budget=1 << 30, workers=1, kept=0, fixed=0, per_worker=0)
     places = (np.arange(n), np.arange(n))
     stage_components, choice = ladder.choose_stages(x, x, limits, places, join.basis(x, None), qmax, plan)
     return stage_components, choice.stages
@@ -219,7 +219,7 @@ def test_a_tile_with_many_survivors_takes_the_next_rung(monkeypatch):
     )
     choice = ladder.Choice(np.zeros((10, 5), np.int8), 32, 64)
     monkeypatch.setattr(join, "choose_rungs", lambda *_: ([4, 16, 32], choice))
-    monkeypatch.setattr(miner, "MANY", 0.1)
+    monkeypatch.setattr(worker, "MANY", 0.1)
     options = dict(top_k=None, max_pairs=None, threshold=0.8)
     assert list(mine_paraphrases(x, kernel="int8", **options)) == paraphrases(x, **options)
     assert {0, 1} <= set(taken)
@@ -249,7 +249,7 @@ def test_another_kernel_is_refused_with_the_choices():
 
 def test_similar_rows_stand_together():
     x = clustered(5, 400, 16, spread=0.1)
-    order, same = orders.similar_order(x, None, workers=2)
+    order, same = orders.cluster_rows(x, None, workers=2)
     assert order is same
     assert sorted(order.places.tolist()) == list(range(400))
     placed = x[order.places]
@@ -259,16 +259,16 @@ def test_similar_rows_stand_together():
 def test_a_pool_does_every_task_once_and_hands_on_the_first_error():
     seen, lock, threads = [], threading.Lock(), threading.active_count()
 
-    def work(tools, task):
+    def shared(tools, task):
         with lock:
             seen.append(task)
 
-    pool.run(range(1000), work, object, workers=4)
+    pool.run(range(1000), shared, object, workers=4)
     assert sorted(seen) == list(range(1000))
     with pytest.raises(ZeroDivisionError):
         pool.run(range(10), lambda tools, task: 1 // (task - 5), object, workers=2)
     with pytest.raises(LookupError, match="no tools"):
-        pool.run(range(10), work, lambda: {}["no tools"], workers=2)
+        pool.run(range(10), shared, lambda: {}["no tools"], workers=2)
     assert threading.active_count() == threads
 
 

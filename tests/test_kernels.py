@@ -74,10 +74,10 @@ def test_no_pair_scores_over_its_bound_and_no_cut_loses_one(kind, seed, d, share
             indexing="ij",
         )
         true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
-        assert (one.upper(raw) >= true.astype(np.float64)).all()
+        assert (one.upper_bound(raw) >= true.astype(np.float64)).all()
         # No limit that a pair reaches may cut it, whichever way the limit is given.
-        assert (raw >= one.cut(true)).all()
-        assert raw.max() >= one.cut(true.max())
+        assert (raw >= one.raw_threshold(true)).all()
+        assert raw.max() >= one.raw_threshold(true.max())
 
 
 def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng):
@@ -91,7 +91,7 @@ def test_a_row_unlike_the_sample_makes_the_scale_coarser_and_no_bound_wrong(rng)
     one = bound_stage(left, right, how)
     assert how == compressed.safe_params(how.vectors, 127) or how.max_residual >= 1
     for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
-        assert (one.upper(raw) >= x[rows] @ x[columns].T - 1e-6).all()
+        assert (one.upper_bound(raw) >= x[rows] @ x[columns].T - 1e-6).all()
 
 
 def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_coarser(rng):
@@ -126,7 +126,7 @@ def test_bounds_are_tight_enough_to_reject(rng, qmax):
     one = rung_of(x, None, qmax, 128, columns=500)
     order = one.left.rows(np.arange(2000))
     for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
-        loose = one.upper(raw) - x[order[rows]] @ x[order[columns]].T
+        loose = one.upper_bound(raw) - x[order[rows]] @ x[order[columns]].T
         assert np.median(loose) < (1e-3 if qmax is None else 0.025)
 
 
@@ -135,8 +135,8 @@ def test_limits_of_minus_infinity_cut_nothing(rng):
     for qmax in (None, 127):
         one = rung_of(x, None, qmax, 8, columns=20)
         ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
-        assert (raw >= one.cut(np.full(20, -np.inf, np.float32))).all()
-        assert (raw >= one.cut(-np.inf)).all()
+        assert (raw >= one.raw_threshold(np.full(20, -np.inf, np.float32))).all()
+        assert (raw >= one.raw_threshold(-np.inf)).all()
 
 
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 7, 384, 1000]))

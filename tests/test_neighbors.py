@@ -36,7 +36,7 @@ def test_both_directions_are_those_of_brute_force(seed, n, m, d, k):
 @given(seed=seeds, n=sizes, d=st.integers(1, 6), k=st.integers(1, 80))
 def test_one_collection_never_finds_a_row_itself(seed, n, d, k):
     x = collection(seed, n, d)
-    assert neighbors(x, k=k).index.tolist() == nearest(dense(x), k, one_collection=True)
+    assert neighbors(x, k=k).index.tolist() == nearest(dense(x), k, self_join=True)
 
 
 @given(seed=seeds, n=st.integers(2, 40), d=st.integers(2, 6))

@@ -82,12 +82,12 @@ def test_rows_whose_norms_are_off_lose_no_neighbour_and_no_pair(rng, kernel, dim
     np.fill_diagonal(scores, -2)
     near = neighbors(x, k=5, kernel=kernel)
     assert (near.index == np.argsort(-scores, axis=1, kind="stable")[:, :5]).all()
-    upper = np.triu_indices(400, 1)
+    self_join = np.triu_indices(400, 1)
     for threshold in (-1.0, np.nextafter(1.0, 0.0), 1.0):
         found = mine_paraphrases(x, top_k=None, max_pairs=None, threshold=threshold, kernel=kernel)
-        assert len(found) == (scores[upper] >= threshold).sum() > 0
+        assert len(found) == (scores[self_join] >= threshold).sum() > 0
     found = mine_paraphrases(x, top_k=None, max_pairs=None, max_score=-1.0, kernel=kernel)
-    assert len(found) == (scores[upper] == -1).sum() > 0
+    assert len(found) == (scores[self_join] == -1).sum() > 0
 
 
 def test_rows_of_one_coordinate_take_no_more_room_than_planned():

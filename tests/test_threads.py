@@ -84,11 +84,9 @@ def test_a_thread_limit_that_is_no_number_is_refused(monkeypatch, value):
 
 
 def threads_of_a_new_process(prepare=None, **environment):
+    code = "from lightmine.system.threads import default_threads; print(default_threads())"
     done = subprocess.run(
-        [
-            sys.executable, "-c",
-            "from lightmine.system.threads import default_threads; print(default_threads())",
-        ],  # fmt: skip
+        [sys.executable, "-c", code],
         capture_output=True, text=True, check=True, preexec_fn=prepare, env=os.environ | environment,
     )  # fmt: skip
     return int(done.stdout)

@@ -36,21 +36,25 @@ def test_large_collections_leave_out_nearly_half():
 @pytest.mark.parametrize("budget", ["32MiB", "128MiB", "1GiB"])
 def test_a_smaller_budget_gives_smaller_tiles_or_fewer_candidates(budget):
     size = parse_bytes(budget)
-    plan = plan_tiles(10**5, 10**5, upper=True, budget=size, workers=2, kept=10_000, fixed=0, per_worker=0)
+    plan = plan_tiles(
+        10**5, 10**5, self_join=True, budget=size, workers=2, kept=10_000, fixed=0, per_worker=0
+    )
     assert plan.workers * plan.rows * plan.columns * 14 + plan.candidates * 250 <= size
 
 
 def test_many_processors_do_not_make_a_small_job_too_large():
-    plan = plan_tiles(10, 10, upper=True, budget=1 << 26, workers=128, kept=10, fixed=0, per_worker=1 << 24)
+    plan = plan_tiles(
+        10, 10, self_join=True, budget=1 << 26, workers=128, kept=10, fixed=0, per_worker=1 << 24
+    )
     assert plan.workers == 1
     plan = plan_tiles(
-        10**5, 10**5, upper=True, budget=1 << 28, workers=64, kept=10, fixed=0, per_worker=1 << 24
+        10**5, 10**5, self_join=True, budget=1 << 28, workers=64, kept=10, fixed=0, per_worker=1 << 24
     )
     assert 1 <= plan.workers < 16
 
 
 def test_a_budget_that_cannot_do_is_refused_with_one_that_can():
-    arguments = dict(upper=True, workers=2, kept=10**6, fixed=0, per_worker=0)
+    arguments = dict(self_join=True, workers=2, kept=10**6, fixed=0, per_worker=0)
     with pytest.raises(
         BudgetError, match=r"needs a memory_budget of (\d+)MiB at the least, not 10MiB"
     ) as error:

@@ -54,12 +54,12 @@ def test_limits_follow_from_what_was_seen_and_never_exclude_the_answer(rng):
 
 
 def test_a_threshold_between_two_float32_numbers_is_met_from_the_upper_one_on():
-    floor = Candidates(JoinSpec(2, 2, True, floor=0.8), capacity=10).limits.floor
-    assert float(floor) >= 0.8 > float(np.nextafter(floor, np.float32(0)))
+    min_score = Candidates(JoinSpec(2, 2, True, min_score=0.8), capacity=10).limits.min_score
+    assert float(min_score) >= 0.8 > float(np.nextafter(min_score, np.float32(0)))
 
 
 def test_more_qualifying_pairs_than_the_budget_holds_are_refused_with_advice():
-    candidates = Candidates(JoinSpec(100, 100, True, floor=0.5), capacity=10)
+    candidates = Candidates(JoinSpec(100, 100, True, min_score=0.5), capacity=10)
     left, right = np.triu_indices(20, 1)
     with pytest.raises(BudgetError, match=r"over 10 pairs qualify.*raise the threshold, set max_pairs"):
         candidates.offer(left, right, np.ones(len(left), np.float32))

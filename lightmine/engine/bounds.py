@@ -19,8 +19,8 @@ from lightmine.engine.matrix import FloatMatrix, product_error
 from lightmine.engine.quantization import (
     MAX_NORM,
     CompressedRows,
-    Places,
     QuantizationParams,
+    RowOrder,
     as_left,
     rotation_error,
     uncompressed,
@@ -45,7 +45,7 @@ class BoundStage:
     --------
     >>> from lightmine.engine.matrix import unit_rows
     >>> bound_stage = plain(unit_rows([[1, 0], [1, 1]]), None)
-    >>> bool(0.5 - 1e-6 < bound_stage.cut(0.5) < 0.5 < bound_stage.upper(0.5) < 0.5 + 1e-6)
+    >>> bool(0.5 - 1e-6 < bound_stage.raw_threshold(0.5) < 0.5 < bound_stage.upper_bound(0.5) < 0.5 + 1e-6)
     True
     """
 
@@ -56,7 +56,7 @@ class BoundStage:
     slack: float
     integer: bool
 
-    def cut(self, limits: Any) -> Any:
+    def raw_threshold(self, limits: Any) -> Any:
         """Raw scores that are not over any raw score whose bound reaches these limits."""
         raw = (np.asarray(limits, np.float64) - self.slack) / self.unit
         if self.integer:
@@ -64,7 +64,7 @@ class BoundStage:
             return np.clip(np.floor(raw - 1e-6), -(2.0**31), 2.0**31 - 1).astype(np.int32)
         return np.nextafter(raw.astype(np.float32), np.float32(-np.inf))
 
-    def upper(self, raw: Any) -> Any:
+    def upper_bound(self, raw: Any) -> Any:
         """Upper bounds of the true scores of pairs with these raw scores."""
         return raw * self.unit + self.slack
 
@@ -126,11 +126,11 @@ class Kernel:
         """Twins of both sides, for the order of their rows."""
         return self.stages[0].left, self.stages[0].right
 
-    def left_rows(self, places: slice | Places) -> Any:
+    def left_rows(self, places: slice | RowOrder) -> Any:
         """The left matrix's rows at these places."""
         return self.stages[0].left.rows(places)
 
-    def right_rows(self, places: slice | Places) -> Any:
+    def right_rows(self, places: slice | RowOrder) -> Any:
         """The right matrix's rows at these places."""
         return self.stages[0].right.rows(places)
 

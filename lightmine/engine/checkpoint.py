@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import JoinSpec, Pairs, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
@@ -57,9 +57,9 @@ class State:
         Candidates, those of tiles that are not done among them.
     """
 
-    floor: float
+    min_score: float
     lowest: np.float32
-    orders: tuple[Places, Places] | None
+    orders: tuple[RowOrder, RowOrder] | None
     limits: tuple[Scores | None, Scores | None]
     done: Mask
     parts: list[Pairs]
@@ -168,7 +168,7 @@ class Checkpoint:
             left, right = (
                 _inverse(order)[rows] for order, rows in zip(state.orders, (left, right), strict=True)
             )
-        if plan.upper:
+        if plan.self_join:
             left, right = np.minimum(left, right), np.maximum(left, right)
         return found[state.done[left // plan.rows, right // plan.columns]]
 
@@ -200,7 +200,7 @@ def _bytes(array: NDArray[Any]) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def _is_order(rows: Places | None, count: int) -> bool:
+def _is_order(rows: RowOrder | None, count: int) -> bool:
     """Whether every row stands at one place."""
     return (
         rows is not None
@@ -210,11 +210,11 @@ def _is_order(rows: Places | None, count: int) -> bool:
     )
 
 
-def _within(rows: Places, count: int) -> bool:
+def _within(rows: RowOrder, count: int) -> bool:
     return not len(rows) or bool(rows.min() >= 0 and rows.max() < count)
 
 
-def _inverse(order: Places) -> Places:
+def _inverse(order: RowOrder) -> RowOrder:
     places = np.empty_like(order)
     places[order] = np.arange(len(order), dtype=order.dtype)
     return places
@@ -229,7 +229,7 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
                 arrays[f"{name}_{side}"] = [of]
     for name in ("left", "right", "score"):
         arrays[name] = [getattr(part, name) for part in state.parts]
-    facts = job | {"floor": str(state.floor), "lowest": str(state.lowest)}
+    facts = job | {"floor": str(state.min_score), "lowest": str(state.lowest)}
     arrays["job"] = [np.frombuffer(json.dumps(facts, sort_keys=True).encode(), np.uint8)]
     with zipfile.ZipFile(file, "w") as archive:
         for name, parts in arrays.items():

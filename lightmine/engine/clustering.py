@@ -17,11 +17,11 @@ from lightmine.engine import tiling as tiles
 from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import Candidates, JoinSpec
 
 # Pivots that rows are put next to, the rows they are means of, and rounds of k-means.
-PIVOTS, PIVOT_ROWS, PIVOT_ROUNDS = 256, 8192, 3
+CENTROIDS, CENTROID_ROWS, CENTROID_ROUNDS = 256, 8192, 3
 # Likely neighbours that every row is first compared with where rows have limits of their own.
 PARTNERS = 1536
 # Blocks of rows that are tried first, and the share of their rows that must have got over the floor.
@@ -31,56 +31,58 @@ BANDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class ClusteredRows:
     """A matrix's row at each place, and the pivot that each place is nearest to, in rising order."""
 
     places: NDArray[np.int32]
-    pivots: NDArray[np.int16]
+    centroids: NDArray[np.int16]
 
 
-def similar_order(x: FloatMatrix, y: FloatMatrix | None, *, workers: int) -> tuple[Order, Order]:
+def cluster_rows(
+    x: FloatMatrix, y: FloatMatrix | None, *, workers: int
+) -> tuple[ClusteredRows, ClusteredRows]:
     """Orders of both sides that put rows near to the same pivots together, near pivots in sequence.
 
     Pivots are means of sampled rows, by some rounds of spherical k-means: whether a tile's pairs are
     far apart or near is then much the same for all of them.
     """
     sides = [x] if y is None else [x, y]
-    sample = np.concatenate([side[:: max(1, len(sides) * len(side) // PIVOT_ROWS)] for side in sides])
-    pivots = np.ascontiguousarray(sample[:: max(1, len(sample) // PIVOTS)][:PIVOTS])
-    for _ in range(PIVOT_ROUNDS):
-        pivots = _means(sample, _nearest(sample, pivots, workers), pivots)
-    pivots = np.ascontiguousarray(pivots[_chain(pivots @ pivots.T)])
+    sample = np.concatenate([side[:: max(1, len(sides) * len(side) // CENTROID_ROWS)] for side in sides])
+    centroids = np.ascontiguousarray(sample[:: max(1, len(sample) // CENTROIDS)][:CENTROIDS])
+    for _ in range(CENTROID_ROUNDS):
+        centroids = _means(sample, _nearest(sample, centroids, workers), centroids)
+    centroids = np.ascontiguousarray(centroids[_chain(centroids @ centroids.T)])
     orders = []
     for side in sides:
-        key = _nearest(side, pivots, workers)
+        key = _nearest(side, centroids, workers)
         places = np.argsort(key, kind="stable").astype(np.int32)
-        orders.append(Order(places, key[places]))
+        orders.append(ClusteredRows(places, key[places]))
     return orders[0], orders[-1]
 
 
-def _nearest(x: FloatMatrix, pivots: FloatMatrix, workers: int) -> NDArray[np.int16]:
+def _nearest(x: FloatMatrix, centroids: FloatMatrix, workers: int) -> NDArray[np.int16]:
     """The pivot that each row is nearest to."""
     key = np.empty(len(x), np.int16)
 
     def nearest(product: Fp32Product, rows: slice) -> None:
-        key[rows] = product(x[rows], pivots).argmax(axis=1)
+        key[rows] = product(x[rows], centroids).argmax(axis=1)
 
     blocks = [slice(start, min(start + 1024, len(x))) for start in range(0, len(x), 1024)]
-    pool.run(blocks, nearest, lambda: Fp32Product(size=1024 * len(pivots)), workers=workers)
+    pool.run(blocks, nearest, lambda: Fp32Product(size=1024 * len(centroids)), workers=workers)
     return key
 
 
-def _means(x: FloatMatrix, key: NDArray[np.int16], pivots: FloatMatrix) -> FloatMatrix:
+def _means(x: FloatMatrix, key: NDArray[np.int16], centroids: FloatMatrix) -> FloatMatrix:
     """Unit means of the rows of each pivot; a pivot without rows, or whose rows cancel, stays."""
     order = np.argsort(key, kind="stable")
-    starts = np.searchsorted(key[order], np.arange(len(pivots)))
+    starts = np.searchsorted(key[order], np.arange(len(centroids)))
     ends = np.r_[starts[1:], len(x)]
     sums = np.array([x[order[start:end]].sum(axis=0) for start, end in zip(starts, ends, strict=True)])
     norms = np.sqrt(np.vecdot(sums, sums))[:, None]
-    return np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), pivots).astype(np.float32)
+    return np.where(norms > 1e-3, sums / np.maximum(norms, 1e-3), centroids).astype(np.float32)
 
 
-def banded(order: Order, limits: Scores | None, floor: np.float32) -> Places:
+def in_bands(order: ClusteredRows, limits: Scores | None, min_score: np.float32) -> RowOrder:
     """The same order within bands of rows that have like limits, lowest first.
 
     A tile is compared with the lowest limit of its rows and columns: with like limits in it, that
@@ -88,7 +90,7 @@ def banded(order: Order, limits: Scores | None, floor: np.float32) -> Places:
     """
     if limits is None:
         return order.places
-    own = np.maximum(limits, floor)[order.places]
+    own = np.maximum(limits, min_score)[order.places]
     edges = np.quantile(own, np.linspace(0, 1, BANDS + 1)[1:-1], method="lower")
     return order.places[np.argsort(np.searchsorted(edges, own).astype(np.int8), kind="stable")]
 
@@ -108,26 +110,26 @@ def warm_start_bounds(
     y: FloatMatrix,
     rule: JoinSpec,
     candidates: Candidates,
-    orders: tuple[Order, Order],
+    orders: tuple[ClusteredRows, ClusteredRows],
     workers: int,
 ) -> None:
     """Raise each row's limit to its k-th best score among some rows that are likely to be near."""
     limits, (left, right) = candidates.limits, orders
     if limits.left is not None and rule.k_left:
         # Within one collection a row meets itself among its partners: its best score says nothing.
-        wanted = rule.k_left + rule.one_collection
-        _seed(limits.left, (x, left), (y, right), wanted, limits.floor, rule.ceiling, workers)
-    if limits.right is not None and rule.k_right and not rule.one_collection:
-        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.floor, rule.ceiling, workers)
+        wanted = rule.k_left + rule.self_join
+        _seed(limits.left, (x, left), (y, right), wanted, limits.min_score, rule.max_score, workers)
+    if limits.right is not None and rule.k_right and not rule.self_join:
+        _seed(limits.right, (y, right), (x, left), rule.k_right, limits.min_score, rule.max_score, workers)
 
 
 def _seed(
     limits: Scores,
-    side: tuple[FloatMatrix, Order],
-    others: tuple[FloatMatrix, Order],
+    side: tuple[FloatMatrix, ClusteredRows],
+    others: tuple[FloatMatrix, ClusteredRows],
     wanted: int,
-    floor: np.float32,
-    ceiling: float,
+    min_score: np.float32,
+    max_score: float,
     workers: int,
 ) -> None:
     """One side's limits. Some blocks tell whether they get over the floor at all; if not, that will do."""
@@ -142,15 +144,17 @@ def _seed(
     def seed(product: Fp32Product, top: int) -> None:
         own = order.places[top : top + block]
         # The middle of the partners that share a pivot with the middle of the block.
-        pivot = order.pivots[top + len(own) // 2]
-        middle = int(np.searchsorted(near.pivots, pivot) + np.searchsorted(near.pivots, pivot, "right")) // 2
+        pivot = order.centroids[top + len(own) // 2]
+        middle = (
+            int(np.searchsorted(near.centroids, pivot) + np.searchsorted(near.centroids, pivot, "right")) // 2
+        )
         if near is order:
             middle = top + len(own) // 2
         start = min(max(0, middle - window // 2), len(partners) - window)
         raw = product(rows[own], partners[near.places[start : start + window]])
-        if ceiling < np.inf:
+        if max_score < np.inf:
             # What may be over it counts for nothing.
-            np.copyto(raw, -np.inf, where=raw > ceiling - slack)
+            np.copyto(raw, -np.inf, where=raw > max_score - slack)
         raw.partition(window - wanted, axis=1)
         # Scores are cut to 1, so no limit may be over it: the slack is less than norms may be off by.
         limits[own] = np.minimum(raw[:, window - wanted] - slack, 1)
@@ -160,10 +164,10 @@ def _seed(
     tried = tops[:: len(tops) // TRIED or 1]
     pool.run(tried, seed, tools, workers=workers)
     looked_at = np.concatenate([order.places[top : top + block] for top in tried])
-    if np.mean(limits[looked_at] > floor) > NEEDED:
+    if np.mean(limits[looked_at] > min_score) > NEEDED:
         pool.run(sorted({*tops} - {*tried}), seed, tools, workers=workers)
 
 
 def order_bytes(d: int) -> int:
     """What choosing pivots takes, for a while, before the tiles start."""
-    return 8 * PIVOT_ROWS * d
+    return 8 * CENTROID_ROWS * d

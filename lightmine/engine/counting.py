@@ -69,8 +69,8 @@ def count_pairs(
     rows, columns = np.arange(len(left)), np.arange(len(left if right is None else right))
     counter = PartnerCounter(left, right, score_limits(threshold, max_score), budget, threads)
     if counter.everything:
-        return _all_pairs(len(rows), len(columns), one_collection=right is None)
-    return int(counter.partners(rows, columns, upper=right is None).sum())
+        return _all_pairs(len(rows), len(columns), self_join=right is None)
+    return int(counter.partners(rows, columns, pairs_once=right is None).sum())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +145,7 @@ def left_out(
         return _left_out_by_max_pairs(counter, rows, columns, found)
     if top_k is None or counter.limits[0] == -math.inf:
         return None
-    rows, columns = _full(found, len(rows), len(columns), top_k, one_collection=other is None)
+    rows, columns = _full(found, len(rows), len(columns), top_k, self_join=other is None)
     if not len(rows) or not len(columns):
         return None
     pairs, error = _others(counter, rows, columns, found)
@@ -154,20 +154,20 @@ def left_out(
 
 
 def top_k_was_reached(
-    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, floor: float, max_score: float | None,
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, min_score: float, max_score: float | None,
     top_k: int, memory_budget: int, threads: int | None,
 ) -> bool:  # fmt: skip
-    """Whether a pair from `floor` to `max_score` is listed by neither end; stops at the first that is found.
+    """Whether neither end lists some pair from `min_score` to `max_score`; stops at the first that is found.
 
     `found` are all pairs within these limits that an end lists. Both ends of a pair that is left out list
     `top_k` of them, so mostly there are few rows to look at.
     """
     n, m = len(x), len(x if other is None else other)
-    rows, columns = _full(found, n, m, top_k, one_collection=other is None)
+    rows, columns = _full(found, n, m, top_k, self_join=other is None)
     if not len(rows) or not len(columns):
         return False
-    counter = PartnerCounter(x, other, score_limits(floor, max_score), memory_budget, threads)
-    listed = _listed(found, rows, columns, n, one_collection=other is None)
+    counter = PartnerCounter(x, other, score_limits(min_score, max_score), memory_budget, threads)
+    listed = _listed(found, rows, columns, n, self_join=other is None)
     counts = counter.partners(rows, columns, stop=lambda at, counts: bool((counts > listed[at]).any()))
     return bool((counts > listed).any())
 
@@ -176,7 +176,7 @@ def _left_out_by_max_pairs(
     counter: PartnerCounter, rows: Indices, columns: Indices, found: Pairs
 ) -> LeftOut | None:
     if counter.everything:
-        every = _all_pairs(len(rows), len(columns), one_collection=counter.one_collection)
+        every = _all_pairs(len(rows), len(columns), self_join=counter.self_join)
         pairs, error = every - len(found), 0
     else:
         pairs, error = _others(counter, rows, columns, found)
@@ -191,12 +191,12 @@ def _others(counter: PartnerCounter, rows: Indices, columns: Indices, found: Pai
     Rows of pairs that are found are one stratum, the others the second. In one collection a pair between the
     two is counted from the first alone, and one within a stratum from both of its ends.
     """
-    listed = _listed(found, rows, columns, counter.rows, one_collection=counter.one_collection)
+    listed = _listed(found, rows, columns, counter.rows, self_join=counter.self_join)
     first, second, listed = rows[listed > 0], rows[listed == 0], listed[listed > 0]
     most = max(LEAST_ROWS, int(EXACT / (max(1, len(columns)) * counter.dimension)))
     chosen = _sample(len(first), max(most // 2, most - len(second)))
     last = _sample(len(second), max(most - len(chosen), LEAST_ROWS))
-    if counter.one_collection:
+    if counter.self_join:
         values = (counter.partners(first[chosen], first) - listed[chosen]) / 2
         values += counter.partners(first[chosen], second)
         others = counter.partners(second[last], second) / 2
@@ -224,23 +224,23 @@ def _total(values: Floats, count: int) -> tuple[float, float]:
     return count * float(values.mean()), count**2 * (1 - len(values) / count) * spread / len(values)
 
 
-def _listed(found: Pairs, rows: Indices, columns: Indices, n: int, *, one_collection: bool) -> Indices:
+def _listed(found: Pairs, rows: Indices, columns: Indices, n: int, *, self_join: bool) -> Indices:
     """For each row, in how many of the found pairs it stands with one of the columns."""
     there = np.isin(found.left, rows) & np.isin(found.right, columns)
     counts = np.bincount(found.left[there], minlength=n)
-    if one_collection:
+    if self_join:
         counts = counts + np.bincount(found.right[there], minlength=n)
     listed: Indices = counts[rows]
     return listed
 
 
-def _full(found: Pairs, n: int, m: int, top_k: int, *, one_collection: bool) -> tuple[Indices, Indices]:
+def _full(found: Pairs, n: int, m: int, top_k: int, *, self_join: bool) -> tuple[Indices, Indices]:
     """The rows of each side that are in `top_k` pairs or more."""
     left, right = np.bincount(found.left, minlength=n), np.bincount(found.right, minlength=m)
-    if one_collection:
+    if self_join:
         left = right = left + right
     return np.flatnonzero(left >= top_k), np.flatnonzero(right >= top_k)
 
 
-def _all_pairs(n: int, m: int, *, one_collection: bool) -> int:
-    return n * (n - 1) // 2 if one_collection else n * m
+def _all_pairs(n: int, m: int, *, self_join: bool) -> int:
+    return n * (n - 1) // 2 if self_join else n * m

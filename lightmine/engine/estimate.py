@@ -17,7 +17,7 @@ from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import JoinSpec, rank_in_run, top_k
 from lightmine.engine.tiling import COLUMNS
 
@@ -32,7 +32,7 @@ MORE, ERRORS = 1.05, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Guess:
+class BoundEstimate:
     """How many pairs are listed from each of some scores up, as far as a sample of rows tells.
 
     Attributes
@@ -48,34 +48,34 @@ class Guess:
     pairs: NDArray[np.float64]
     error: NDArray[np.float64]
 
-    def floor(self, wanted: float) -> float | None:
+    def min_score(self, wanted: float) -> float | None:
         """The best score from which `wanted` pairs should be listed, with room for luck."""
         seen = np.arange(1, len(self.scores) + 1) >= LEAST_SEEN
         enough = np.flatnonzero(seen & (self.pairs >= (MORE + ERRORS * self.error) * wanted))
         return float(self.scores[enough[0]]) if len(enough) else None
 
-    def corrected(self, floor: float, found: int) -> Guess:
+    def corrected(self, min_score: float, found: int) -> BoundEstimate:
         """The same, made to agree with what was found from some score up; half the error is left."""
-        expected = self.pairs[np.searchsorted(-self.scores, -floor, side="right") - 1]
-        return Guess(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
+        expected = self.pairs[np.searchsorted(-self.scores, -min_score, side="right") - 1]
+        return BoundEstimate(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
 
 
-def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> Guess | None:
+def estimate_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> BoundEstimate | None:
     """How many pairs of one collection a score leaves, for a rule that wants the best `max_pairs`.
 
     The lists of some rows among all rows are made in full. None where there is nothing to gain, or the
     lists are too long to be held.
     """
     every = rule.n * (rule.n - 1) / 2
-    if not rule.one_collection or rule.max_pairs is None:
+    if not rule.self_join or rule.max_pairs is None:
         return None
     if rule.n < 4 * LEAST_ROWS or 16 * rule.max_pairs > every:
         return None
     low = _low_score(x, min(1.0, 32 * rule.max_pairs / every), budget)
     step = min(len(x) // LEAST_ROWS, ONE_IN)
-    rows, scores = _lists_of_sample(x, step, max(low, rule.floor), budget, workers)
-    if rule.ceiling < np.inf:
-        rows, scores = rows[scores <= rule.ceiling], scores[scores <= rule.ceiling]
+    rows, scores = _lists_of_sample(x, step, max(low, rule.min_score), budget, workers)
+    if rule.max_score < np.inf:
+        rows, scores = rows[scores <= rule.max_score], scores[scores <= rule.max_score]
     mine = top_k(rows, np.arange(len(rows)), scores, rule.k_left or rule.n)
     listed = np.argsort(-scores[mine], kind="stable")
     row, best = rows[mine][listed], scores[mine][listed]
@@ -88,7 +88,7 @@ def guess_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) ->
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
     # These are float32 products: of equal rows they may be over 1, which no pair's score is.
-    return Guess(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
+    return BoundEstimate(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
 
 
 def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
@@ -105,10 +105,10 @@ def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
 
 def _lists_of_sample(
     x: FloatMatrix, step: int, low: float, budget: int, workers: int
-) -> tuple[Places, Scores]:
+) -> tuple[RowOrder, Scores]:
     """Every score from `low` up that each `step`-th row has, and that row; none if there are too many."""
     sample = np.ascontiguousarray(x[::step])
-    found: list[tuple[Places, Scores]] = []
+    found: list[tuple[RowOrder, Scores]] = []
     kernel = Kernel([plain(sample, x)], COLUMNS)
     # Far more than a sample should have: equal scores without end, which no floor can part.
     most, overflow = budget // 256, threading.Event()

@@ -11,8 +11,8 @@ from lightmine._validation import check_count
 from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.clustering import banded, order_bytes, similar_order, warm_start_bounds
-from lightmine.engine.estimate import Guess, guess_pairs
+from lightmine.engine.clustering import cluster_rows, in_bands, order_bytes, warm_start_bounds
+from lightmine.engine.estimate import BoundEstimate, estimate_pairs
 from lightmine.engine.matmul import MIN_SPEEDUP, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import (
     CHUNK_BYTES,
@@ -26,7 +26,7 @@ from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis
 from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
 from lightmine.engine.stages import MAX_STAGES, choose_stages
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
-from lightmine.engine.worker import SURVIVORS, Miner, Work
+from lightmine.engine.worker import SURVIVORS, SharedState, Worker
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
 from lightmine.progress import check_progress, shown
@@ -37,7 +37,7 @@ KERNELS = ("auto", "int8", "fp32")
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
 # Floors that are guessed before a job is mined without.
-GUESSES = 2
+ESTIMATES = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,8 +93,8 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
 def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> SelectedPairs:
     """All pairs that a rule keeps, in the one order, and which of them each side lists.
 
-    `x` and `y` are unit rows (`y` is None for one collection). See `topk.JoinSpec` for the semantics. One pair
-    more than `max_pairs` is mined: it tells whether more qualify.
+    `x` and `y` are unit rows (`y` is None for one collection). See `JoinSpec` for the semantics. One pair more
+    than `max_pairs` is mined: it tells whether more qualify.
     """
     asked, most = rule, rule.max_pairs
     if most is not None:
@@ -122,24 +122,26 @@ def _answer(
 ) -> SelectedPairs:
     """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
     state = None if checkpoint is None else checkpoint.load()
-    guess = None if state else guess_pairs(x, rule, budget=budget, workers=plan.workers)
-    floor = state.floor if state else _guessed(guess, rule)
-    for left in reversed(range(GUESSES + 1)):
-        found = _mine(x, y, dataclasses.replace(rule, floor=floor), qmax, plan, progress, checkpoint, state)
+    estimate = None if state else estimate_pairs(x, rule, budget=budget, workers=plan.workers)
+    min_score = state.min_score if state else _estimated(estimate, rule)
+    for left in reversed(range(ESTIMATES + 1)):
+        found = _mine(
+            x, y, dataclasses.replace(rule, min_score=min_score), qmax, plan, progress, checkpoint, state
+        )
         # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
         # max_pairs of all. Fewer, and the guess was too high for this data.
-        if floor == rule.floor or len(found.pairs) == rule.max_pairs:
+        if min_score == rule.min_score or len(found.pairs) == rule.max_pairs:
             break
-        guess = guess or guess_pairs(x, rule, budget=budget, workers=plan.workers)
-        guess = guess and guess.corrected(floor, len(found.pairs))
-        state, floor = None, _guessed(guess, rule) if left > 1 else rule.floor
+        estimate = estimate or estimate_pairs(x, rule, budget=budget, workers=plan.workers)
+        estimate = estimate and estimate.corrected(min_score, len(found.pairs))
+        state, min_score = None, _estimated(estimate, rule) if left > 1 else rule.min_score
         progress.again()
     return found
 
 
-def _guessed(guess: Guess | None, rule: JoinSpec) -> float:
-    floor = None if guess is None else guess.floor(rule.max_pairs or 0)
-    return rule.floor if floor is None else max(floor, rule.floor)
+def _estimated(estimate: BoundEstimate | None, rule: JoinSpec) -> float:
+    min_score = None if estimate is None else estimate.min_score(rule.max_pairs or 0)
+    return rule.min_score if min_score is None else max(min_score, rule.min_score)
 
 
 def _mine(
@@ -158,21 +160,21 @@ def _mine(
         candidates.restore(state.parts, state.limits, state.lowest)
     with pool.one_blas_thread:
         kernel = _kernel(x, y, rule, candidates, qmax, plan, state)
-    work = Work(x, x if y is None else y, kernel, candidates, plan, state)
+    shared = SharedState(x, x if y is None else y, kernel, candidates, plan, state)
 
     def tick() -> None:
-        progress.at(work.done)
+        progress.at(shared.done)
         if checkpoint is not None and checkpoint.due():
-            checkpoint.save(work.state())
+            checkpoint.save(shared.state())
 
     try:
-        pool.run(work.tiles(), lambda miner, tile: miner.mine(tile), lambda: Miner(work),
+        pool.run(shared.tiles(), lambda worker, tile: worker.mine(tile), lambda: Worker(shared),
                  workers=plan.workers, tick=tick)  # fmt: skip
     finally:
         # When it is interrupted, and at the end too: whoever is killed before the answer is safe has it here.
         if checkpoint is not None:
-            checkpoint.save(work.state())
-    progress.at(work.done)
+            checkpoint.save(shared.state())
+    progress.at(shared.done)
     return candidates.answer()
 
 
@@ -203,14 +205,14 @@ def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job)
     small = rule.n * rule.m < SMALL * max(1, (d / 512) ** 2)
     if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (qmax and int8_speedup() < MIN_SPEEDUP))):
         qmax = None
-    rows = len(x) + (0 if rule.one_collection else len(y))
+    rows = len(x) + (0 if rule.self_join else len(y))
     # Twins' coordinates, order and its sorting; the basis and the pivots.
     fixed = int(rows * ((1 if qmax else 4) * (MAX_STAGES * d + 45) + 16))
     fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
 
     def plan(compressed: bool) -> Plan:
         return plan_tiles(
-            rule.n, rule.m, upper=rule.one_collection, budget=budget, compressed=compressed,
+            rule.n, rule.m, self_join=rule.self_join, budget=budget, compressed=compressed,
             workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if compressed else 0,
             # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
             per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
@@ -242,10 +244,13 @@ def _kernel(
         # Tiles that are done are tiles of that order.
         places = state.orders
     else:
-        orders = similar_order(x, y, workers=plan.workers)
+        orders = cluster_rows(x, y, workers=plan.workers)
         # Raise the rows' own limits first, by rows that are likely to be near.
         warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
-        places = banded(orders[0], limits.left, limits.floor), banded(orders[1], limits.right, limits.floor)
+        places = (
+            in_bands(orders[0], limits.left, limits.min_score),
+            in_bands(orders[1], limits.right, limits.min_score),
+        )
     vectors = basis(x, y)
     stage_components, choice = choose_stages(x, right, limits, places, vectors, qmax, plan)
     if qmax is None and stage_components == [x.shape[1]] and state is None:

@@ -118,13 +118,13 @@ def int8_speedup(n_components: int = 256) -> float:
     return least_seconds(lambda: slow(af, bf)) / least_seconds(lambda: fast(a, bt))
 
 
-def least_seconds(work: Any, repeats: int = 3) -> float:
+def least_seconds(shared: Any, repeats: int = 3) -> float:
     """The least time of some runs, after one that is not counted."""
-    work()
+    shared()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        work()
+        shared()
         times.append(time.perf_counter() - start)
     return max(min(times), 1e-9)
 

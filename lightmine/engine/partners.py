@@ -45,7 +45,7 @@ class PartnerCounter:
     def __init__(
         self, x: FloatMatrix, other: FloatMatrix | None, limits: ScoreBounds, budget: int, threads: int | None
     ) -> None:
-        self.limits, self.one_collection = limits, other is None
+        self.limits, self.self_join = limits, other is None
         self._x, self._y = x, x if other is None else other
         self.rows, self.dimension = x.shape
         self._slack = score_error(self.dimension)
@@ -68,13 +68,13 @@ class PartnerCounter:
         rows: Indices,
         columns: Indices,
         *,
-        upper: bool = False,
+        pairs_once: bool = False,
         stop: Callable[[slice, Indices], bool] = lambda at, counts: False,
     ) -> Indices:
         """For each row its partners among the columns; a row of one collection is no partner of itself.
 
-        With `upper` only columns after the row count, and both are all rows. `stop` is asked after some rows,
-        with where they stand and their counts: rows that nobody came to then have 0.
+        With `pairs_once` only columns after the row count, and both are all rows. `stop` is asked after some
+        rows, with where they stand and their counts: rows that nobody came to then have 0.
         """
         counts = np.zeros(len(rows), np.int64)
         stopped = False
@@ -87,16 +87,16 @@ class PartnerCounter:
 
         def count(scorer: PairScorer, at: slice) -> None:
             nonlocal stopped
-            for start in range(at.start if upper else 0, len(columns), self._columns):
+            for start in range(at.start if pairs_once else 0, len(columns), self._columns):
                 part = columns[start : start + self._columns]
-                counts[at] += self._tile(scorer, rows[at], part, upper)
+                counts[at] += self._tile(scorer, rows[at], part, pairs_once)
             stopped = stopped or stop(at, counts[at])
 
         with pool.one_blas_thread:
             pool.run(strips(), count, lambda: PairScorer(self._x, self._y), workers=self._workers)
         return counts
 
-    def _tile(self, scorer: PairScorer, rows: Indices, columns: Indices, upper: bool) -> Indices:
+    def _tile(self, scorer: PairScorer, rows: Indices, columns: Indices, pairs_once: bool) -> Indices:
         products = self._x[rows] @ self._y[columns].T
         within, near = np.ones(products.shape, bool), np.zeros(products.shape, bool)
         for limit, over in zip(self.limits, (np.greater, np.less), strict=True):
@@ -109,9 +109,9 @@ class PartnerCounter:
         if len(i):
             exact = scorer.exact(rows[i], columns[j]).astype(np.float64)
             within[i, j] = (exact >= self.limits[0]) & (exact <= self.limits[1])
-        if upper:
+        if pairs_once:
             within &= columns > rows[:, None]
-        elif self.one_collection:
+        elif self.self_join:
             within &= columns != rows[:, None]
         counts: Indices = within.sum(axis=1)
         return counts

@@ -46,7 +46,7 @@ SCALE_STEP = 1.15
 # Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
 LARGEST_INT8 = 8192
 
-Places = NDArray[np.signedinteger[Any]]
+RowOrder = NDArray[np.signedinteger[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +263,7 @@ def compress_rows(
     y: FloatMatrix | None,
     vectors: FloatMatrix,
     qmax: int | None,
-    orders: tuple[Places, Places],
+    orders: tuple[RowOrder, RowOrder],
     *,
     columns: int,
     workers: int,
@@ -294,7 +294,7 @@ def compress_rows(
 
 
 def _compress_side(
-    x: FloatMatrix, how: QuantizationParams, order: Places, columns: int, workers: int
+    x: FloatMatrix, how: QuantizationParams, order: RowOrder, columns: int, workers: int
 ) -> CompressedRows | None:
     """The twin, or None where a row does not fit the recipe."""
     n = len(x)

@@ -61,29 +61,29 @@ class Pairs(ScoredPairs):
 class JoinSpec:
     """What the answer is.
 
-    A pair is in the answer if its score is at least `floor`, if it is among the best `k_left` of its
+    A pair is in the answer if its score is at least `min_score`, if it is among the best `k_left` of its
     left row or the best `k_right` of its right row (equal scores: the lower index first; either
     ``None``: that side lists nothing; both ``None``: every pair counts as listed), and if it is among
     the best `max_pairs` of such pairs. In one collection `n` is `m`, the two sides share their rows,
-    and both ends list a pair. Pairs over `ceiling` count for nothing.
+    and both ends list a pair. Pairs over `max_score` count for nothing.
     """
 
     n: int
     m: int
-    one_collection: bool
+    self_join: bool
     k_left: int | None = None
     k_right: int | None = None
-    floor: float = -np.inf
-    ceiling: float = np.inf
+    min_score: float = -np.inf
+    max_score: float = np.inf
     max_pairs: int | None = None
 
     def most_kept(self) -> int:
         """The most candidates that one selection can leave, where the rule has a limit at all."""
-        lists = self.n * (self.k_left or 0) + (0 if self.one_collection else self.m * (self.k_right or 0))
+        lists = self.n * (self.k_left or 0) + (0 if self.self_join else self.m * (self.k_right or 0))
         bounds = [lists] if self.k_left or self.k_right else []
         if self.max_pairs is not None:
             bounds.append(2 * self.max_pairs)
-        all_pairs = self.n * (self.n - 1) // 2 if self.one_collection else self.n * self.m
+        all_pairs = self.n * (self.n - 1) // 2 if self.self_join else self.n * self.m
         return min([*bounds, all_pairs]) if bounds else 0
 
     def bounded(self) -> bool:
@@ -95,11 +95,11 @@ class JoinSpec:
 class ScoreBounds:
     """Scores under which a pair cannot be in the answer; they only rise.
 
-    A pair can be dropped if its score is under `floor`, or under both its rows' limits. `left` and
+    A pair can be dropped if its score is under `min_score`, or under both its rows' limits. `left` and
     `right` are one array in one collection, and ``None`` where that side lists nothing.
     """
 
-    floor: np.float32
+    min_score: np.float32
     left: Scores | None
     right: Scores | None
 
@@ -110,7 +110,7 @@ class ScoreBounds:
             listed |= scores >= self.left[left]
         if self.right is not None:
             listed |= scores >= self.right[right]
-        mask: Mask = (scores >= self.floor) & listed
+        mask: Mask = (scores >= self.min_score) & listed
         return mask
 
 
@@ -120,13 +120,15 @@ class Candidates:
     def __init__(self, rule: JoinSpec, *, capacity: int) -> None:
         self.rule = rule
         self.capacity = capacity
-        floor = np.float32(rule.floor)
+        min_score = np.float32(rule.min_score)
         # A threshold between two float32 numbers is met from the upper one on.
-        floor = floor if float(floor) >= rule.floor else np.nextafter(floor, np.float32(np.inf))
-        floor = _limit(floor)
+        min_score = (
+            min_score if float(min_score) >= rule.min_score else np.nextafter(min_score, np.float32(np.inf))
+        )
+        min_score = _limit(min_score)
         left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
         right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
-        self.limits = ScoreBounds(floor, left, left if rule.one_collection else right)
+        self.limits = ScoreBounds(min_score, left, left if rule.self_join else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -141,8 +143,8 @@ class Candidates:
         and the limits it raises follow from the pairs that it was given, whatever else has come.
         """
         admitted = self.limits.admit(left, right, scores)
-        if self.rule.ceiling < np.inf:
-            admitted &= scores.astype(np.float64) <= self.rule.ceiling
+        if self.rule.max_score < np.inf:
+            admitted &= scores.astype(np.float64) <= self.rule.max_score
         left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
         with self._changed:
             self._parts.append(Pairs(left, right, scores[admitted]))
@@ -186,11 +188,11 @@ class Candidates:
             return [*self._parts, *self._taken, _concatenate([])]
 
     def restore(
-        self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], floor: np.float32
+        self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], min_score: np.float32
     ) -> None:
         """Go on from what another run held, and the limits that followed from it."""
         left, right = limits
-        self.limits = ScoreBounds(floor, left, left if self.rule.one_collection else right)
+        self.limits = ScoreBounds(min_score, left, left if self.rule.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
@@ -212,7 +214,7 @@ class Candidates:
         rule, limits = self.rule, self.limits
         if limits.left is None and limits.right is None:
             return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
-        if rule.one_collection:
+        if rule.self_join:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
             listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)
@@ -232,9 +234,9 @@ class Candidates:
         listings = np.r_[kept.pairs.score[kept.by_left], kept.pairs.score[kept.by_right]]
         if len(listings) <= need:
             return kept
-        floor = np.partition(listings, len(listings) - need)[len(listings) - need]
-        self.limits.floor = max(self.limits.floor, _limit(floor))
-        best = kept[kept.pairs.score >= floor]
+        min_score = np.partition(listings, len(listings) - need)[len(listings) - need]
+        self.limits.min_score = max(self.limits.min_score, _limit(min_score))
+        best = kept[kept.pairs.score >= min_score]
         if len(best.pairs) <= need:
             return best
         # Many equal scores at the cut: the whole order decides which of them can be in the answer.

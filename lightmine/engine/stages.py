@@ -17,7 +17,7 @@ from lightmine.engine import tiling as tiles
 from lightmine.engine.bounds import Scores
 from lightmine.engine.matmul import Fp32Product, Int8Product, least_seconds
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import ScoreBounds
 from lightmine.engine.tiling import Plan
 
@@ -89,7 +89,7 @@ def choose_stages(
     x: FloatMatrix,
     y: FloatMatrix,
     limits: ScoreBounds,
-    orders: tuple[Places, Places],
+    orders: tuple[RowOrder, RowOrder],
     vectors: FloatMatrix,
     qmax: int | None,
     plan: Plan,
@@ -114,15 +114,18 @@ def choose_stages(
             (x, y), orders, (limits.left, limits.right), size, SAMPLE, strict=True
         )
     ]
-    survivors = _surviving(samples[0], samples[1], limits.floor, stage_components, qmax, plan)
+    survivors = _surviving(samples[0], samples[1], limits.min_score, stage_components, qmax, plan)
     fixed, each = _product_seconds(d, qmax)
     seconds = survivors
     seconds *= np.float32(SURVIVOR_SECONDS)
     seconds += (fixed + each * np.array(stage_components, np.float32))[:, None, None]
     making = (
-        np.array(stage_components) * (len(x) + (0 if plan.upper else len(y))) * MAKING_SECONDS * (1 + d / 200)
+        np.array(stage_components)
+        * (len(x) + (0 if plan.self_join else len(y)))
+        * MAKING_SECONDS
+        * (1 + d / 200)
     )
-    making /= len(x) * len(y) * (0.5 if plan.upper else 1.0)
+    making /= len(x) * len(y) * (0.5 if plan.self_join else 1.0)
     # A subset will do to choose by: every tile weighs the same.
     few = seconds[:, np.isfinite(seconds[0])][:, :: max(1, seconds[0].size // 20_000)]
     ladders = [
@@ -139,7 +142,7 @@ def choose_stages(
 
 def _sample(
     side: FloatMatrix,
-    order: Places,
+    order: RowOrder,
     limits: Scores | None,
     vectors: FloatMatrix,
     stage_components: list[int],
@@ -162,7 +165,7 @@ def _sample(
 def _surviving(
     left: _Sample,
     right: _Sample,
-    floor: np.float32,
+    min_score: np.float32,
     stage_components: list[int],
     qmax: int | None,
     plan: Plan,
@@ -174,9 +177,9 @@ def _surviving(
     pairs = left.count * right.count
 
     def look(product: Fp32Product, part: int) -> None:
-        first = part * tiles.ROWS // tiles.COLUMNS if plan.upper else 0
+        first = part * tiles.ROWS // tiles.COLUMNS if plan.self_join else 0
         rows, columns = left.of(slice(part, part + 1)), right.of(slice(first, None))
-        limit = _limits_of(floor, *(side.limits if side.limits is None else side.limits[places]
+        limit = _limits_of(min_score, *(side.limits if side.limits is None else side.limits[places]
                                     for side, places in ((left, rows), (right, columns))))  # fmt: skip
         bounds = np.broadcast_to(-limit, (left.count, (right.parts - first) * right.count)).astype(np.float32)
         over = np.empty_like(bounds)
@@ -199,16 +202,16 @@ def _surviving(
 def _limited(limits: ScoreBounds) -> bool:
     """Whether every pair meets some limit."""
     ends = [end for end in (limits.left, limits.right) if end is not None]
-    return bool(limits.floor > -np.inf or (ends and all((end > -np.inf).all() for end in ends)))
+    return bool(limits.min_score > -np.inf or (ends and all((end > -np.inf).all() for end in ends)))
 
 
-def _limits_of(floor: np.float32, left: Scores | None, right: Scores | None) -> Any:
+def _limits_of(min_score: np.float32, left: Scores | None, right: Scores | None) -> Any:
     """The limit that each pair of some rows meets: the floor, and the lower limit of its ends."""
     if left is not None and right is not None:
-        return np.maximum(floor, np.minimum(left[:, None], right))
+        return np.maximum(min_score, np.minimum(left[:, None], right))
     if left is not None:
-        return np.maximum(floor, left[:, None])
-    return floor if right is None else np.maximum(floor, right)
+        return np.maximum(min_score, left[:, None])
+    return min_score if right is None else np.maximum(min_score, right)
 
 
 def _normal(deviations: Any) -> Any:

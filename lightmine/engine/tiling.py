@@ -38,14 +38,14 @@ UNITS = {"": 1, "B": 1} | {
 class Plan:
     """Tiles of an n x m pair matrix, the workers that share them, and what they may keep.
 
-    ``upper`` keeps the tiles that hold a pair with left < right, for a collection against itself.
+    ``self_join`` keeps the tiles that hold a pair with left < right, for a collection against itself.
     ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``compressed`` whether
     there is room for twins of the matrices too.
     """
 
     n: int
     m: int
-    upper: bool
+    self_join: bool
     rows: int
     columns: int
     workers: int
@@ -59,7 +59,7 @@ class Plan:
 
         Examples
         --------
-        >>> plan = Plan(n=5, m=5, upper=True, rows=2, columns=3, workers=1, candidates=100)
+        >>> plan = Plan(n=5, m=5, self_join=True, rows=2, columns=3, workers=1, candidates=100)
         >>> [(r.start, r.stop, c.start, c.stop) for r, c in plan.tiles()]
         [(0, 2, 0, 3), (0, 2, 3, 5), (2, 4, 3, 5)]
         """
@@ -69,7 +69,7 @@ class Plan:
                 columns = slice(start, min(start + self.columns, self.m))
                 for top in range(first, min(first + band, self.n), self.rows):
                     # Of one collection, only tiles that hold a pair with its left row before its right.
-                    if not self.upper or top + 1 < columns.stop:
+                    if not self.self_join or top + 1 < columns.stop:
                         yield slice(top, min(top + self.rows, self.n)), columns
 
     @property
@@ -86,7 +86,7 @@ def plan_tiles(
     n: int,
     m: int,
     *,
-    upper: bool,
+    self_join: bool,
     budget: int,
     workers: int,
     kept: int,
@@ -118,11 +118,13 @@ def plan_tiles(
 
     Examples
     --------
-    >>> plan = plan_tiles(1000, 1000, upper=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0)
+    >>> plan = plan_tiles(
+    ...     1000, 1000, self_join=True, budget=2**29, workers=2, kept=5000, fixed=0, per_worker=0
+    ... )
     >>> plan.rows, plan.columns, plan.size
     (512, 1024, 512000)
     """
-    each = BYTES_PER_CANDIDATE[upper]
+    each = BYTES_PER_CANDIDATE[self_join]
     for shrink, hands in _smaller_and_smaller(workers, compressed=compressed):
         # Whole multiples of each other whatever n and m are: twins are made in blocks of `columns`.
         rows, columns = (max(1, size >> shrink) for size in (ROWS, COLUMNS))
@@ -134,11 +136,11 @@ def plan_tiles(
         if working + least * each <= budget:
             if not kept:
                 return Plan(
-                    n, m, upper, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, compressed
+                    n, m, self_join, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, compressed
                 )
             spare = (budget - working) // each
             return Plan(
-                n, m, upper, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), compressed
+                n, m, self_join, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), compressed
             )
     need = working + least * each
     raise BudgetError(

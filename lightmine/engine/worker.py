@@ -11,7 +11,7 @@ from lightmine.engine.bounds import BoundStage, Kernel
 from lightmine.engine.checkpoint import State
 from lightmine.engine.matmul import Raw
 from lightmine.engine.matrix import FloatMatrix, PairScorer
-from lightmine.engine.quantization import Places
+from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import Candidates, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.results import Mask
@@ -25,7 +25,7 @@ MANY = 1 / 150
 SURVIVORS = 1 << 13
 
 
-class Work:
+class SharedState:
     """What all workers share."""
 
     def __init__(
@@ -62,9 +62,9 @@ class Work:
         # Only now what was found: it holds all that these tiles proposed.
         limits, orders = self.candidates.limits, [side.order for side in self.kernel.sides]
         return State(
-            self.candidates.rule.floor, limits.floor,
+            self.candidates.rule.min_score, limits.min_score,
             None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
-            (_copy(limits.left), None if self.plan.upper else _copy(limits.right)),
+            (_copy(limits.left), None if self.plan.self_join else _copy(limits.right)),
             finished, self.candidates.held(),
         )  # fmt: skip
 
@@ -80,14 +80,14 @@ def _pairs(rows: slice, columns: slice) -> int:
     return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
-class Miner:
+class Worker:
     """One worker: proposes, scores and offers the pairs of tiles."""
 
-    def __init__(self, work: Work) -> None:
-        self.work, self.kernel, self.limits = work, work.kernel, work.candidates.limits
-        size = work.plan.size
-        self.scorer = work.kernel.scorer(size)
-        self.pairs = PairScorer(work.x, work.y)
+    def __init__(self, shared: SharedState) -> None:
+        self.shared, self.kernel, self.limits = shared, shared.kernel, shared.candidates.limits
+        size = shared.plan.size
+        self.scorer = shared.kernel.scorer(size)
+        self.pairs = PairScorer(shared.x, shared.y)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
@@ -102,7 +102,7 @@ class Miner:
                 break
         for start in range(0, len(hits), SURVIVORS):
             self._offer(bound_stage, raw, hits[start : start + SURVIVORS], rows, columns)
-        self.work.finish(rows, columns)
+        self.shared.finish(rows, columns)
 
     def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
         """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
@@ -112,37 +112,39 @@ class Miner:
         right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
         # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
         # judged pair by pair.
-        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.floor)
-        np.greater_equal(raw, bound_stage.cut(max(lowest, limits.floor)), out=flags)
-        if lowest <= limits.floor or np.count_nonzero(flags) < flags.size * FEW:
+        lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
+        np.greater_equal(raw, bound_stage.raw_threshold(max(lowest, limits.min_score)), out=flags)
+        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * FEW:
             return flags
         if left is not None:
-            np.greater_equal(raw, bound_stage.cut(np.maximum(left, limits.floor))[:, None], out=flags)
+            np.greater_equal(
+                raw, bound_stage.raw_threshold(np.maximum(left, limits.min_score))[:, None], out=flags
+            )
         if right is not None:
             other = flags if left is None else self.other[: raw.size].reshape(raw.shape)
-            np.greater_equal(raw, bound_stage.cut(np.maximum(right, limits.floor)), out=other)
+            np.greater_equal(raw, bound_stage.raw_threshold(np.maximum(right, limits.min_score)), out=other)
             flags |= other
         return flags
 
-    def _offer(self, bound_stage: BoundStage, raw: Raw, hits: Places, rows: slice, columns: slice) -> None:
+    def _offer(self, bound_stage: BoundStage, raw: Raw, hits: RowOrder, rows: slice, columns: slice) -> None:
         """Judge single pairs by ever tighter bounds; score and offer those that are left."""
-        work = self.work
+        shared = self.shared
         left, right = np.divmod(hits, columns.stop - columns.start)
         left += rows.start
         right += columns.start
-        if work.plan.upper and columns.start < rows.stop:
-            upper = left < right
-            left, right, hits = left[upper], right[upper], hits[upper]
-        bounds = bound_stage.upper(raw.ravel()[hits])
+        if shared.plan.self_join and columns.start < rows.stop:
+            ascending = left < right
+            left, right, hits = left[ascending], right[ascending], hits[ascending]
+        bounds = bound_stage.upper_bound(raw.ravel()[hits])
         left, right = self.kernel.left_rows(left), self.kernel.right_rows(right)
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
-        if work.plan.upper:
+        if shared.plan.self_join:
             # The twin's order is not the matrix's.
             left, right = np.minimum(left, right), np.maximum(left, right)
-        if work.plan.compressed:
+        if shared.plan.compressed:
             scores = self.pairs.rough(left, right)
             admitted = self.limits.admit(left, right, scores + np.float32(self.pairs.slack))
             left, right = left[admitted], right[admitted]
         if len(left):
-            work.candidates.offer(left, right, self.pairs.exact(left, right))
+            shared.candidates.offer(left, right, self.pairs.exact(left, right))

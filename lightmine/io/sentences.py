@@ -28,7 +28,7 @@ from lightmine.io.sources import chunks, name_of, seekable, size_of
 
 __all__ = [
     "STDIN",
-    "Block",
+    "SentenceBlock",
     "SentenceStream",
     "Sentences",
     "read_sentences",
