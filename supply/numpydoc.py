@@ -69,7 +69,8 @@ def inline(text: str) -> str:
     """Code in Markdown's form; words that only look like marks stay words."""
     parts = re.split(r"(``.+?``|`[^`]+`)", " ".join(text.split()))
     return "".join(
-        f"`{part.strip('`')}`" if part.startswith("`") else re.sub(r"([*_<])", r"\\\1", part) for part in parts
+        f"`{part.strip('`')}`" if part.startswith("`") else re.sub(r"([*_<])", r"\\\1", part)
+        for part in parts
     )
 
 
@@ -84,7 +85,7 @@ def entries(body: str, *, typed: bool) -> list[str]:
         head, *lines = part.split("\n")
         text = inline(" ".join(lines))
         name, colon, kind = head.partition(" : ")
-        if (typed and not colon) or (not typed and items and not text):
+        if not colon and not text and (typed or items):
             return ["\n".join(items), *blocks("\n".join(parts[at:]))] if items else blocks(body)
         words = f"**`{name}`** {inline(kind)}." if colon else f"`{head}`" + "." * bool(text)
         items.append(f"- {words} {text}".rstrip())

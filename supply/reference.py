@@ -30,7 +30,7 @@ class Recorder(click.HelpFormatter):
     """Keeps what a command's help consists of, in its order and its groups, instead of laying it out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(width=2000)  # no line of a table of commands is cut
         self.parts: list[str] = []
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
@@ -61,31 +61,32 @@ def _paragraph(text: str) -> str:
     return f"{first.strip()}\n\n```sh\n{inspect.cleandoc(chr(10).join(rest))}\n```"
 
 
-def commands(command: click.Command, names: tuple[str, ...]) -> Iterator[tuple[click.Context, tuple[str, ...]]]:
-    """A command and those below it, with their names, in the order of the help."""
-    context = click.Context(command, info_name=" ".join(names))
-    yield context, names
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[click.Context, int]]:
+    """A command and those below it, with how deep each stands, in the order of the help."""
+    context = click.Context(command, info_name=name, parent=parent, **command.context_settings)
+    yield context, len(context.command_path.split())
     if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            below = command.get_command(context, name)
-            assert below is not None
-            if not below.hidden:
-                yield from commands(below, (*names, name))
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            if found is not None and not found.hidden:
+                yield from commands(found, below, context)
 
 
 def cli_page() -> str:
     """docs/reference/cli.md."""
     from lightmine.cli import cli
 
-    parts = [
-        "# Command line", MADE,
-        "Data goes to standard output or to a file, notes and progress to standard error. The exit status is 0 "
-        "when a command has done its work, 2 when it was refused, with one line that says why.",
-    ]  # fmt: skip
-    for context, names in commands(cli, ("lightmine",)):
+    about = (
+        "Data goes to standard output or to a file, notes and progress to standard error. The exit status "
+        "is 0 when a command has done its work, and 2 when it was refused, with one line that says why."
+    )
+    parts = ["# Command line", MADE, about]
+    for context, depth in commands(cli, "lightmine"):
         formatter = Recorder()
         context.command.format_help(context, formatter)
-        parts += [f"{'#' * max(2, len(names))} {' '.join(names)}", *formatter.parts]
+        parts += [f"{'#' * max(2, depth)} {context.command_path}", *formatter.parts]
     return "\n\n".join(parts) + "\n"
 
 
@@ -104,13 +105,11 @@ def api_page() -> str:
 
 
 def public_names(module: Any) -> list[str]:
-    """The names of `__all__` that have documentation; without it, what the module defines itself."""
-    if hasattr(module, "__all__"):
-        names = [name for name in module.__all__ if not name.startswith("_")]
-    else:
-        names = [name for name, thing in vars(module).items()
-                 if not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__]  # fmt: skip
-    return [name for name in names if callable(getattr(module, name))]
+    """The callable names of `__all__`; where there is none, those that the module defines itself."""
+    found = vars(module)
+    own = [name for name, thing in found.items() if getattr(thing, "__module__", "") == module.__name__]
+    names = getattr(module, "__all__", own)
+    return [name for name in names if not name.startswith("_") and callable(getattr(module, name))]
 
 
 def _documented(name: str, thing: Any) -> list[str]:
@@ -119,7 +118,9 @@ def _documented(name: str, thing: Any) -> list[str]:
         if not issubclass(thing, Exception):
             parts.append(f"```python\nclass {name}\n```")
         else:
-            parts.append(f"```python\nclass {name}({', '.join(base.__name__ for base in thing.__bases__)})\n```")
+            parts.append(
+                f"```python\nclass {name}({', '.join(base.__name__ for base in thing.__bases__)})\n```"
+            )
         parts += Docstring.of(thing).markdown()
         for member, method in _members(thing):
             parts.append(f"#### {name}.{member}")
@@ -133,13 +134,16 @@ def _members(thing: type) -> list[tuple[str, Any]]:
     found: dict[str, Any] = {}
     for base in reversed(thing.__mro__):
         if base.__module__.startswith("lightmine"):
-            for name, member in vars(base).items():
-                plain = member.__func__ if isinstance(member, classmethod | staticmethod) else member
-                if not name.startswith("_") and inspect.isfunction(plain) and plain.__doc__:
-                    found[name] = member
-                elif isinstance(member, property) and member.__doc__ and member.__doc__ != "See above.":
-                    found[name] = member
+            members = {name: member for name, member in vars(base).items() if not name.startswith("_")}
+            found |= {name: member for name, member in members.items() if _told(member)}
     return list(found.items())
+
+
+def _told(member: Any) -> bool:
+    """Whether it is a method or a property with documentation of its own."""
+    if isinstance(member, property):
+        return member.__doc__ not in (None, "See above.")
+    return inspect.isfunction(getattr(member, "__func__", member)) and bool(member.__doc__)
 
 
 def _signature(name: str, thing: Any) -> list[str]:

@@ -4,12 +4,13 @@
 
 Exit status 1, and a line each, where Zensical warns or a link of the built pages leads nowhere.
 
-Pages link to files as the repository has them, so that they can be read there too. For the site the documents
-that stand outside docs/ are copied into project/, and links to other files of the repository become their text.
+Pages link to files as the repository has them, so that they can be read there too. For the site, documents
+that stand outside docs/ are copied into project/, and links to other files become their text.
 """
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import shutil
@@ -38,7 +39,9 @@ def main() -> None:
     staged, site = ROOT / "build/docs", ROOT / "build/site"
     stage(ROOT, staged)
     shutil.rmtree(site, ignore_errors=True)
-    done = subprocess.run(["zensical", "build", "--clean", "--strict"], cwd=ROOT, check=False, env=environment())
+    done = subprocess.run(
+        ["zensical", "build", "--clean", "--strict"], cwd=ROOT, check=False, env=environment()
+    )
     if done.returncode:
         sys.exit(done.returncode)
     make_local(site)
@@ -50,9 +53,7 @@ def main() -> None:
 
 
 def environment() -> dict[str, str]:
-    """Commands of this environment first."""
-    import os
-
+    """Commands of this environment first, and no colors."""
     folder = str(Path(sys.executable).parent)
     return os.environ | {"PATH": folder + os.pathsep + os.environ.get("PATH", ""), "NO_COLOR": "1"}
 

@@ -34,7 +34,8 @@ class Page(HTMLParser):
 def read_pages(site: Path) -> dict[str, Page]:
     """Every page of a site by its path."""
     return {
-        path.relative_to(site).as_posix(): Page(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))
+        path.relative_to(site).as_posix(): Page(path.read_text("utf-8"))
+        for path in sorted(site.rglob("*.html"))
     }
 
 
