@@ -1,15 +1,35 @@
 """What the documents promise is run."""
 
+import ast
 import doctest
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.documents import (
+    GENERATED,
+    LINK,
+    NOT_RUN,
+    ROOT,
+    anchors,
+    blocks,
+    documents,
+    files_named,
+    is_command,
+    matches,
+    pages,
+)
 from tests.test_architecture import modules
 
-ROOT = Path(__file__).parents[1]
+NAMES = [path.relative_to(ROOT).as_posix() for path in pages()]
+# Files that a document may name though the repository has them not: what commands make.
+MADE = {"tests/fuzzed", "docs/reference/cli.md", "docs/reference/api.md"}
 
 
 @pytest.mark.parametrize("name", [name for name, _ in modules() if not name.endswith("__main__")])
@@ -18,14 +38,67 @@ def test_examples_in_docstrings_run(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/encoding.md", "docs/store.md"])
-def test_the_documents_python_runs_and_prints_what_it_says(name):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        if ">>>" in block:
-            test = doctest.DocTestParser().get_doctest(block, {}, name, name, 0)
-            assert doctest.DocTestRunner().run(test).failed == 0
+def test_examples_in_the_tools_of_the_documents_run():
+    for name in ("supply.site", "supply.numpydoc", "tests.documents"):
+        result = doctest.testmod(importlib.import_module(name))
+        assert result.attempted, name
+        assert result.failed == 0, name
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the examples' texts, which is the one that examples run in."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=lambda path, names: [
+        name for name in names if not name.endswith(".txt")
+    ])  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["README.md", *NAMES])
+def test_the_documents_python_runs_and_prints_what_it_says(name, folder):
+    names = {}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for block in blocks((ROOT / name).read_text("utf-8")):
+        if block.language != "python":
+            continue
+        if ">>>" in block.text and block.not_run is None:
+            # Blocks of a page follow each other: what one imports the next may use.
+            test = doctest.DocTestParser().get_doctest(block.text, names, name, name, block.line)
+            assert runner.run(test, clear_globs=False).failed == 0
+            names = test.globs
+        elif ">>>" not in block.text:
+            ast.parse(block.text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documents_commands_run_and_print_what_it_says(name, folder):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LIGHTMINE_")}
+    environment |= {"PATH": path, "COLUMNS": "80"}
+    for block in blocks((ROOT / name).read_text("utf-8")):
+        if not is_command(block) or block.not_run is not None:
+            continue
+        # Refused commands are examples too: then the page shows the message, and the status is 2.
+        done = subprocess.run(
+            ["bash", "-c", block.text], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        where = f"{name}:{block.line}\n{block.text}\n{done.stdout}"
+        refused = block.output is not None and "Error" not in done.stdout and done.returncode == 2
+        assert done.returncode == 0 or refused, where
+        if block.output is not None:
+            assert matches(block.output, done.stdout), where
+
+
+def test_what_is_not_run_says_why():
+    for path in pages():
+        text = path.read_text("utf-8")
+        marks = NOT_RUN.findall(text)
+        used = [block.not_run for block in blocks(text) if block.not_run is not None]
+        assert len(marks) == len(used), f"{path.name}: a mark of what is not run stands before no block"
+        for reason in used:
+            assert len(reason) > 5, f"{path.name}: a block that is not run needs a reason: {reason!r}"
 
 
 def test_public_functions_have_examples():
@@ -38,6 +111,38 @@ def test_public_functions_have_examples():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text()):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+    for path in documents():
+        text = path.read_text("utf-8")
+        for address in LINK.findall(re.sub(r"`[^`\n]*`", "", text)):
+            if re.match(r"[a-z]+:", address):
+                continue
+            target, _, anchor = address.partition("#")
+            file = (path.parent / target).resolve() if target else path
+            where = f"{path.relative_to(ROOT)}: {address}"
+            assert file.exists() or file in GENERATED, where
+            if anchor and file.suffix == ".md" and file not in GENERATED:
+                assert anchor in anchors(file.read_text("utf-8")), where
+
+
+def test_documents_name_files_that_there_are():
+    for path in documents():
+        for named in files_named(path.read_text("utf-8")):
+            assert any(ROOT.glob(named.rstrip("/"))) or named.rstrip("/") in MADE, (
+                f"{path.relative_to(ROOT)}: {named}"
+            )
+
+
+def test_code_names_documents_that_there_are():
+    for folder in ("lightmine", "export_scripts", "benchmarks", "supply", "fuzz"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for named in re.findall(r"\bdocs/[\w/.-]+\.(?:md|svg)\b", path.read_text("utf-8")):
+                file = ROOT / named
+                assert file.exists() or file in GENERATED, f"{path.relative_to(ROOT)}: {named}"
+
+
+def test_every_page_is_in_the_navigation():
+    listed = re.findall(r"^ +- .*?: ([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    inside = {name for name in listed if not name.startswith("project/")}
+    there = {path.relative_to(ROOT / "docs").as_posix() for path in {*pages(), *GENERATED}}
+    assert inside == there
+    assert len(listed) == len(set(listed))
