@@ -90,8 +90,6 @@ def test_the_reference_has_every_public_name():
     for name in MODULES:
         for public in public_names(importlib.import_module(name)):
             assert f"### {public}\n" in text, public
-        "<code>", ""
-    )
     assert all(block.text.strip() for block in blocks(text))
 
 
