@@ -81,7 +81,7 @@ def test_the_documents_commands_run_and_print_what_it_says(name, folder):
             continue
         # Refused commands are examples too: then the page shows the message, and the status is 2.
         done = subprocess.run(
-            ["bash", "-c", block.text], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            ["bash", "-ec", block.text], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         where = f"{name}:{block.line}\n{block.text}\n{done.stdout}"
