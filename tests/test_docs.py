@@ -77,7 +77,7 @@ def test_the_documents_python_runs_and_prints_what_it_says(name, folder):
 def test_the_documents_commands_run_and_print_what_it_says(name, folder):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LIGHTMINE_")}
-    environment |= {"PATH": path, "COLUMNS": "100"}
+    environment |= {"PATH": path, "COLUMNS": "120"}
     for block in blocks((ROOT / name).read_text("utf-8")):
         if not is_command(block) or block.not_run is not None:
             continue
