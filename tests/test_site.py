@@ -9,7 +9,7 @@ from supply.numpydoc import Docstring
 from supply.reference import MODULES, api_page, cli_page, commands, public_names
 from supply.site import GENERATED, places, relinked, stage
 from supply.site_links import broken, remote
-from tests.documents import ROOT, blocks
+from tests.documents import ROOT, anchors, blocks, files_named, is_command
 
 
 def page(body):
@@ -65,6 +65,49 @@ def test_links_to_other_documents_lead_to_their_place_on_the_site():
 def test_links_in_code_stay_as_they_are():
     text = "```text\n[a](../lightmine/errors.py)\n```\n"
     assert relinked(text, "docs/faq.md", {"docs/faq.md": "faq.md"}) == text
+
+
+PAGE = """# Page
+
+<!-- not run: needs a network -->
+
+```sh
+lightmine pull owner/name
+```
+
+```sh
+# a comment
+lightmine info
+```
+
+```text
+model
+...
+```
+
+<!-- not run -->
+```python
+>>> 1
+```
+"""
+
+
+def test_blocks_of_a_page_know_why_they_are_not_run_and_what_they_print():
+    pull, info, output, python = blocks(PAGE)
+    assert (pull.not_run, info.not_run, python.not_run) == ("needs a network", None, "")
+    assert (pull.output, info.output) == (None, "model\n...\n")
+    assert [is_command(block) for block in (pull, info, output, python)] == [True, True, False, False]
+    assert (pull.line, info.line) == (5, 9)
+
+
+def test_anchors_are_those_that_code_hosts_make():
+    text = "# Which threshold?\n## `--target`: x86\n```sh\n# no heading\n```\n## Which threshold?\n"
+    assert anchors(text) == {"which-threshold", "--target-x86", "which-threshold-1"}
+
+
+def test_files_that_a_document_names_are_found_in_code_marks_and_blocks():
+    text = "See `lightmine/errors.py` and `python tests/oracle.py::x`.\n```sh\ncat docs/faq.md a/b.txt\n```\n"
+    assert sorted(files_named(text)) == ["docs/faq.md", "lightmine/errors.py", "tests/oracle.py"]
 
 
 def test_the_site_is_made_of_every_document(tmp_path):
