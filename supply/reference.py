@@ -1,8 +1,8 @@
 """Pages of the reference, made from the code: the command line from click, the API from docstrings.
 
-They are made whenever the site is built and are not committed: so they cannot be out of date, a change of a
-docstring is a change of one file, and branches do not conflict in them. ``lightmine --help`` and ``help()`` show
-the same without a site.
+They are made whenever the site is built and are not committed: so they cannot be out of date, a change of
+a docstring is a change of one file, and branches do not conflict in them. ``lightmine --help`` and ``help()``
+show the same without a site.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ def relinked(text: str, source: str, pages: dict[str, str]) -> str:
         if file in known:
             moved = posixpath.relpath(known[file], posixpath.dirname(here) or ".")
             return f"{image}[{words}]({moved}{mark}{anchor})"
-        # A page that is not there stays a link, so that the build fails on it.
-        return match.group(0) if file.startswith("docs/") else words
+        # What is not there stays a link, so that the build fails on it.
+        return words if (ROOT / file).exists() else match.group(0)
 
     parts = FENCE.split(text)
     return "".join(part if part.startswith("```") else LINK.sub(link, part) for part in parts)
