@@ -23,10 +23,7 @@ import numpy as np
 
 import lightmine
 from benchmarks.run import machine
-from lightmine.engine import bounds as kernels
-from lightmine.engine import join, matrix, pool, worker
-from lightmine.engine import matmul as products
-from lightmine.engine import selection as topk
+from lightmine.engine import bounds, join, matmul, matrix, pool, selection, worker
 from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.system.threads import default_threads
 
@@ -36,11 +33,11 @@ RESULTS = Path(__file__).parent / "results" / "profile.json"
 PARTS = [
     ("estimate min_score", join.SimilarityJoin, "_estimate"),
     ("order and compress rows", join.SimilarityJoin, "_kernel"),
-    ("product", kernels.Int8Scorer, "scores"),
+    ("product", bounds.Int8Scorer, "scores"),
     ("comparison", worker.Worker, "_flags"),
     ("float32 scores", matrix.PairScorer, "rough"),
     ("exact scores", matrix.PairScorer, "exact"),
-    ("selection", topk.Candidates, "_selected"),
+    ("selection", selection.Candidates, "_selected"),
 ]
 
 
@@ -65,8 +62,8 @@ class Clock:
         return timed
 
 
-class Depths:
-    """Counts the pairs that each depth was multiplied for."""
+class StageCounts:
+    """Counts the pairs that each number of components was multiplied for."""
 
     def __init__(self) -> None:
         self.pairs: Counter[int] = Counter()
@@ -74,21 +71,21 @@ class Depths:
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def counted(miner: Any, bound_stage: Any, raw: Any, *tile: Any) -> Any:
+        def counted(one: Any, bound_stage: Any, raw: Any, *tile: Any) -> Any:
             with self._lock:
                 self.pairs[bound_stage.n_components] += raw.size
-            return function(miner, bound_stage, raw, *tile)
+            return function(one, bound_stage, raw, *tile)
 
         return counted
 
     def shares(self, pairs: float) -> dict[str, float]:
-        """For each depth; over 1 in all, since some tiles take two, and those on the diagonal count whole."""
+        """For each number of components; over 1 in all: some tiles take two stages."""
         return {str(n_components): count / pairs for n_components, count in sorted(self.pairs.items())}
 
 
 def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any]:
     """One run of a job, its parts in thread-seconds."""
-    clock, stage_components = Clock(), Depths()
+    clock, stage_components = Clock(), StageCounts()
     originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
     for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
         setattr(place, name, clock.wrap(part, function))
@@ -128,7 +125,7 @@ def best_product(n_components: int, workers: int) -> float:
     for _ in range(5):
         start = time.perf_counter()
         pool.run(range(count), lambda product, _: product(a, b),
-                 lambda: products.Int8Product(size=size), workers=workers)  # fmt: skip
+                 lambda: matmul.Int8Product(size=size), workers=workers)  # fmt: skip
         times.append(time.perf_counter() - start)
     return 1e12 * min(times) * workers / (count * size)
 

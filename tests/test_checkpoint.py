@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import json
 import os
 import resource
 import signal
@@ -91,6 +92,7 @@ def same(one, other):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["done", "offered"])
 @pytest.mark.parametrize("kernel", ["int8", "fp32"])
 @pytest.mark.parametrize(
@@ -150,9 +152,18 @@ def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
         mine_paraphrases(x[::-1].copy(), top_k=5, resume=str(tmp_path))
 
 
+def test_the_file_keeps_the_names_of_its_format(tmp_path):
+    mine_paraphrases(rows(0), top_k=5, resume=str(tmp_path))
+    facts = json.loads(np.load(tmp_path / checkpoint.NAME)["job"].tobytes())
+    assert set(facts) == {"format", "left", "right", "rule", "tiles", "floor", "lowest"}
+    assert set(facts["rule"]) == {
+        "n", "m", "one_collection", "k_left", "k_right", "floor", "ceiling", "max_pairs",
+    }  # fmt: skip
+
+
 def damaged(path, how):
     data = path.read_bytes()
-    if how == "cut":
+    if how == "half":
         path.write_bytes(data[: len(data) // 2])
     elif how == "flipped":
         middle = len(data) // 2
@@ -174,7 +185,7 @@ def damaged(path, how):
 @pytest.mark.parametrize(
     "how",
     [
-        "cut",
+        "half",
         "flipped",
         "empty",
         ("left", lambda old: old + np.int32(10_000)),
@@ -274,6 +285,7 @@ np.savez(sys.argv[3], left=pairs.left, right=pairs.right, score=pairs.score)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing(tmp_path, rng):
     x = rows(3, 6000, 64)
     np.save(tmp_path / "x.npy", x)

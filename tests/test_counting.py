@@ -36,7 +36,7 @@ def test_pairs_left_out_are_those_of_brute_force(rng, threshold, max_score, top_
         assert cut.cap == ("max_pairs" if max_pairs and len(found) == max_pairs else "top_k")
 
 
-def test_between_two_lists_too_and_for_pairs_that_were_cut_afterwards(rng):
+def test_between_two_lists_too_and_for_pairs_that_were_selected_afterwards(rng):
     x, y = near_copies(rng, 60, 6), near_copies(rng, 80, 6)
     y = np.concatenate([y[:40], x[:40]])
     found = mine_paraphrases(x, y, top_k=4)
@@ -150,6 +150,7 @@ def test_a_sample_that_meets_no_pair_has_an_error_all_the_same(rng):
     assert abs(cut.pairs - (count_pairs(x, threshold=0.7) - 3)) <= 2 * cut.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two", [False, True])
 @pytest.mark.parametrize("threshold", [None, 0.5, 0.9, 0.97])
 @pytest.mark.parametrize("max_score", [None, 0.98])

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EMULATOR = shutil.which("qemu-x86_64")
 
 

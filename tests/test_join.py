@@ -6,19 +6,19 @@ import threading
 
 import numpy as np
 import pytest
+from lightmine.engine.basis import basis
+from lightmine.engine.bounds import Int8Scorer
+from lightmine.engine.clustering import cluster_rows
+from lightmine.engine.stages import Choice, choose_stages
 
 import lightmine
 from lightmine import unit_rows
 from lightmine.engine import estimate as estimation
 from lightmine.engine import matmul, pool
-from lightmine.engine.bounds import Int8Scorer
-from lightmine.engine.clustering import cluster_rows
 from lightmine.engine.job import Job
 from lightmine.engine.join import SimilarityJoin
-from lightmine.engine.quantization import basis
 from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
-from lightmine.engine.stages import Choice, choose_stages
 from lightmine.engine.tiling import plan_tiles
 from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError
@@ -105,6 +105,7 @@ class FixedEstimate:
         return FixedEstimate(*self.scores[1:])
 
 
+@pytest.mark.slow
 def test_an_estimate_that_is_too_high_is_detected_and_the_answer_completed():
     x = clustered(1, 300, 16)
     expected = paraphrases(x, top_k=4, max_pairs=201)
@@ -143,6 +144,7 @@ def estimate_of(x, **spec):
     return estimation.estimate_pairs(x, spec, budget=1 << 30, workers=1, tuning=SMALL)
 
 
+@pytest.mark.slow
 def test_an_estimate_lies_under_the_last_pair_and_not_far():
     x = clustered(2, 4000, 32)
     estimate = estimate_of(x, k_left=20, k_right=20, max_pairs=3000)

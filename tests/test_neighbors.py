@@ -59,6 +59,7 @@ def test_permuted_rows_give_the_same_scores(seed, n):
     assert (near.index[order] == order[shuffled.index]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 7), (64, 16), (1000, 1000)])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_nothing_you_tune_changes_the_answer(rows, columns, threads):
@@ -71,6 +72,7 @@ def test_nothing_you_tune_changes_the_answer(rows, columns, threads):
     assert found.score.tobytes() == expected.score.tobytes()
 
 
+@pytest.mark.slow
 def test_a_thousand_dimensions_and_thousands_of_rows(rng):
     x = unit_rows(rng.standard_normal((3000, 1024)))
     near = neighbors(x, k=5)

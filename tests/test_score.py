@@ -71,6 +71,7 @@ def test_ties_at_1_and_at_minus_1_keep_the_order_of_their_rows(rng, kernel):
     assert opposite.index[0].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["fp32", "int8"])
 @pytest.mark.parametrize("dimension", [1, 2, 3, 33, 384])
 def test_rows_whose_norms_are_off_lose_no_neighbour_and_no_pair(rng, kernel, dimension):
@@ -125,6 +126,7 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in data)).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_every_kernel_of_openblas_gives_the_same_bytes():
     names = [None, "Prescott", "Nehalem", "Haswell", "SkylakeX"]
     found = {}

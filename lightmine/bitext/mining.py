@@ -44,7 +44,7 @@ def mine_bitext(
     memory_budget, threads, kernel, progress, resume
         As in `lightmine.neighbors`.
     compat : {"lightmine", "laser", "stopes", "sentence-transformers"}
-        Whose ways to mine by where nothing else is said; see docs/bitext.md.
+        Whose ways to mine by where nothing else is said; see docs/guides/bitext.md.
     k, k_backward : int
         Neighbours of each source sentence (default 4), and of each target sentence (as many); capped at the
         size of the other side.

@@ -1,10 +1,10 @@
-"""Checkpoints: what a job has found so far, on disk, so that a killed one goes on where it was.
+"""Checkpoints: what a job has found so far, on disk, so that an interrupted job resumes.
 
 A checkpoint holds which tiles are done, the pairs that may still be in the answer, and the limits
-under which no pair can be. All of that is true of the job whatever comes after: a pair was only ever
-dropped because the whole answer cannot hold it. So a job that starts from there, and does the tiles
-that are left, has the same answer to the byte. Pairs of tiles that were under way are left out when
-a checkpoint is read, since those tiles are done again.
+under which no pair can be. All of that stays true whatever follows: a pair was only dropped because it
+cannot be in the answer. So a job that starts from there, and does the tiles that are left, has the same
+answer to the byte. Pairs of tiles that were not finished are left out when a checkpoint is read, since
+those tiles are done again.
 """
 
 from __future__ import annotations
@@ -95,11 +95,11 @@ class Checkpoint:
         self._held = contextlib.ExitStack()
 
     def due(self) -> bool:
-        """Whether it is time for the next one; what the clock on the wall says does not matter."""
+        """Whether it is time for the next one, by a clock that is never set back."""
         return self._clock() >= self._due
 
     def save(self, state: State) -> None:
-        """Put a state in the place of the last one: whole, or not at all."""
+        """Replace the last state: completely, or not at all."""
         begun = self._clock()
         with self._telling(), replacing(self._folder / NAME) as file:
             _write(file, self._job, state)
@@ -108,7 +108,7 @@ class Checkpoint:
         self._due = now + max(tuning.checkpoint_interval, tuning.checkpoint_patience * (now - begun))
 
     def load(self) -> State | None:
-        """The state that was saved last, of the same job; None where there is none."""
+        """The last state that this job saved; None if there is none."""
         path = self._folder / NAME
         if not path.exists():
             return None
@@ -156,7 +156,7 @@ class Checkpoint:
         }
         for name, reason in reasons.items():
             if job.get(name) != self._job[name]:
-                raise ArgumentError(f"{path}: {reason}; repeat them to go on, or delete it to begin anew")
+                raise ArgumentError(f"{path}: {reason}; repeat them to resume, or delete it to begin anew")
 
     def _of_done_tiles(self, state: State) -> Pairs:
         found, plan = state.parts[0], self._plan
@@ -213,7 +213,7 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
                 shape = (sum(map(len, parts)), *parts[0].shape[1:])
                 header = {"descr": parts[0].dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
-                # A part after the other: together they would take as much memory again.
+                # One part after the other: joined, they would take as much memory again.
                 for part in parts:
                     member.write(_bytes(part))
 

@@ -19,8 +19,8 @@ def choose_components(
 ) -> int | None:
     """The number of leading components that should take least time; None for all.
 
-    Pairs of a sample are bounded by each number of components. Those that reach the score of the answer's last
-    pair, as far as the sample tells, would be scored in full.
+    Pairs of a sample are bounded by each number of components. Those that reach the score of the answer's
+    last pair, as far as the sample tells, would be scored in full.
     """
     d = sample.shape[1]
     seconds = dict(tuning.product_seconds).get(kernel.name)
@@ -46,7 +46,7 @@ def choose_components(
 
 
 def _error(part: FloatMatrix, d: int, qmax: int) -> FloatMatrix:
-    """About what `quantization` will find: a step of a component is some four deviations of them over qmax."""
+    """About what compressing will find: a step is some four standard deviations of the components over qmax."""
     inside = np.square(part).sum(axis=1)
     left_out = 0.0 if part.shape[1] == d else np.maximum(1 - inside, 0) / 2
     error: FloatMatrix = np.sqrt(inside) * np.float32(4 / qmax / 12**0.5) + left_out

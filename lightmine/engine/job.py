@@ -81,9 +81,7 @@ def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, F
     return ready[0], ready[1], budget
 
 
-def plan_join(
-    spec: JoinSpec, d: int, *, budget: int, job: Job
-) -> tuple[native.Kernel | None, Plan]:
+def plan_join(spec: JoinSpec, d: int, *, budget: int, job: Job) -> tuple[native.Kernel | None, Plan]:
     """The kernel that mines (None: NumPy), and the tiles."""
     kernel = choose_kernel(spec, job)
     if kernel is not None:

@@ -109,9 +109,7 @@ class SimilarityJoin:
     def _mine(self, min_score: float, state: State | None) -> SelectedPairs:
         """All pairs from a min_score on; resumes from a state, and saves the state of the job."""
         spec = dataclasses.replace(self.spec, min_score=min_score)
-        candidates = Candidates(
-            spec, capacity=self.plan.candidates, tuning=self.tuning, kernel=self.kernel
-        )
+        candidates = Candidates(spec, capacity=self.plan.candidates, tuning=self.tuning, kernel=self.kernel)
         if state is not None:
             candidates.restore(state.parts, state.bounds, state.lowest)
         shared = SharedState(self.x, self.right, candidates, self.plan, self.tuning, state)
@@ -156,9 +154,7 @@ class SimilarityJoin:
         """Rows of this join, or of a sample of it."""
         assert self.kernel is not None
         with pool.one_blas_thread:
-            return compress_rows(
-                x, self.params, self.kernel, workers=self.plan.workers, tuning=self.tuning
-            )
+            return compress_rows(x, self.params, self.kernel, workers=self.plan.workers, tuning=self.tuning)
 
     def work(
         self,
@@ -167,9 +163,8 @@ class SimilarityJoin:
         tick: Callable[[], None] = lambda: None,
     ) -> None:
         """Let the workers do the tiles that are left."""
-        make: Callable[[], Worker]
         if self.kernel is None or compressed is None:
-            make = functools.partial(NumpyWorker, shared)
+            make: Callable[[], Worker] = functools.partial(NumpyWorker, shared)
         else:
             join = NativeJoin(
                 self.kernel, shared.x, shared.y, *compressed, shared.candidates,

@@ -1,4 +1,4 @@
-"""Matrices of unit rows, and the one score of a pair of rows."""
+"""Matrices of unit rows, and the exact score of a pair of rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightmine.summation import LANES, sum_rows
 
 FloatMatrix = NDArray[np.float32]
 
-# A row whose norm is this close to 1 is taken as it is: float32 normalisation leaves a few 1e-7.
+# A row whose norm is this close to 1 is used as it is: float32 normalization leaves a few 1e-7.
 UNIT_TOLERANCE = 1e-6
 
 
@@ -90,7 +90,7 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
 
 
 def _rows_at_once(d: int, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes) -> int:
-    """How many rows of d coordinates are taken at a time; a row of few still takes room for all lanes."""
+    """How many rows of d dimensions are taken at a time; a row of few still takes room for all lanes."""
     return max(1, chunk_bytes // (4 * max(d, LANES)))
 
 
@@ -128,10 +128,11 @@ class PairScorer:
     """Scores of single pairs of rows; its buffers belong to one worker.
 
     The exact score of a pair: products exact in float64, added in float64 in the order of
-    `lightmine.summation.sum_rows`, rounded once to float32, and cut to -1 and 1. The order depends on d
+    `lightmine.summation.sum_rows`, rounded once to float32, and clipped to -1 and 1. The order depends on d
     alone, so every machine gives the same bits, and a pair's score does not depend on the pairs scored
-    beside it. Rounded rows can have a product of 1.0000001; no cosine is over 1, and who takes its arccosine,
-    or 1 less it, relies on that. Negative zero is made zero, so that equal scores have equal bits.
+    beside it. Rounded rows can have a product of 1.0000001; no cosine is over 1, and an arccosine, or a
+    distance of 1 less the score, relies on that. Negative zero is made zero, so that equal scores have
+    equal bits.
 
     Parameters
     ----------
@@ -192,9 +193,10 @@ def product_error(terms: int) -> float:
 
 
 def score_error(d: int) -> float:
-    """How far the float32 product of two unit rows of d coordinates can be from their uncut score.
+    """How far the float32 product of two unit rows of d coordinates can be from their score before
+    clipping.
 
-    Norms are within 1e-6 of 1, and the score itself is rounded; with room to spare. A lower bound of the
-    score that follows from it is to be cut to 1, as the score is.
+    Norms are within 1e-6 of 1, and the score itself is rounded; there is a margin. A lower bound of the
+    score that follows from it has to be clipped to 1, as the score is.
     """
     return 1.01 * product_error(d) + 2.0**-22

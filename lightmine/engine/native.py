@@ -1,7 +1,8 @@
-"""The compiled kernel (native/kernel.c): which variant of it this processor runs, and calls that check their arrays.
+"""The compiled kernel (native/kernel.c): its variant for this processor, and calls that check their arrays.
 
-Calls release the interpreter. A variant is trusted only after it agreed with integer arithmetic on the operands
-that overflow first. Without a library, or where no variant is right, the NumPy engine does the same work.
+Calls release the interpreter. A variant is trusted only after it agreed with integer arithmetic on the
+operands that overflow first. Without a library, or where no variant is right, the NumPy engine does the
+same work.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 # In the order of kernel.c's enum. The portable one is for tests: NumPy's float32 product is faster.
 VARIANTS = ("portable", "avx2", "avx-vnni", "avx512-vnni", "amx", "neon-dotprod")
 BEST_FIRST = ("amx", "avx512-vnni", "avx-vnni", "avx2", "neon-dotprod")
-# The largest component that a variant multiplies rightly. AVX2 adds two products in int16: 2 * 127 * 63 < 2^15.
+# The largest component that a variant multiplies rightly. AVX2 adds two products in int16: 2 * 127 * 63 <
+# 2^15.
 QMAX = {"avx2": 63}
-# Sizes of kernel.c: rows of a panel, left rows of a tile, right rows of a tile; what components are padded to.
+# Sizes of kernel.c: rows of a panel, left rows of a tile, right rows of a tile; what components are padded
+# to.
 PANEL, BLOCK, CHUNK_ROWS, WIDTH = 16, 32, 1024, 64
 LOCKS = 1024
 ABI_VERSION = 1
@@ -37,9 +40,9 @@ class Join(ctypes.Structure):
 
     _fields_ = [
         *[(name, ctypes.c_void_p) for name in (
-            "left_panels", "right_panels", "left_errors", "right_errors", "right_sums", "x", "y", "left_rows",
-            "right_rows", "left_bounds", "right_bounds", "min_score", "left_best", "right_best", "left_counts",
-            "right_counts", "locks",
+            "left_panels", "right_panels", "left_errors", "right_errors", "right_sums", "x", "y",
+            "left_rows", "right_rows", "left_bounds", "right_bounds", "min_score", "left_best",
+            "right_best", "left_counts", "right_counts", "locks",
         )],
         *[(name, ctypes.c_double) for name in ("max_score", "unit", "slack", "rough_slack")],
         *[(name, ctypes.c_int32) for name in (
@@ -132,8 +135,9 @@ def find_kernel(path: Path = LIBRARY) -> tuple[Kernel | None, str]:
 def is_right(kernel: Kernel) -> bool:
     """Whether a variant's products and comparisons agree with integer arithmetic.
 
-    Operands are the largest that it is used with, of like and of unlike signs: sums that overflow somewhere do
-    with these. Each row is compared with the product of one of its pairs, so every pair near it is told apart.
+    Operands are the largest that it is used with, of like and of unlike signs: sums that overflow somewhere
+    do with these. Each row is compared with the product of one of its pairs, so every pair near it is told
+    apart.
     """
     rng = np.random.default_rng(0)
     for width, panels in ((WIDTH, 2), (8 * WIDTH, 4)):

@@ -46,7 +46,7 @@ class PartnerCounter:
         self._x, self._y = x, x if other is None else other
         self.rows, self.dimension = x.shape
         self._slack = score_error(self.dimension)
-        # Workers go first where memory is short, then tiles shrink.
+        # With little memory, first fewer workers, then smaller tiles.
         tuning = self.tuning = job.tuning
         largest, smallest = tuning.count_largest_tile, tuning.count_smallest_tile
         pair_bytes, scorer_bytes = tuning.count_bytes_per_pair, tuning.count_scorer_bytes
@@ -73,8 +73,8 @@ class PartnerCounter:
     ) -> Indices:
         """For each row its partners among the columns; a row of one collection is no partner of itself.
 
-        With `pairs_once` only columns after the row count, and both are all rows. `stop` is asked after some
-        rows, with where they stand and their counts: rows that nobody came to then have 0.
+        With `pairs_once` only columns after the row count, and both are all rows. `stop` is called after some
+        rows, with their places and counts. If it returns True, the rows that are left have 0.
         """
         counts = np.zeros(len(rows), np.int64)
         stopped = False
@@ -93,7 +93,12 @@ class PartnerCounter:
             stopped = stopped or stop(at, counts[at])
 
         with pool.one_blas_thread:
-            pool.run(strips(), count, lambda: PairScorer(self._x, self._y), workers=self._workers)
+            pool.run(
+                strips(),
+                count,
+                lambda: PairScorer(self._x, self._y, chunk_bytes=self.tuning.chunk_bytes),
+                workers=self._workers,
+            )
         return counts
 
     def _tile(self, scorer: PairScorer, rows: Indices, columns: Indices, pairs_once: bool) -> Indices:

@@ -8,13 +8,13 @@ product. In it, x has p leading coordinates u and a residual of norm r (none whe
         ≤ û·v̂ + N‖f‖ + N‖e‖ + ‖e‖‖f‖ + r s                      by Cauchy and Schwarz
         ≤ û·v̂ + E(x) + E(y),   E(x) = N‖e‖ + ‖e‖²/2 + r²/2        since 2ab ≤ a² + b².
 
-So an upper bound of the score is one integer product, scale² · (q · q'), and one number of each row. Rounding is
-in E too: u is computed in float32, so ‖e‖ and r are taken at their worst. A row that the scale does not suit
-has a larger E, and more of its pairs are scored in full; no row is refused.
+So an upper bound of the score is one integer product, scale² · (q · q'), and one number of each row.
+Rounding is in E too: u is computed in float32, so ‖e‖ and r are taken at their worst. A row that the scale
+does not suit has a larger E, and more of its pairs are scored in full; no row is refused.
 
-Coordinates of some models differ in size. A random rotation makes them alike, so that one scale serves all of
-them; eigenvectors of XᵀX put as much as can be into few components, for processors on which a product of fewer
-components is worth its residual.
+Coordinates of some models differ in size. A random rotation makes them alike, so that one scale serves all
+of them; eigenvectors of XᵀX put as much as can be into few components, for processors on which a product of
+fewer components is worth its residual.
 """
 
 from __future__ import annotations

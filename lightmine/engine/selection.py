@@ -1,9 +1,9 @@
 """Which candidates may still be in the answer: running bounds of scores, and the selection that raises them.
 
-A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs. From time to time it drops those
-that the answer cannot have any more, and raises the bounds under which workers need not propose pairs at all.
-Bounds only follow from pairs that were seen; only the estimated lowest score does not, and `SimilarityJoin`
-checks that.
+A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs. From time to time it drops
+those that the answer cannot have any more, and raises the bounds under which workers need not propose pairs
+at all. Bounds only follow from pairs that were seen; only the estimated lowest score does not, and
+`SimilarityJoin` checks that.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from lightmine.results import Indices, Mask, ScoredPairs
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Pairs(ScoredPairs):
-    """Scored pairs in the one order: score descending, then left, then right.
+    """Scored pairs in the canonical order: score descending, then left, then right.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class JoinSpec:
     max_pairs: int | None = None
 
     def most_kept(self) -> int:
-        """The most candidates that one selection can leave, where the rule has a limit at all."""
+        """The most candidates that one selection can leave, if the spec has a limit at all."""
         lists = self.n * (self.k_left or 0) + (0 if self.self_join else self.m * (self.k_right or 0))
         bounds = [lists] if self.k_left or self.k_right else []
         if self.max_pairs is not None:
@@ -70,7 +70,7 @@ class JoinSpec:
         return min([*bounds, all_pairs]) if bounds else 0
 
     def bounded(self) -> bool:
-        """Whether the rule itself limits the size of the answer."""
+        """Whether the spec itself limits the size of the answer."""
         return bool(self.k_left or self.k_right or self.max_pairs is not None)
 
 
@@ -78,7 +78,7 @@ class JoinSpec:
 class SelectedPairs:
     """Pairs, and which of them are in the list of their left row, and of their right row.
 
-    Where the rule lists nothing on either side, every pair counts as listed by both.
+    If the spec lists nothing on either side, every pair counts as listed by both.
     """
 
     pairs: Pairs

@@ -24,8 +24,8 @@ class Plan:
     """Tiles of an n x m pair matrix, the workers that share them, and what they may keep.
 
     ``self_join`` keeps the tiles that hold a pair with left < right, for a collection against itself.
-    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``native`` whether they are
-    mined by the compiled kernel. ``band`` is how many row blocks follow each other.
+    ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``native`` whether they
+    are mined by the compiled kernel. ``band`` is how many row blocks follow each other.
     """
 
     n: int

@@ -14,8 +14,9 @@ class Tuning:
 
     variant: str | None = None
 
-    # Tiles: left rows beside right rows that one task takes. The kernel's right side is cut into parts that fit a
-    # cache by itself; a task is some milliseconds. NumPy's products are written out: 2 MB of them stay in a cache.
+    # Tiles: left rows beside right rows that one task takes. The kernel's right side is cut into parts that
+    # fit a cache by itself; a task is some milliseconds. NumPy's products are written out: 2 MB of them
+    # stay in a cache.
     native_tile: tuple[int, int] = (512, 16_384)
     numpy_tile: tuple[int, int] = (512, 1024)
     # How often a tile may be halved, on both sides, before fewer workers are tried.
@@ -25,20 +26,21 @@ class Tuning:
     small_side: int = 16
     # What NumPy holds for each score of a tile when all of them survive: the score, a flag, an index.
     bytes_per_score: int = 4 + 1 + 8
-    # What selecting holds for each candidate at its peak, of a self join, where each is listed twice, and of two
-    # lists (measured with all of them tied); and what is held where a threshold alone decides.
+    # What selecting holds for each candidate at its peak, of a self join, where each is listed twice, and
+    # of two lists (measured with all of them tied); and what is held where a threshold alone decides.
     bytes_per_candidate: tuple[int, int] = (250, 140)
     bytes_per_pair: int = 80
-    # Candidates from which selecting starts, and those whose selection frees so much that the rest of the process
-    # should have it back.
+    # Candidates from which selecting starts, and those whose selection frees so much that the rest of the
+    # process should have it back.
     select_every: int = 1 << 17
     trim_over: int = 1 << 18
     # Pairs that a worker of the kernel can hold between two calls, beside one tile's.
     found_capacity: int = 1 << 16
 
-    # Compressed rows: rows that are rotated and quantized at a time, a multiple of 16; rows that the basis and
-    # the scale are chosen by; shares of rows whose largest coordinate a scale may hold without clipping; and how
-    # much smaller the errors have to be for a rotation, which costs d products a coordinate.
+    # Compressed rows: rows that are rotated and quantized at a time, a multiple of 16; rows that the basis
+    # and the scale are chosen by; shares of rows whose largest coordinate a scale may hold without
+    # clipping; and how much smaller the errors have to be for a rotation, which costs d products a
+    # coordinate.
     compressed_at_once: int = 1024
     sample_rows: int = 4096
     scale_quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
@@ -47,17 +49,20 @@ class Tuning:
     rotation_pairs: float = 10.0
     # Shares of the components that may be multiplied instead of all of them, tried where a product is slow.
     component_shares: tuple[float, ...] = (0.125, 0.1875, 0.25, 0.375, 0.5, 0.75, 1.0)
-    # Seconds of a product for each pair and component, and seconds for a pair that passes its bound: a float32 score, and an exact one of some (measured: 25 to 60 ns).
+    # Seconds of a product for each pair and component, and seconds for a pair that passes its bound: a
+    # float32 score, and an exact one of some (measured: 25 to 60 ns).
     product_seconds: tuple[tuple[str, float], ...] = (
-        ("amx", 0.4e-12), ("avx512-vnni", 2.6e-12), ("avx-vnni", 5e-12), ("avx2", 9e-12), ("neon-dotprod", 5e-12),
+        ("amx", 0.4e-12), ("avx512-vnni", 2.6e-12), ("avx-vnni", 5e-12), ("avx2", 9e-12), ("neon-dotprod",
+        5e-12),
     )  # fmt: skip
     survivor_seconds: float = 40e-9
     # Rows and columns of the sample that this is told by.
     component_sample: tuple[int, int] = (256, 2048)
 
-    # The estimate of the lowest score in the answer: rows whose lists are made in full (at least so many, and one in
-    # so many), pairs that the first sample should find, its most rows a side, listings that must have been seen,
-    # and room for chance: pairs to expect for each that is needed, and how many standard errors beside.
+    # The estimate of the lowest score in the answer: rows whose lists are made in full (at least so many,
+    # and one in so many), pairs that the first sample should find, its most rows a side, listings that must
+    # have been seen, and room for chance: pairs to expect for each that is needed, and how many standard
+    # errors beside.
     estimate_rows: int = 256
     estimate_one_in: int = 50
     estimate_hits: int = 400
@@ -92,4 +97,3 @@ class Tuning:
 
 
 DEFAULT_TUNING = Tuning()
-

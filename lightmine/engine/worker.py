@@ -1,4 +1,4 @@
-"""Workers: each takes tiles of pairs, rejects those that cannot be in the answer, scores the rest and offers them."""
+"""Workers: each takes tiles, rejects pairs that cannot be in the answer, scores and offers the others."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ class NumpyWorker:
     ) -> bool:
         """Raise the bounds of rows with many passing pairs to their k-th best product here, less its error.
 
-        Without this every pair of the first tiles would be scored exactly. Returns whether a bound was raised.
+        Without this every pair of the first tiles would be scored exactly. Returns whether a bound was
+        raised.
         """
         spec, bounds = self._shared.candidates.spec, self._shared.candidates.bounds
         sides = [(bounds.left, rows, spec.k_left, products, flags)]
