@@ -118,6 +118,9 @@ def plan_tiles(
     for shrink, most in _smaller_and_smaller(workers, tuning.tile_halvings, long=native):
         size = tuning.native_tile if native else tuning.numpy_tile
         rows, columns = (max(1, side >> shrink) for side in size)
+        if native:
+            # Right rows are read in panels of 16.
+            columns = max(16, columns // 16 * 16)
         tile = min(n, rows) * min(m, columns)
         workers = max(1, min(most, -(-n // rows) * -(-m // columns)))
         working = fixed + workers * (per_worker + (0 if native else tile * tuning.bytes_per_score))
