@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
+from lightmine.engine import native
 from lightmine.engine.job import Job, Progress, prepare
 from lightmine.engine.join import SimilarityJoin
-from lightmine.engine.selection import Scores
+from lightmine.engine.selection import Scores, descending
 from lightmine.engine.spec import JoinSpec
 from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
@@ -157,5 +158,9 @@ def _empty(n: int) -> Neighbors:
 
 def _lists(n: int, rows: Indices, others: Indices, scores: Scores) -> Neighbors:
     """Entries, as many for each of n rows, to lists in order."""
-    order = np.lexsort((others, -scores, rows))
+    kernel, _ = native.find_kernel()
+    if kernel is None:
+        order: Indices = np.lexsort((others, -scores, rows))
+    else:
+        order = native.order(kernel, rows.astype(np.uint32), descending(scores), others.astype(np.uint32))
     return Neighbors(others[order].astype(np.int64).reshape(n, -1), scores[order].reshape(n, -1))
