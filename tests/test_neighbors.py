@@ -7,11 +7,12 @@ from hypothesis import given
 
 from lightmine import neighbors, unit_rows
 from lightmine.engine.job import Job
-from lightmine.engine.matrix import PairScorer
 from lightmine.engine.tuning import Tuning
+from lightmine.engine.worker import NativeWorker, NumpyWorker
 from lightmine.errors import ArgumentError, BudgetError, MatrixError
 from lightmine.search import _neighbors
 from tests.oracle import dense, nearest
+from tests.variants import needs_kernel
 
 
 def collection(seed, n, d):
@@ -65,11 +66,12 @@ def test_permuted_rows_give_the_same_scores(seed, n):
 def test_nothing_you_tune_changes_the_answer(rows, columns, threads):
     x = collection(5, 300, 6)
     expected = neighbors(x, k=7)
-    tuning = Tuning(tile_rows=rows, tile_columns=columns)
-    job = Job(threads=threads, memory_budget="2GiB", tuning=tuning)
-    found = _neighbors(x, None, k=7, both=False, job=job)
-    assert found.index.tobytes() == expected.index.tobytes()
-    assert found.score.tobytes() == expected.score.tobytes()
+    tuning = Tuning(native_tile=(rows, columns), numpy_tile=(rows, columns))
+    for kernel in ("auto", "numpy"):
+        job = Job(threads=threads, memory_budget="2GiB", tuning=tuning, kernel=kernel)
+        found = _neighbors(x, None, k=7, both=False, job=job)
+        assert found.index.tobytes() == expected.index.tobytes()
+        assert found.score.tobytes() == expected.score.tobytes()
 
 
 @pytest.mark.slow
@@ -106,14 +108,17 @@ def test_progress_ends_at_the_whole(rng):
     assert seen == sorted(seen)
 
 
-def test_an_error_in_a_worker_stops_the_others_and_reaches_the_caller(monkeypatch, rng):
+@pytest.mark.parametrize(
+    ("kernel", "place"), [("numpy", NumpyWorker), pytest.param("native", NativeWorker, marks=needs_kernel)]
+)
+def test_an_error_in_a_worker_stops_the_others_and_reaches_the_caller(monkeypatch, rng, kernel, place):
     def broken(*_):
         raise FloatingPointError("broken kernel")
 
-    monkeypatch.setattr(PairScorer, "exact", broken)
+    monkeypatch.setattr(place, "mine", broken)
     threads = threading.active_count()
     with pytest.raises(FloatingPointError, match="broken kernel"):
-        neighbors(rng.standard_normal((3000, 8)), k=2)
+        neighbors(rng.standard_normal((3000, 8)), k=2, kernel=kernel)
     assert threading.active_count() == threads
 
 

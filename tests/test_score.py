@@ -14,6 +14,7 @@ from lightmine.engine.matrix import PairScorer
 from lightmine.engine.tuning import Tuning
 from lightmine.summation import sum_rows
 from tests.oracle import dense, exact_score
+from tests.variants import needs_kernel
 
 DIMENSIONS = [1, 2, 3, 7, 31, 32, 33, 63, 64, 65, 100, 127, 128, 320, 383, 384, 512, 1000, 1024, 1030]
 
@@ -56,7 +57,7 @@ def test_no_score_is_over_1_or_under_minus_1(rng):
     assert not np.isnan(np.arccos(same)).any()
 
 
-@pytest.mark.parametrize("kernel", ["fp32", "int8"])
+@pytest.mark.parametrize("kernel", ["numpy", pytest.param("native", marks=needs_kernel)])
 def test_ties_at_1_and_at_minus_1_keep_the_order_of_their_rows(rng, kernel):
     base = unit_rows(rng.standard_normal((30, 96)))
     x = np.concatenate([base, base, -base])
@@ -72,7 +73,7 @@ def test_ties_at_1_and_at_minus_1_keep_the_order_of_their_rows(rng, kernel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernel", ["fp32", "int8"])
+@pytest.mark.parametrize("kernel", ["numpy", pytest.param("native", marks=needs_kernel)])
 @pytest.mark.parametrize("dimension", [1, 2, 3, 33, 384])
 def test_rows_whose_norms_are_off_lose_no_neighbour_and_no_pair(rng, kernel, dimension):
     # As far from 1 as unit rows may be: equal and opposite rows have products on both sides of 1 and -1.

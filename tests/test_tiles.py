@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 
 from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
+from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError, BudgetError
 
 sizes = st.integers(1, 40)
@@ -39,7 +40,7 @@ def test_a_smaller_budget_gives_smaller_tiles_or_fewer_candidates(budget):
     plan = plan_tiles(
         10**5, 10**5, self_join=True, budget=size, workers=2, kept=10_000, fixed=0, per_worker=0
     )
-    assert plan.workers * plan.rows * plan.columns * 14 + plan.candidates * 250 <= size
+    assert plan.workers * plan.rows * plan.columns * 13 + plan.candidates * 250 <= size
 
 
 def test_many_processors_do_not_make_a_small_job_too_large():
@@ -72,3 +73,13 @@ def test_what_is_not_a_size_is_refused(size):
 @given(st.integers(1, 1 << 50))
 def test_a_formatted_size_suffices(size):
     assert size <= parse_bytes(format_bytes(size)) < size + (1 << 20)
+
+
+@given(rows=st.integers(1, 600), columns=st.integers(1, 20_000), budget=st.sampled_from([1 << 23, 1 << 28]))
+def test_tiles_of_the_kernel_begin_with_a_pair_of_panels(rows, columns, budget):
+    tuning = Tuning(native_tile=(rows, columns))
+    plan = plan_tiles(
+        10**4, 10**4, self_join=True, budget=budget, workers=4, kept=1000, fixed=0, per_worker=1 << 20,
+        native=True, tuning=tuning,
+    )  # fmt: skip
+    assert plan.columns % 32 == 0 < plan.columns

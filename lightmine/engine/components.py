@@ -46,7 +46,7 @@ def choose_components(
 
 
 def _error(part: FloatMatrix, d: int, qmax: int) -> FloatMatrix:
-    """About what compressing will find: a step is some four standard deviations of the components over qmax."""
+    """About what compressing will find; a step is some four standard deviations over qmax."""
     inside = np.square(part).sum(axis=1)
     left_out = 0.0 if part.shape[1] == d else np.maximum(1 - inside, 0) / 2
     error: FloatMatrix = np.sqrt(inside) * np.float32(4 / qmax / 12**0.5) + left_out

@@ -77,7 +77,8 @@ class Kernel:
 
 def pointer(array: NDArray[Any], kind: type[np.generic], size: int, *, writable: bool = False) -> int:
     """The address of an array that a call may use; refuses one of another type, layout or size."""
-    if array.dtype != kind or not array.flags.c_contiguous or array.size < size:
+    flags = array.flags
+    if array.dtype != kind or not (flags.c_contiguous and flags.aligned) or array.size < size:
         raise ValueError(f"{size} contiguous numbers of {kind.__name__} are needed")
     if writable and not array.flags.writeable:
         raise ValueError("the array is read-only")
@@ -185,6 +186,8 @@ def tile(
     bool array of shape (32, m)
     """
     m, width = right.shape
+    if m % (2 * PANEL) or width % WIDTH or not 0 < m <= 1 << 16:
+        raise ValueError("a tile has whole pairs of panels, and components in groups of 64")
     panels = np.ascontiguousarray(right.reshape(m // PANEL, PANEL, width // 4, 4).transpose(0, 2, 1, 3))
     sums = right.sum(axis=1, dtype=np.int32)
     own = np.zeros(BLOCK, np.int32) if row_errors is None else row_errors
@@ -207,7 +210,8 @@ def quantize(
     params = out.params
     count, p = block.shape
     places, width = len(out.errors), params.width
-    if first % PANEL or first + count > places or p != params.n_components or params.qmax > kernel.qmax:
+    fits = 0 <= first <= first + count <= places and p == params.n_components
+    if not fits or first % PANEL or params.qmax > kernel.qmax:
         raise ValueError("the block does not fit the compressed rows")
     kernel.library.lightmine_quantize(
         kernel.number, pointer(block, np.float32, count * p), count, p, width, params.scale, params.qmax,
@@ -223,6 +227,8 @@ def scores(
 ) -> NDArray[np.float32]:
     """The exact scores of pairs of rows; see `lightmine.engine.matrix.PairScorer`."""
     left, right = np.ascontiguousarray(left, np.int64), np.ascontiguousarray(right, np.int64)
+    if x.shape[1] != y.shape[1] or len(left) != len(right):
+        raise ValueError("rows of one dimension and pairs of two rows are needed")
     for numbers, rows in ((left, len(x)), (right, len(y))):
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < rows:
             raise IndexError("a pair names a row that is not there")
@@ -256,7 +262,7 @@ def top_k(
     count = len(rows)
     rows, others = np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(others, np.int32)
     values = np.ascontiguousarray(values, np.float32)
-    if not len(others) == len(values) == count or not 0 <= rows.min() <= rows.max() < n:
+    if not len(others) == len(values) == count or k < 1 or not 0 <= rows.min() <= rows.max() < n:
         raise ValueError("entries name rows that are not there")
     mask = np.zeros(count, np.bool_)
     starts, order = np.empty(n + 1, np.int64), np.empty(count, np.int32)

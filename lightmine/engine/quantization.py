@@ -124,6 +124,8 @@ def choose_params(
     (4, 64)
     """
     d = sample.shape[1]
+    # Half of an int32 for the product, the rest for the error bounds.
+    qmax = min(qmax, math.isqrt((1 << 30) // (n_components or d)))
     if n_components is not None and n_components < d:
         vectors = random_rotation(basis(sample)[:n_components])
         return QuantizationParams(vectors, d, _scale(sample @ vectors.T, qmax, tuning)[0], qmax)

@@ -119,8 +119,8 @@ def plan_tiles(
         size = tuning.native_tile if native else tuning.numpy_tile
         rows, columns = (max(1, side >> shrink) for side in size)
         if native:
-            # Right rows are read in panels of 16.
-            columns = max(16, columns // 16 * 16)
+            # Right rows are read in pairs of panels, 32 rows.
+            columns = max(32, columns // 32 * 32)
         tile = min(n, rows) * min(m, columns)
         workers = max(1, min(most, -(-n // rows) * -(-m // columns)))
         working = fixed + workers * (per_worker + (0 if native else tile * tuning.bytes_per_score))

@@ -217,34 +217,39 @@ class NativeJoin:
             variant=kernel.number,
         )  # fmt: skip
         d = x.shape[1]
+        if spec.self_join and self._n != self._m:
+            raise ValueError("a collection joined with itself has one number of rows")
         self._set("x", x, np.float32, self._n * d)
         self._set("y", y, np.float32, self._m * d)
         for name, side, count in (("left", left, self._n), ("right", right, self._m)):
-            if side.params != params or count > len(side.errors):
-                raise ValueError("compressed rows are of another matrix")
+            fits = count <= len(side.errors) and 0 <= side.rows.min() <= side.rows.max() < count
+            if not fits or side.params is not params or params.dimension != d or params.qmax > kernel.qmax:
+                raise ValueError("compressed rows are of another matrix, or for another kernel")
             places = len(side.errors)
             self._set(f"{name}_panels", side.panels, np.int8, places * params.width)
             self._set(f"{name}_errors", side.errors, np.int32, places)
             self._set(f"{name}_rows", side.rows, np.int32, places)
-        self._set("right_sums", right.sums, np.int32, len(right.sums))
-        self._set("min_score", bounds.lowest, np.float32, 1)
-        self._set("locks", np.zeros(native.LOCKS, np.uint8), np.uint8, native.LOCKS)
+        self._set("right_sums", right.sums, np.int32, len(right.errors))
+        self._set("min_score", bounds.lowest, np.float32, 1, writable=True)
+        self._set("locks", np.zeros(native.LOCKS, np.uint8), np.uint8, native.LOCKS, writable=True)
         ends = [("left", bounds.left, spec.k_left, self._n)]
         ends.append(("right", bounds.right, self._struct.right_k, self._m))
         best = None
         for name, own, k, count in ends:
             if own is None or not k:
                 continue
-            self._set(f"{name}_bounds", own, np.float32, count)
+            self._set(f"{name}_bounds", own, np.float32, count, writable=True)
             if best_scores:
                 if best is None or not spec.self_join:
                     best = np.empty(count * k, np.float32), np.zeros(count, np.int32)
-                self._set(f"{name}_best", best[0], np.float32, count * k)
-                self._set(f"{name}_counts", best[1], np.int32, count)
+                self._set(f"{name}_best", best[0], np.float32, count * k, writable=True)
+                self._set(f"{name}_counts", best[1], np.int32, count, writable=True)
 
-    def _set(self, name: str, array: NDArray[Any], kind: type[np.generic], size: int) -> None:
+    def _set(
+        self, name: str, array: NDArray[Any], kind: type[np.generic], size: int, *, writable: bool = False
+    ) -> None:
         self._kept.append(array)
-        setattr(self._struct, name, native.pointer(array, kind, size))
+        setattr(self._struct, name, native.pointer(array, kind, size, writable=writable))
 
     def strip(
         self, rows: slice, columns: slice, cursor: NDArray[np.int64], scratch: NDArray[np.uint8],
@@ -252,14 +257,20 @@ class NativeJoin:
     ) -> int:  # fmt: skip
         """One call of the kernel: goes on from the cursor, which is -1 once the tile is done."""
         library = self.kernel.library
+        needed = int(library.lightmine_scratch(max(rows.stop - rows.start, 0), self.width))
         fits = 0 <= rows.start < rows.stop <= self._n and 0 <= columns.start < columns.stop <= self._m
-        if not fits or columns.start % native.PANEL:
+        # Panels are read in pairs, and the compressed rows end with a pair.
+        if not fits or columns.start % (2 * native.PANEL) or cursor[0] < 0:
             raise ValueError("the tile is not one of this join")
         capacity = min(len(left), len(right), len(score))
+        if capacity < library.lightmine_tile_pairs():
+            raise ValueError("the pairs of one tile may not fit")
         return int(library.lightmine_strip(
             ctypes.addressof(self._struct), rows.start, rows.stop, columns.start, columns.stop,
             native.pointer(cursor, np.int64, 1, writable=True),
-            native.pointer(scratch, np.uint8, library.lightmine_scratch(rows.stop - rows.start, self.width)),
-            native.pointer(left, np.int32, capacity), native.pointer(right, np.int32, capacity),
-            native.pointer(score, np.float32, capacity), capacity, native.pointer(counts, np.int64, 3),
+            native.pointer(scratch, np.uint8, needed, writable=True),
+            native.pointer(left, np.int32, capacity, writable=True),
+            native.pointer(right, np.int32, capacity, writable=True),
+            native.pointer(score, np.float32, capacity, writable=True), capacity,
+            native.pointer(counts, np.int64, 3, writable=True),
         ))  # fmt: skip
