@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from lightmine.errors import OutputError, StoreError
-from lightmine.system.atomic_files import locked, replacing, size_in_words
+from lightmine.errors import StoreError
+from lightmine.system.atomic_files import locked, replacing, size_in_words, write_error
 
 
 def test_what_is_replaced_stays_until_the_new_is_whole(tmp_path):
@@ -38,10 +38,10 @@ def small_files():
 
 @pytest.mark.parametrize("sizes", [[300_000], [50_000] * 6, [1] * 300_000])
 @pytest.mark.parametrize("seek", [None, 5, 299_999])
-def test_a_full_disk_leaves_the_old_and_says_how_much_room_the_new_needs(tmp_path, small_files, sizes, seek):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, small_files, sizes, seek):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"x: cannot be written: File too large; the whole needs 300 kB"):
+    with pytest.raises(OSError, match="File too large"):
         write(path, (b"a" * size for size in sizes), seek)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
@@ -81,6 +81,20 @@ def test_a_lock_is_one_processes_at_a_time(tmp_path):
         assert "StoreError" in done.stderr
     with locked(path) as file:
         assert file.read() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (28, "x: cannot be written: No space left on device; free some space and run the command again"),
+        (122, "x: cannot be written: Disk quota exceeded; free some space and run the command again"),
+        (27, "x: cannot be written: File too large; raise the limit of file sizes (ulimit -f) and run the "
+             "command again"),
+        (5, "x: cannot be written: Input/output error"),
+    ],
+)  # fmt: skip
+def test_errors_of_writing_say_what_to_do(number, message):
+    assert str(write_error("x", OSError(number, os.strerror(number)))) == message
 
 
 def test_sizes_are_in_few_digits():

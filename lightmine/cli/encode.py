@@ -122,7 +122,7 @@ def encode(
         options["ranges"] = _ranges(ranges, encoder, again, options, quiet)
     try:
         written = write_embeddings(
-            output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
+            output, encoder, lines, name=name, restart=restart,
             more_than=functools.partial(_has_more, file, reading), progress=bar, **options,
         )  # fmt: skip
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM

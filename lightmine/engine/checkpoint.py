@@ -26,9 +26,9 @@ from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import JoinSpec, Pairs, Scores
 from lightmine.engine.tiling import Plan
-from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
+from lightmine.errors import ArgumentError, LightmineError, TextError, one_line
 from lightmine.results import Mask
-from lightmine.system.atomic_files import locked, replacing
+from lightmine.system.atomic_files import locked, replacing, write_error
 from lightmine.untrusted.arrays import read_archive
 
 VERSION = 2
@@ -179,7 +179,7 @@ class Checkpoint:
         except LightmineError:
             raise
         except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from None
+            raise write_error(self._folder, error) from None
 
 
 def forget(folder: str) -> None:

@@ -16,7 +16,7 @@ from lightmine.errors import LightmineError, OutputError, one_line
 from lightmine.io.compression import compressing
 from lightmine.io.formats import compression_of, is_url
 from lightmine.io.sources import remote
-from lightmine.system.atomic_files import replacing
+from lightmine.system.atomic_files import replacing, write_error
 
 STDOUT = "-"
 
@@ -54,7 +54,7 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
         raise
     except OSError as error:
         name = "standard output" if path == STDOUT else path
-        raise OutputError(f"{name}: cannot be written: {error.strerror or error}") from None
+        raise write_error(name, error) from None
 
 
 @contextlib.contextmanager

@@ -35,7 +35,15 @@ from lightmine.store.manifest import (
     text_hash,
 )
 from lightmine.store.reader import Reader
-from lightmine.system.atomic_files import NO_ROOM, locked, replacing, room, size_in_words, sync, sync_folder
+from lightmine.system.atomic_files import (
+    locked,
+    replacing,
+    room,
+    size_in_words,
+    sync,
+    sync_folder,
+    write_error,
+)
 
 # Rows of blank lines that are written at once.
 BLANK_ROWS = 1 << 14
@@ -63,7 +71,6 @@ def write_embeddings(
     *,
     name: str = "the input",
     restart: bool = False,
-    endless: bool = False,
     more_than: Callable[[int], bool] | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -84,8 +91,6 @@ def write_embeddings(
         What messages call the lines.
     restart : bool
         Begin anew, whatever is there. A finished file stays until the new one is whole.
-    endless : bool
-        Where a full disk stops the work, do not read the rest of `lines` to say how much room they need.
     more_than : callable, optional
         Tells whether there are more lines than a number of them: then the disk is asked first, and refused
         where it cannot hold their rows. Lines that have a length are counted anyway.
@@ -130,11 +135,17 @@ def write_embeddings(
                 job.check(reader)
                 found = job.manifest.rows
                 if not job.finished:
-                    job.encode(encoder, reader, options, progress)
-                    job.finish()
+                    with job.undone_on_error():
+                        job.encode(encoder, reader, options, progress)
+                        job.finish()
                 return Written(job.manifest, found)
     except OSError as error:
-        raise OutputError(_no_room(error, path, job, reader, endless=endless)) from None
+        kept = (
+            f"; {job.manifest.rows:,} rows are kept: the same command resumes after them"
+            if job and job.blocks
+            else ""
+        )
+        raise OutputError(f"{write_error(path, error)}{kept}") from None
 
 
 class _Job:
@@ -313,11 +324,16 @@ class _Job:
         self._journal.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
         sync(self._journal)
 
-    def undo(self) -> None:
-        """After a failed write: only what is finished stays."""
-        self.close()
-        with contextlib.suppress(OSError, ValueError):
-            os.truncate(part_path(self.target), self.end)
+    @contextlib.contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """After a failed write, keep only the blocks that are finished."""
+        try:
+            yield
+        except OSError:
+            self.close()
+            with contextlib.suppress(OSError):
+                os.truncate(part_path(self.target), self.end)
+            raise
 
     def finish(self) -> None:
         """The header, then both names: at no time does a manifest stand beside another's rows."""
@@ -353,21 +369,3 @@ def _with_blanks(gaps: list[int], vectors: NDArray[Any]) -> Iterator[NDArray[Any
 def _check_same(called: str, old: StoreHeader, new: StoreHeader, what: str) -> None:
     if found := old.differences(new):
         raise StoreError(f"{called}: {what} of another {', '.join(found)}; --restart begins anew")
-
-
-def _no_room(error: OSError, path: str | Path, job: _Job | None, reader: Reader, *, endless: bool) -> str:
-    """What could not be written, and how much room the whole of it needs."""
-    said = f"{path}: cannot be written: {error.strerror or error}"
-    if job is None or error.errno not in NO_ROOM:
-        return said
-    job.undo()
-    rows = reader.rows
-    if not endless:
-        try:
-            rows = reader.rest()
-        except TextError:  # it was to be said when its turn came
-            endless = True
-    needed = size_in_words(job.end + (rows - job.manifest.rows) * job.head.row_bytes)
-    kept = job.manifest.rows
-    goes_on = f"; {kept:,} rows are kept, and the same command goes on there" if kept else ""
-    return f"{said}; the whole needs {'over ' * endless}{needed}: make room{goes_on}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from lightmine.errors import OutputError, StoreError
 
@@ -20,8 +19,12 @@ try:
 except ImportError:  # not POSIX: no locks there
     fcntl = None  # type: ignore[assignment]
 
-# What a write fails with where the disk, a quota or the process's own limit has no room.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What to do about errors that say that there is no space: of the disk, a quota, the limit of the process.
+NO_SPACE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
 
 
 def sync(file: BinaryIO) -> None:
@@ -48,14 +51,14 @@ def beside(target: Path) -> Path:
 
 @contextlib.contextmanager
 def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A new file that takes the target's place at the end, whole and on the disk, or else is gone.
+    """A new file that replaces the target at the end, complete and on the disk; after an error it is removed.
 
-    Not `durable`, it is whole for every process, and after a loss of power perhaps not.
+    With ``durable=False`` nothing is synced: after a power failure the file may be incomplete.
 
     Raises
     ------
-    OutputError
-        The disk has no room; it says how much is needed.
+    OSError
+        The file cannot be written; the target is unchanged.
 
     Examples
     --------
@@ -72,19 +75,13 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         tidy(target)
     part = beside(target)
     try:
-        with part.open("wb", buffering=0) as raw, io.BufferedWriter(_Measured(raw.fileno())) as file:
-            # A part that can be locked belongs to nobody any more.
-            _lock(raw)
-            yield cast(BinaryIO, file)
+        with part.open("wb") as file:
+            # The lock shows other processes that the writer is alive.
+            _lock(file)
+            yield file
             file.flush()
-            measured = file.raw
-            if measured.error is not None:
-                raise OutputError(
-                    f"{target}: cannot be written: {measured.error.strerror}; the whole needs "
-                    f"{size_in_words(measured.size)}: make room"
-                )
             if durable:
-                os.fsync(raw.fileno())
+                os.fsync(file.fileno())
             part.replace(target)
         if durable:
             sync_folder(target.parent)
@@ -93,46 +90,16 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
             part.unlink()
 
 
-class _Measured(io.RawIOBase):
-    """A file that goes on where the disk is full, to no effect but to know how long it would have been."""
+def write_error(path: str | Path, error: OSError) -> OutputError:
+    """The error for a file that cannot be written; says what to do where there is no space for it.
 
-    def __init__(self, number: int) -> None:
-        self.error: OSError | None = None
-        self.size = self._at = 0
-        self._number = number
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._number
-
-    def write(self, data: Any) -> int:
-        done = memoryview(data).nbytes
-        if self.error is None:
-            try:
-                done = os.write(self._number, data)
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                self.error = error
-                # What is there is of no use, and others may need the room.
-                os.ftruncate(self._number, 0)
-        self._at += done
-        self.size = max(self.size, self._at)
-        return done
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        if self.error is None:
-            os.lseek(self._number, self._at, os.SEEK_SET)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+    Examples
+    --------
+    >>> print(write_error("x.npy", OSError(errno.ENOSPC, "No space left on device")))
+    x.npy: cannot be written: No space left on device; free some space and run the command again
+    """
+    advice = f"; {NO_SPACE[error.errno]} and run the command again" if error.errno in NO_SPACE else ""
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}{advice}")
 
 
 def tidy(target: Path) -> None:
