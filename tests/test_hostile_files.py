@@ -175,7 +175,7 @@ from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import stream_sentences
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    for _ in stream_sentences(sys.argv[1], Reading(text_column=sys.argv[2])):
+    for _ in stream_sentences(sys.argv[1], ReadOptions(text_column=sys.argv[2])):
         pass
 except TextError as error:
     print(error)

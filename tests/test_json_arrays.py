@@ -13,7 +13,7 @@ from hypothesis import given
 from lightmine.errors import TextError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
-from lightmine.io.json_records import array_blocks
+from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences, stream_sentences
 from tests.test_cli import run
@@ -78,7 +78,7 @@ def test_pieces_do_not_matter(elements, size, ascii_only, indent):
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     lines = Lines(pieces, "x", encoding="utf-8", errors="strict", limits=ReadLimits())
     assert lines.first() == "["
-    found = [text for block in array_blocks(lines, ReadOptions()) for text in block.texts]
+    found = [text for block in json_array_blocks(lines, ReadOptions()) for text in block.texts]
     assert found == [one if isinstance(one, str) else one["text"] for one in elements]
 
 
@@ -145,7 +145,9 @@ def test_a_long_element_in_many_pieces_is_not_parsed_again_for_each(monkeypatch)
     data = b'["' + b"x" * 100_000 + b'"]'
     lines = Lines((data[at : at + 10] for at in range(0, len(data), 10)), "x", encoding="utf-8",
                   errors="strict", limits=ReadLimits())  # fmt: skip
-    assert [len(text) for block in array_blocks(lines, ReadOptions()) for text in block.texts] == [100_000]
+    assert [len(text) for block in json_array_blocks(lines, ReadOptions()) for text in block.texts] == [
+        100_000
+    ]
     assert len(tries) < 20
 
 

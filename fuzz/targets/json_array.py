@@ -6,7 +6,7 @@ from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
-from lightmine.io.json_records import array_blocks
+from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences
 
@@ -38,7 +38,7 @@ def in_pieces(data, reading, size, read):
     try:
         lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
         lines.first()
-        blocks = list(array_blocks(lines, reading))
+        blocks = list(json_array_blocks(lines, reading))
     except LightmineError:
         return None
     assert read is not None

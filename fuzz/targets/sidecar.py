@@ -5,10 +5,10 @@ import json
 from fuzz.encoder import Checksums
 from fuzz.targets import file, folder, refusing
 from lightmine.store import open_embeddings, write_embeddings
-from lightmine.store.manifest import Manifest, PostProcessing, manifest_path
+from lightmine.store.manifest import Manifest, StoreHeader, manifest_path
 
 LINES = ["one", "", "three", "four", "five"]
-OURS = PostProcessing.of(Checksums(), {})
+OURS = StoreHeader.of(Checksums(), {})
 
 
 def matrix():

@@ -106,7 +106,7 @@ class Lines:
 
     def _check_start(self, text: str) -> None:
         """Refuse UTF-16 or UTF-32 that is read as another encoding: every second character is a control."""
-        if text.startswith(SWAPPED):
+        if self._wide and text.startswith(SWAPPED):
             raise TextError(
                 f"{self.name}: its byte order mark is not that of {self._codec.upper()}; leave -le or -be out"
             )

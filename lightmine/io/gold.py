@@ -80,7 +80,7 @@ def read_gold(
         From ids to rows.
     what : str
         What messages call an id.
-    reading : Reading
+    reading : ReadOptions
         In which encoding; nothing else of it is asked.
 
     Raises

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
+from lightmine.io.blocks import TEXT_FIELD, BlockBuilder, SentenceBlock, quote_names
 from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import ReadLimits
-from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
 # Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
 ROWS = 1024
@@ -116,7 +116,7 @@ class ParquetBlocks:
             found = [field for field in fields if field.name == part]
             if len(found) != 1:
                 many = "more than one column" if found else "no column"
-                has = shown(_leaves(pyarrow, schema))
+                has = quote_names(_leaves(pyarrow, schema))
                 raise TextError(f"{self.name}: has {many} {column!r}; it has {has}: name one with {option}")
             kind = found[0].type
             fields = _fields(pyarrow, kind)
@@ -206,7 +206,7 @@ def _advice(pyarrow: Any, kind: Any, column: str, *, ids: bool) -> str | None:
     lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_list_view,
              kinds.is_large_list_view)  # fmt: skip
     if fields := _fields(pyarrow, kind):
-        return f"; name one of its fields: {shown(f'{column}.{field.name}' for field in fields)}"
+        return f"; name one of its fields: {quote_names(f'{column}.{field.name}' for field in fields)}"
     if any(test(kind) for test in lists):
         return "; write a row for each element (pandas: explode)"
     if ids and kinds.is_floating(kind):

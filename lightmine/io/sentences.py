@@ -8,23 +8,18 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from lightmine.errors import ArgumentError
+from lightmine.io.blocks import SentenceBlock
+from lightmine.io.columns import ColumnCounts, Row, column_blocks
+from lightmine.io.csv import COMMA, csv_rows
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import STDIN, ReadOptions
-from lightmine.io.json_records import array_blocks, json_blocks
+from lightmine.io.json_arrays import json_array_blocks
+from lightmine.io.jsonl import jsonl_blocks
 from lightmine.io.limits import ReadLimits
+from lightmine.io.lines import id_line_blocks, line_blocks
 from lightmine.io.parquet import ParquetBlocks
-from lightmine.io.rows import (
-    COMMA,
-    Row,
-    SentenceBlock,
-    Widths,
-    column_blocks,
-    csv_rows,
-    id_blocks,
-    plain_blocks,
-    tab_rows,
-)
 from lightmine.io.sources import chunks, name_of, seekable, size_of
+from lightmine.io.tsv import tsv_rows
 
 __all__ = [
     "STDIN",
@@ -109,7 +104,7 @@ class SentenceStream:
 
     def __init__(self, path: str, reading: ReadOptions, limits: ReadLimits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
-        self._widths: Widths | None = None
+        self._widths: ColumnCounts | None = None
         self._lines: Lines | None = None
         self.sentences = self._read = 0
         self._size = size_of(path)
@@ -177,24 +172,24 @@ class SentenceStream:
         kind, reading = self._kind.format, self._reading
         columns = (reading.text_column, reading.id_column)
         if kind == "json" and lines.first() == "[":
-            return array_blocks(lines, reading)
+            return json_array_blocks(lines, reading)
         if kind in ("json", "jsonl"):
-            return json_blocks(lines, reading)
+            return jsonl_blocks(lines, reading)
         if reading.delimiter is not None and kind != "csv":
             raise ArgumentError(
                 f"--delimiter is of CSV, and {self.name} is read as {kind}; say --input-format csv"
             )
         if kind == "csv":
             delimiter = reading.delimiter or COMMA
-            self._widths = Widths(self.name, delimiter)
+            self._widths = ColumnCounts(self.name, delimiter)
             rows = csv_rows(lines, self.name, self._limits, delimiter)
             return column_blocks(rows, self.name, reading, self._widths)
         if kind == "txt" and columns == (None, None) and not reading.header:
-            return plain_blocks(lines)
+            return line_blocks(lines)
         if reading.text_column is None and isinstance(reading.id_column, int):
-            return id_blocks(lines, self.name, reading)
-        self._widths = Widths(self.name, "\t")
-        return column_blocks(tab_rows(lines), self.name, reading, self._widths)
+            return id_line_blocks(lines, self.name, reading)
+        self._widths = ColumnCounts(self.name, "\t")
+        return column_blocks(tsv_rows(lines), self.name, reading, self._widths)
 
 
 def stream_sentences(
@@ -209,9 +204,9 @@ def stream_sentences(
     ----------
     path : path
         A file, a URL for fsspec, or ``-``, standard input.
-    reading : Reading, optional
+    reading : ReadOptions, optional
         Format, columns, encoding; by default what the name says, UTF-8, a sentence a line.
-    limits : Limits, optional
+    limits : ReadLimits, optional
         What a file may make of itself; by default what the environment sets.
 
     Raises
@@ -231,7 +226,7 @@ def stream_sentences(
     >>> stream = stream_sentences(path, ReadOptions(text_column="sentence", id_column="n"))
     >>> for block in stream:
     ...     print(block)
-    Block(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
+    SentenceBlock(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
     >>> stream.total
     3
     """
@@ -243,7 +238,7 @@ def stream_rows(path: str, reading: ReadOptions) -> tuple[str, Iterator[list[Row
     limits, kind, name = ReadLimits.of_environment(), reading.kind(path), name_of(path)
     data = chunks(path, kind.compression, limits)
     lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
-    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
+    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tsv_rows(lines)
 
 
 def read_sentences(

@@ -35,7 +35,7 @@ class UniqueTexts:
         Examples
         --------
         >>> UniqueTexts(["a", "b"], [[1, 4], [2]]).take([1])
-        Distinct(texts=['b'], lines=[[2]], ids=None)
+        UniqueTexts(texts=['b'], lines=[[2]], ids=None)
         """
         ids = None if self.ids is None else [self.ids[row] for row in rows]
         return UniqueTexts([self.texts[row] for row in rows], [self.lines[row] for row in rows], ids)
@@ -46,7 +46,7 @@ class UniqueTexts:
         Examples
         --------
         >>> UniqueTexts(["a"], [[1, 4]]).firsts()
-        Distinct(texts=['a'], lines=[[1]], ids=None)
+        UniqueTexts(texts=['a'], lines=[[1]], ids=None)
         """
         ids = None if self.ids is None else [ids[:1] for ids in self.ids]
         return UniqueTexts(self.texts, [lines[:1] for lines in self.lines], ids)
@@ -58,7 +58,7 @@ def unique_texts(sentences: Sentences, key: Callable[[str], str] = str) -> Uniqu
     Examples
     --------
     >>> unique_texts(Sentences("example", ["a", "b", "a"], [1, 2, 4], 4))
-    Distinct(texts=['a', 'b'], lines=[[1, 4], [2]], ids=None)
+    UniqueTexts(texts=['a', 'b'], lines=[[1, 4], [2]], ids=None)
     """
     groups: dict[str, list[int]] = {}
     for place, text in enumerate(sentences.texts):

@@ -1,105 +1,29 @@
-"""Sentences, and their ids, out of JSON: an object a line (JSONL), or the elements of one array."""
+"""JSON files that hold one array, of objects or of texts."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 from lightmine.errors import TextError
+from lightmine.io.blocks import BlockBuilder, SentenceBlock
 from lightmine.io.decoding import Lines
 from lightmine.io.formats import ReadOptions
+from lightmine.io.json_fields import RecordParser, no_constant, unique_fields
 from lightmine.io.limits import variable_of
-from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
 # Characters of an array that make a block.
 BLOCK = 1 << 20
 BLANKS = re.compile(r"[ \t\r\n]*")
 # The longest token that is not a string and can be cut by the end of a piece: an escape of two halves.
 TOKEN = 16
-ARRAY = "if the file is one array, say --input-format json"
 
 
-class _Records:
-    """Texts and ids out of parsed values, as the options name them."""
-
-    def __init__(self, lines: Lines, reading: ReadOptions) -> None:
-        self._lines, self._reading = lines, reading
-        self._text_field = str(reading.text_column or TEXT_FIELD)
-        self._id_field = None if reading.id_column is None else str(reading.id_column)
-        self.with_ids = self._id_field is not None
-
-    def of_object(self, entry: Any, where: str, *, escaped: bool) -> tuple[str, str]:
-        """The text and the id of an object; `escaped` where it may hold halves of characters."""
-        if not isinstance(entry, dict):
-            raise TextError(f'{where}: is {_type(entry)}, and an object is needed, such as {{"text": "..."}}')
-        text, id_ = _field(entry, self._text_field, where), ""
-        if text is not None and not isinstance(text, str):
-            raise TextError(f"{where}: {self._text_field!r} is {_type(text)}, and text is needed")
-        if self._id_field is not None:
-            id_ = _field(entry, self._id_field, where, "--id-field")
-            if isinstance(id_, bool) or not isinstance(id_, (str, int)):
-                raise TextError(
-                    f"{where}: {self._id_field!r} is {_type(id_)}; an id is text or a whole number"
-                )
-        if escaped:
-            return self._paired(text or "", where), self._paired(str(id_), where)
-        return text or "", str(id_)
-
-    def of_element(self, element: Any, where: str, *, escaped: bool) -> tuple[str, str]:
-        """The same of an element of an array, which may be a text itself, or null, which is blank."""
-        if element is None:
-            return "", ""
-        if not isinstance(element, str):
-            return self.of_object(element, where, escaped=escaped)
-        if self.with_ids:
-            raise TextError(f"{where}: is text, which has no id; leave out --id-field")
-        if self._reading.text_column not in (None, 1):
-            raise TextError(
-                f"{where}: is text, which has no field {self._text_field!r}; leave out "
-                "--text-field, or give 1 for this file"
-            )
-        return (self._paired(element, where) if escaped else element), ""
-
-    def _paired(self, text: str, where: str) -> str:
-        """A text without lone surrogates, which JSON can escape and no UTF-8 can hold."""
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            if self._reading.errors == "strict":
-                raise TextError(
-                    f"{where}: \\u{ord(text[error.start]):04x} is half a character; mend it, or take it with "
-                    "--errors replace"
-                ) from None
-            whole = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-            self._lines.replaced += sum(a != b for a, b in zip(text, whole, strict=True))
-            return whole
-        return text
-
-
-def json_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
-    """Sentences, and ids, from the fields of an object a line."""
-    records = _Records(lines, reading)
-    made = BlockBuilder(0)
-    for block in lines:
-        made = BlockBuilder(made.total)
-        for number, line in enumerate(block, made.total + 1):
-            if not line.strip():
-                made.add("", number, "")
-                continue
-            where = f"{lines.name}: line {number}"
-            entry = _json(line, where)
-            if isinstance(entry, list):
-                raise TextError(f"{where}: is a list, and an object is needed; {ARRAY}")
-            text, id_ = records.of_object(entry, where, escaped="\\ud" in line or "\\uD" in line)
-            made.add(text, number, id_)
-        yield made.block(ids=records.with_ids)
-
-
-def array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
+def json_array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
     """Sentences, and ids, from an array of objects or of texts; an element counts as a record."""
-    records, elements = _Records(lines, reading), _Elements(lines)
+    records, elements = RecordParser(lines, reading), _Elements(lines)
     made, start = BlockBuilder(0), 0
     for element, escaped in elements:
         where = f"{lines.name}: element {elements.number}"
@@ -123,7 +47,7 @@ class _Elements:
     def __init__(self, lines: Lines) -> None:
         self.number = 0
         self._name, self._limit, self._texts = lines.name, lines.limits.line, lines.texts()
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_unique)
+        self._decoder = json.JSONDecoder(parse_constant=no_constant, object_pairs_hook=unique_fields)
         self._text, self._at = "", 0
         # Of the text before `_text`: characters, newlines, and where its last line starts.
         self._before = self._newlines = self._line_start = 0
@@ -240,52 +164,3 @@ class _Elements:
             return self._ends()
         what = "an array of objects or of texts is needed"
         return f"{self._where(error.pos)}: not JSON: {error.msg}; {what}"
-
-
-def _json(line: str, where: str) -> Any:
-    try:
-        return json.loads(line, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        needed = "one object a line is needed"
-        if line.lstrip().startswith("["):
-            needed += f"; {ARRAY}"
-        elif error.pos >= len(line.rstrip()):
-            needed += " (jq -c . FILE writes objects so)"
-        raise TextError(f"{where}, character {error.pos + 1}: not JSON: {error.msg}; {needed}") from None
-    except RecursionError:
-        raise TextError(f"{where}: not a record: it is nested too deep") from None
-    except ValueError as error:  # a number of thousands of digits, NaN, a field twice
-        raise TextError(f"{where}: not JSON that is read here: {str(error).partition(';')[0]}") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose fields all have names of their own; by itself Python would keep the last of two."""
-    entry = dict(pairs)
-    if len(entry) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object has the field {shown([twice])} twice")
-    return entry
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _field(entry: dict[str, Any], field: str, where: str, option: str = "--text-field") -> Any:
-    """A field by its name, or, with dots, a field of a field."""
-    if field in entry:
-        return entry[field]
-    found: Any = entry
-    for part in field.split("."):
-        if not isinstance(found, dict) or part not in found:
-            raise TextError(f"{where}: has no field {field!r}; it has {shown(entry)}: name one with {option}")
-        found = found[part]
-    return found
-
-
-def _type(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    kinds: dict[type, str] = {dict: "an object", list: "a list", str: "text"}
-    return kinds.get(type(value), "a number")
