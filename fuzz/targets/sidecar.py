@@ -5,7 +5,7 @@ import json
 from fuzz.encoder import Checksums
 from fuzz.targets import file, folder, refusing
 from lightmine.store import open_embeddings, write_embeddings
-from lightmine.store.manifest import Manifest, StoreHeader, manifest_path
+from lightmine.store.manifest import StoreHeader, StoreManifest, manifest_path
 
 LINES = ["one", "", "three", "four", "five"]
 OURS = StoreHeader.of(Checksums(), {})
@@ -25,5 +25,5 @@ def one_input(data):
     with refusing():
         manifest = open_embeddings(path, verify=True).manifest
         # What was read can be written, and says the same again.
-        assert Manifest.parse(json.loads(manifest.json())) == manifest
-        assert all(map(str.isprintable, manifest.head.differences(OURS)))
+        assert StoreManifest.parse(json.loads(manifest.json())) == manifest
+        assert all(map(str.isprintable, manifest.header.differences(OURS)))

@@ -28,7 +28,7 @@ from lightmine.engine.selection import JoinSpec, Pairs, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.errors import ArgumentError, LightmineError, TextError, one_line
 from lightmine.results import Mask
-from lightmine.system.atomic_files import locked, replacing, write_error
+from lightmine.system.atomic_files import atomic_write, open_locked, write_error
 from lightmine.untrusted.arrays import read_archive
 
 VERSION = 2
@@ -102,7 +102,7 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Put a state in the place of the last one: whole, or not at all."""
         begun = monotonic()
-        with self._telling(), replacing(self._folder / NAME) as file:
+        with self._telling(), atomic_write(self._folder / NAME) as file:
             _write(file, self._job, state)
         now = monotonic()
         self._due = now + max(INTERVAL, PATIENCE * (now - begun))
@@ -141,7 +141,7 @@ class Checkpoint:
     def __enter__(self) -> Checkpoint:
         with self._telling():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._held.enter_context(locked(self._folder / f"{NAME}.lock"))
+            self._held.enter_context(open_locked(self._folder / f"{NAME}.lock"))
         return self
 
     def __exit__(self, *_: object) -> None:

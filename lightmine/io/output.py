@@ -16,7 +16,7 @@ from lightmine.errors import LightmineError, OutputError, one_line
 from lightmine.io.compression import compressing
 from lightmine.io.formats import compression_of, is_url
 from lightmine.io.sources import remote
-from lightmine.system.atomic_files import replacing, write_error
+from lightmine.system.atomic_files import atomic_write, write_error
 
 STDOUT = "-"
 
@@ -48,7 +48,7 @@ def open_binary(path: str) -> Iterator[BinaryIO]:
             with target.open("wb") as device, _compressed(device, path) as stream:
                 yield stream
         else:
-            with replacing(target) as file, _compressed(file, path) as stream:
+            with atomic_write(target) as file, _compressed(file, path) as stream:
                 yield stream
     except (LightmineError, BrokenPipeError):
         raise

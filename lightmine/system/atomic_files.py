@@ -44,13 +44,13 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def beside(target: Path) -> Path:
+def temporary_path(target: Path) -> Path:
     """A name in the target's folder that no other writer has, hidden and ending in ``.part``."""
     return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 @contextlib.contextmanager
-def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A new file that replaces the target at the end, complete and on the disk; after an error it is removed.
 
     With ``durable=False`` nothing is synced: after a power failure the file may be incomplete.
@@ -64,7 +64,7 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     --------
     >>> import pathlib, tempfile
     >>> target = pathlib.Path(tempfile.mkdtemp(), "whole.txt")
-    >>> with replacing(target) as file:
+    >>> with atomic_write(target) as file:
     ...     _ = file.write(b"all of it")
     ...     target.exists()
     False
@@ -72,8 +72,8 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     b'all of it'
     """
     if durable:
-        tidy(target)
-    part = beside(target)
+        remove_abandoned(target)
+    part = temporary_path(target)
     try:
         with part.open("wb") as file:
             # The lock shows other processes that the writer is alive.
@@ -102,7 +102,7 @@ def write_error(path: str | Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {error.strerror or error}{advice}")
 
 
-def tidy(target: Path) -> None:
+def remove_abandoned(target: Path) -> None:
     """Remove what killed writers of this file have left beside it."""
     known = re.compile(rf"\.{re.escape(target.name)}\.[0-9]+-[0-9a-f]{{8}}\.part")
     with contextlib.suppress(OSError):
@@ -121,7 +121,7 @@ def is_abandoned(part: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[BinaryIO]:
+def open_locked(path: Path) -> Iterator[BinaryIO]:
     """A file, made where it is not there, open to read and write, that no other process has open like this.
 
     Raises
@@ -161,7 +161,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def room(folder: Path) -> int | None:
+def free_space(folder: Path) -> int | None:
     """Bytes that may still be written in a folder; None where its disk does not tell."""
     try:
         disk = shutil.disk_usage(folder)
@@ -170,12 +170,12 @@ def room(folder: Path) -> int | None:
     return disk.free if disk.total else None
 
 
-def size_in_words(size: float) -> str:
+def format_size(size: float) -> str:
     """A number of bytes for people.
 
     Examples
     --------
-    >>> size_in_words(999), size_in_words(123_456), size_in_words(2_345_678_901)
+    >>> format_size(999), format_size(123_456), format_size(2_345_678_901)
     ('999 bytes', '123 kB', '2.35 GB')
     """
     units = ("bytes", "kB", "MB", "GB", "TB", "PB")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
-from lightmine.system.atomic_files import size_in_words
+from lightmine.system.atomic_files import format_size
 from lightmine.system.threads import groups
 
 try:
@@ -56,8 +56,8 @@ def check_memory(size: int, what: str, *, root: Path | None = None) -> None:
     least = min(memory_limits(root or ROOT), key=lambda room: room.size, default=None)
     if least is not None and size > least.size:
         raise BudgetError(
-            f"{what}: needs {size_in_words(size)} of memory, and {least.source} leaves "
-            f"{size_in_words(max(0, least.size))}; grant more, or mine fewer sentences at a time"
+            f"{what}: needs {format_size(size)} of memory, and {least.source} leaves "
+            f"{format_size(max(0, least.size))}; grant more, or mine fewer sentences at a time"
         )
 
 
