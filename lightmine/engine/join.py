@@ -7,7 +7,7 @@ import dataclasses
 
 from numpy.typing import ArrayLike
 
-from lightmine._validation import check_count
+from lightmine._validation import check_count, check_progress
 from lightmine.engine import pool
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
@@ -29,7 +29,7 @@ from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.worker import SURVIVORS, SharedState, Worker
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
-from lightmine.progress import check_progress, shown
+from lightmine.progress import open_progress
 from lightmine.system.threads import default_threads
 
 KERNELS = ("auto", "int8", "fp32")
@@ -101,7 +101,7 @@ def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, 
         rule = dataclasses.replace(rule, max_pairs=most + 1)
     qmax, plan = _plan(x, x if y is None else y, rule, budget, job)
     kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, asked, plan)
-    with kept as checkpoint, shown(job.progress, "mining", " pairs") as tell:
+    with kept as checkpoint, open_progress(job.progress, "mining", " pairs") as tell:
         progress = _Progress(tell, plan.pairs() if tell else 0)
         found = _answer(x, y, rule, qmax, plan, progress, budget, checkpoint)
     if most is None or len(found.pairs) <= most:

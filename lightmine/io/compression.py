@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
-from lightmine.errors import MissingExtraError, TextError, one_line
+from lightmine.errors import MissingExtraError, TextError, error_line
 from lightmine.io.limits import ReadLimits
 
 NAMES = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "Zstandard"}
@@ -127,7 +127,7 @@ def _step(member: _Member, piece: bytes, kind: str, name: str) -> bytes:
         return member.decompress(piece, OUT)
     except Exception as error:
         raise TextError(
-            f"{name}: not a whole {NAMES[kind]} file: {one_line(error)}; fetch it again"
+            f"{name}: not a whole {NAMES[kind]} file: {error_line(error)}; fetch it again"
         ) from None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from lightmine.errors import LightmineError, OutputError, one_line
+from lightmine.errors import LightmineError, OutputError, describe_error
 from lightmine.io.compression import compressing
 from lightmine.io.formats import compression_of, is_url
 from lightmine.io.sources import remote
@@ -68,8 +68,7 @@ def _uploaded(url: str) -> Iterator[BinaryIO]:
             with filesystem.open(path, "wb") as there:
                 shutil.copyfileobj(file, there, 1 << 20)
         except Exception as error:  # what a network has to say
-            reason = one_line(f"{type(error).__name__}: {error}")
-            raise OutputError(f"{url}: cannot be written: {reason}") from None
+            raise OutputError(f"{url}: cannot be written: {describe_error(error)}") from None
 
 
 def _compressed(file: BinaryIO, path: str) -> contextlib.AbstractContextManager[BinaryIO]:

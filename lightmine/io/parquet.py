@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
+from lightmine.errors import LightmineError, MissingExtraError, TextError, error_line, one_line
 from lightmine.io.blocks import TEXT_FIELD, BlockBuilder, SentenceBlock, quote_names
 from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import ReadLimits
@@ -70,7 +70,7 @@ class ParquetBlocks:
         except (LightmineError, GeneratorExit):
             raise
         except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
-            reason = one_line(error)[:200] or type(error).__name__
+            reason = error_line(error)[:200]
             raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
 
     def _batches(self, table: Any, folded: Any, columns: list[str], size: int) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
+from lightmine.errors import LightmineError, MissingExtraError, TextError, describe_error
 from lightmine.io.compression import decompressed
 from lightmine.io.formats import STDIN, is_url
 from lightmine.io.limits import ReadLimits
@@ -103,7 +103,7 @@ def _opened(path: str) -> Iterator[Callable[[int], bytes]]:
             except OSError as error:
                 raise TextError(f"{name}: cannot be read: {error.strerror or error}") from None
             except Exception as error:  # what a network has to say
-                raise TextError(f"{name}: cannot be read: {_one_line(error)}") from None
+                raise TextError(f"{name}: cannot be read: {describe_error(error)}") from None
             return data
 
         yield read
@@ -129,7 +129,7 @@ def _remote(url: str) -> Any:
     except FileNotFoundError:
         raise TextError(f"{url}: no such file") from None
     except Exception as error:
-        raise TextError(f"{url}: cannot be opened: {_one_line(error)}") from None
+        raise TextError(f"{url}: cannot be opened: {describe_error(error)}") from None
 
 
 def remote(url: str) -> tuple[Any, str]:
@@ -150,11 +150,7 @@ def remote(url: str) -> tuple[Any, str]:
 
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
-        why = f"{package or 'fsspec'}" if package or "fsspec" in str(error) else _one_line(error)
+        why = f"{package or 'fsspec'}" if package or "fsspec" in str(error) else describe_error(error)
         raise MissingExtraError(f"{url}: {protocol}:// needs {why}: pip install {install}") from None
     except Exception as error:
-        raise TextError(f"{url}: cannot be opened: {_one_line(error)}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return one_line(f"{type(error).__name__}: {error}")
+        raise TextError(f"{url}: cannot be opened: {describe_error(error)}") from None

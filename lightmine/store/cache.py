@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoder.encoder import Encoder, Progress
+from lightmine.encoder.encoder import Encoder
 from lightmine.encoder.sentences import check_container, check_filled, check_sentences
 from lightmine.errors import OutputError
+from lightmine.progress import Progress
 from lightmine.store.cache_folder import DAMAGED, CacheFolder
 from lightmine.store.cache_prune import CacheSummary, prune, summarize
 from lightmine.store.hashing import text_hash

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from lightmine.encoder.encoder import Encoder, Progress
+from lightmine.encoder.encoder import Encoder
 from lightmine.errors import OutputError, TextError
+from lightmine.progress import StreamProgress
 from lightmine.store.hashing import text_hash
 from lightmine.store.input_lines import InputLines
 from lightmine.store.journal import journal_path, removed_if_useless
@@ -48,7 +49,7 @@ def write_embeddings(
     name: str = "the input",
     restart: bool = False,
     more_than: Callable[[int], bool] | None = None,
-    progress: Progress | None = None,
+    progress: StreamProgress | None = None,
     **options: Any,
 ) -> Written:
     """Encode lines to a ``.npy`` file that appears when it is complete, in bounded memory.
@@ -126,7 +127,7 @@ def _encode(
     encoder: Encoder,
     lines: InputLines,
     options: dict[str, Any],
-    progress: Progress | None,
+    progress: StreamProgress | None,
 ) -> None:
     """Encode and write all blocks that are missing."""
     before, cut, without = matrix.manifest.sentences, 0, 0

@@ -1,4 +1,4 @@
-"""Files that outlive a kill: synced before they are named, and written by one process at a time."""
+"""Files that a kill leaves complete: synced before they are renamed, and locked while they are written."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ NO_SPACE = {
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until what was written is on the disk."""
+    """Write buffered data to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    # Some file systems cannot, and then have no need to be asked.
+    """Write the names of the files in a folder to the disk."""
+    # Some file systems cannot, and do not need it.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -45,7 +45,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_path(target: Path) -> Path:
-    """A name in the target's folder that no other writer has, hidden and ending in ``.part``."""
+    """A hidden file in the folder of the target, with a name of its own that ends in ``.part``."""
     return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
@@ -103,7 +103,7 @@ def write_error(path: str | Path, error: OSError) -> OutputError:
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what killed writers of this file have left beside it."""
+    """Remove temporary files of this target whose writers were killed."""
     known = re.compile(rf"\.{re.escape(target.name)}\.[0-9]+-[0-9a-f]{{8}}\.part")
     with contextlib.suppress(OSError):
         for part in [path for path in target.parent.iterdir() if known.fullmatch(path.name)]:
@@ -112,7 +112,7 @@ def remove_abandoned(target: Path) -> None:
 
 
 def is_abandoned(part: Path) -> bool:
-    """Whether whoever wrote this part is gone, by a kill; False where nobody can tell."""
+    """Whether the process that wrote a temporary file has ended; False if the system cannot tell."""
     try:
         with part.open("rb") as file:
             return _lock(file, unknown=False)
@@ -122,19 +122,19 @@ def is_abandoned(part: Path) -> bool:
 
 @contextlib.contextmanager
 def open_locked(path: Path) -> Iterator[BinaryIO]:
-    """A file, made where it is not there, open to read and write, that no other process has open like this.
+    """A file, made if it does not exist, open to read and write and locked by this process.
 
     Raises
     ------
     StoreError
-        Another process has it.
+        Another process has locked it.
     """
     while True:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
         with file:
             if not _lock(file):
                 raise StoreError(f"{path}: in use: another process writes there; wait for it, or stop it")
-            # Between opening and locking the other may have finished, and taken the name away.
+            # Between opening and locking another process may have finished and removed the file.
             if not _is_at(file, path):
                 continue
             yield file
@@ -142,7 +142,7 @@ def open_locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lock(file: Any, *, unknown: bool = True) -> bool:
-    """Whether the file is ours now; `unknown` where the system or the file system has no locks."""
+    """Whether this process has the lock now; `unknown` if the system or file system has no locks."""
     if fcntl is None:
         return unknown
     try:
@@ -162,7 +162,7 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
 
 
 def free_space(folder: Path) -> int | None:
-    """Bytes that may still be written in a folder; None where its disk does not tell."""
+    """Bytes that can still be written to the disk of a folder; None if it does not tell."""
     try:
         disk = shutil.disk_usage(folder)
     except OSError:
@@ -171,7 +171,7 @@ def free_space(folder: Path) -> int | None:
 
 
 def format_size(size: float) -> str:
-    """A number of bytes for people.
+    """A number of bytes in a readable unit.
 
     Examples
     --------

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.errors import TextError, one_line
+from lightmine.errors import TextError, error_line
 
 # Bytes that one of an archive may become, by LIGHTMINE_MAX_EXPANSION: texts and neighbours hardly reach 20.
 EXPANSION = 100
@@ -172,5 +172,4 @@ def _explained(path: str, what: str) -> Iterator[None]:
         ValueError, TypeError, EOFError, OverflowError, RecursionError, RuntimeError, NotImplementedError,
         SyntaxError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        reason = one_line(error) or type(error).__name__
-        raise TextError(f"{path}: {what}: {reason}") from None
+        raise TextError(f"{path}: {what}: {error_line(error)}") from None
