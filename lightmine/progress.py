@@ -13,7 +13,7 @@ from lightmine._validation import check_progress
 
 # A function that is called with how much is done, and how much there is in all.
 Progress = Callable[[int, int], None]
-# The same, where the second number is None as long as nobody knows how much there is in all.
+# The same; the second number is None as long as it is not known.
 StreamProgress = Callable[[int, int | None], None]
 
 # The format with an estimated total: the bar shows the percentage and the time, but not the total.

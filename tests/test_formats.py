@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, MissingExtraError, OutputError, TextError
-from lightmine.io.escapes import ESCAPES, unescaped
+from lightmine.io.escapes import ESCAPES, unescape
 from lightmine.io.formats import Kind, ReadOptions, kind_of
 from lightmine.io.limits import ReadLimits
 from lightmine.io.output import open_binary, open_text
@@ -46,7 +46,7 @@ def test_pairs_that_are_written_are_read_again(folder, name, packed, texts):
     # In TSV a line end is an escape, which is not blank.
     cells = [one.translate(ESCAPES) for one in texts] if name == "p.tsv" else texts
     expected = [(one, row) for row, one in enumerate(texts) if cells[row].strip()]
-    found = [unescaped(one) for one in read.texts] if name == "p.tsv" else read.texts
+    found = [unescape(one) for one in read.texts] if name == "p.tsv" else read.texts
     assert list(zip(found, read.places(), strict=True)) == expected
     assert read.total == len(texts)
 
@@ -150,7 +150,7 @@ def test_parquet_of_every_type_of_text(folder, kind):
             {"id_column": "id"},
             "'id' is of double, and an id is text or a whole",
         ),
-        ({"text": [b"a", b"\xff"]}, {}, "row 2, byte 1: 0xff is not UTF-8; take it with --errors replace"),
+        ({"text": [b"a", b"\xff"]}, {}, "row 2, byte 1: 0xff is not UTF-8; read it with --errors replace"),
     ],
 )
 def test_parquet_of_other_things_is_refused(folder, columns, reading, message):
@@ -185,7 +185,7 @@ def test_bytes_that_are_no_text_are_replaced_when_asked_and_counted(folder):
         (
             b"caf\xe9",
             "utf-8",
-            "0xe9 is not UTF-8; name its encoding with --encoding, or take it with --errors",
+            "0xe9 is not UTF-8; name its encoding with --encoding, or read it with --errors",
         ),
         (b"a\nb\x81\n", "cp1252", "line 2, byte 2 of the line: 0x81 is not CP1252"),
         ("a\nbc".encode("utf-16") + b"d", "utf-16", "line 2, byte 11 of the file: 0x64 is not UTF-16"),

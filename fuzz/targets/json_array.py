@@ -4,7 +4,7 @@ import json
 
 from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
@@ -36,8 +36,8 @@ def in_pieces(data, reading, size, read):
     """What was read, where the file is read as the same in pieces of so many bytes; None if it is refused."""
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     try:
-        lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
-        lines.first()
+        lines = DecodedLines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
+        lines.peek()
         blocks = list(json_array_blocks(lines, reading))
     except LightmineError:
         return None

@@ -6,28 +6,28 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-# The field, or column of Parquet, that holds the sentence where none is named.
+# The field of JSON, or column of Parquet, that holds the sentence by default.
 TEXT_FIELD = "text"
-# Names that a message lists.
-SHOWN = 8
+# Names that a message lists at most.
+MAX_NAMES = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class SentenceBlock:
-    """Some sentences of a file, in its order; blank ones are left out.
+    """Consecutive sentences of a file, without the blank ones.
 
     Attributes
     ----------
     texts : list of str
     lines : list of int
-        The line that each stands on, or starts on, counted from 1; of Parquet, the row; of a
-        JSON array, the element.
+        The line that each sentence starts on, counted from 1; in Parquet the row, in a JSON array the
+        element.
     rows : list of int
-        Which record of the file each is, counted from 0: blank records count, a header does not.
+        The number of each record in the file, from 0. Blank records count, a header does not.
     total : int
         Records of the file up to the end of this block.
     ids : list of str, optional
-        The id that each goes by, where ids were asked for.
+        The id of each sentence, if ids were asked for.
     """
 
     texts: list[str]
@@ -38,7 +38,7 @@ class SentenceBlock:
 
 
 class BlockBuilder:
-    """A block in the making."""
+    """Collects records, and makes a block of them."""
 
     def __init__(self, total: int) -> None:
         self.texts: list[str] = []
@@ -48,7 +48,7 @@ class BlockBuilder:
         self.total = total
 
     def add(self, text: str, line: int, id_: str) -> None:
-        """Take a record; a blank one only counts."""
+        """Add a record; a blank one is only counted."""
         if text.strip():
             self.texts.append(text)
             self.lines.append(line)
@@ -57,12 +57,12 @@ class BlockBuilder:
         self.total += 1
 
     def block(self, *, ids: bool) -> SentenceBlock:
-        """All that was taken."""
+        """The block of all records that were added."""
         return SentenceBlock(self.texts, self.lines, self.rows, self.total, self.ids if ids else None)
 
 
 def quote_names(names: Iterable[Any]) -> str:
-    """Some names, short enough for a message."""
+    """The first of some names, shortened for a message."""
     short = [repr(each if len(str(each)) <= 24 else str(each)[:23] + "…") for each in names]
-    more = f" and {len(short) - SHOWN} more" if len(short) > SHOWN else ""
-    return ", ".join(short[:SHOWN]) + more if short else "none"
+    more = f" and {len(short) - MAX_NAMES} more" if len(short) > MAX_NAMES else ""
+    return ", ".join(short[:MAX_NAMES]) + more if short else "none"

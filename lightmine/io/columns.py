@@ -9,7 +9,7 @@ from lightmine.errors import TextError
 from lightmine.io.blocks import BlockBuilder, SentenceBlock, quote_names
 from lightmine.io.formats import Column, ReadOptions
 
-# Separators of columns that are common in files named .csv, and what --delimiter calls them.
+# Delimiters that are common in files named .csv, and what --delimiter calls them.
 DELIMITERS = {";": ";", "\t": "tab", "|": "|"}
 
 # The line that a record starts on, and its fields.
@@ -17,15 +17,15 @@ Row = tuple[int, list[str]]
 
 
 class ColumnCounts:
-    """Holds the number of fields of each row against that of the first one.
+    """Compares the number of fields of each row with that of the first row.
 
-    A row with more would lose the last of them, or have its text cut at a separator that belongs to it. Empty
-    fields at the end lose nothing.
+    A row with more fields is refused: its text may be cut at a delimiter that is part of the text. Empty
+    fields at the end are allowed.
 
     Attributes
     ----------
     short : int
-        Rows with fewer fields than the first one, so far; blank lines do not count.
+        Rows so far with fewer fields than the first row; blank lines do not count.
     """
 
     def __init__(self, name: str, separator: str) -> None:
@@ -42,19 +42,19 @@ class ColumnCounts:
         elif any(field.strip() for field in fields[self._width :]):
             raise TextError(
                 f"{self._name}: line {line} has {len(fields)} columns where line {self._first} has "
-                f"{self._width}; {self._mend()}"
+                f"{self._width}; {self._advice()}"
             )
 
-    def _mend(self) -> str:
+    def _advice(self) -> str:
         if self._separator == "\t":
-            return "take the tabs out of its text, or make it CSV with quotes"
+            return "remove the tabs from its text, or make it CSV with quotes"
         return f"put a field that holds {self._separator!r} between quotes, or name another --delimiter"
 
 
 def column_blocks(
     rows: Iterable[list[Row]], name: str, reading: ReadOptions, widths: ColumnCounts
 ) -> Iterator[SentenceBlock]:
-    """Sentences, and ids, from columns; without a text column there may be one column alone."""
+    """Sentences and ids from rows; if no text column is named, the rows must have one column."""
     header = reading.header or isinstance(reading.text_column, str) or isinstance(reading.id_column, str)
     text_at = id_at = None
     made = BlockBuilder(0)
@@ -92,7 +92,7 @@ def _numbers(reading: ReadOptions) -> tuple[int, int | None]:
 
 
 def _place(name: str, line: int, header: list[str], column: Column | None) -> int | None:
-    """Where a column stands, by number or by its name in the header."""
+    """The index of a column that is given by its number or by its name in the header."""
     if column is None or isinstance(column, int):
         return None if column is None else column - 1
     places = [at for at, field in enumerate(header) if field.strip() == column.strip()]
@@ -107,7 +107,7 @@ def _place(name: str, line: int, header: list[str], column: Column | None) -> in
 
 
 def _delimiter_hint(header: list[str], column: str) -> str:
-    """What to say where another delimiter would make a column of that name."""
+    """Advice for a header that has this column if another delimiter is used."""
     for delimiter, called in DELIMITERS.items():
         if any(column.strip() in (part.strip() for part in field.split(delimiter)) for field in header):
             return f"; if columns are separated by {called}, say --delimiter {shlex.quote(called)}"

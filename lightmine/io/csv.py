@@ -14,19 +14,19 @@ COMMA = ","
 def csv_rows(
     lines: Iterable[list[str]], name: str, limits: ReadLimits, delimiter: str = COMMA
 ) -> Iterator[list[Row]]:
-    r"""Columns between delimiters; a quoted one may hold those, line ends, and quotes written twice.
+    r"""The rows of CSV. A quoted field may hold delimiters, line ends, and quotes that are written twice.
 
-    This is no use of the csv module, whose limit of a field's length is one for the whole process and
-    which refuses a ``\r`` within a line.
+    The csv module of the standard library is not used: it has one limit of a field's length for the whole
+    process, and it refuses a ``\r`` inside a line.
 
     Raises
     ------
     TextError
-        Quotes that do not close, or that something follows.
+        A quoted field is not closed, or something follows its closing quote.
     """
     number = start = held = 0
     fields: list[str] = []
-    quoted: list[str] | None = None  # the parts so far of a quoted field that is open
+    quoted: list[str] | None = None  # the parts of a quoted field that is not closed yet
     for block in lines:
         rows: list[Row] = []
         for line in block:
@@ -52,7 +52,7 @@ def csv_rows(
 def _split_quoted(
     line: str, fields: list[str], parts: list[str] | None, where: str, delimiter: str
 ) -> list[str] | None:
-    """Add a line's fields; the parts of its last one are returned where its quotes are still open."""
+    """Add the fields of a line; returns the parts of the last one if it is not closed on this line."""
     at = 0
     while True:
         if parts is None:

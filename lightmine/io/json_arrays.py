@@ -9,20 +9,20 @@ from typing import Any
 
 from lightmine.errors import TextError
 from lightmine.io.blocks import BlockBuilder, SentenceBlock
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.json_fields import RecordParser, no_constant, unique_fields
 from lightmine.io.limits import variable_of
 
-# Characters of an array that make a block.
+# Characters of the array in a block.
 BLOCK = 1 << 20
 BLANKS = re.compile(r"[ \t\r\n]*")
-# The longest token that is not a string and can be cut by the end of a piece: an escape of two halves.
+# The longest token, other than a string, that the end of a chunk can cut: an escaped surrogate pair.
 TOKEN = 16
 
 
-def json_array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
-    """Sentences, and ids, from an array of objects or of texts; an element counts as a record."""
+def json_array_blocks(lines: DecodedLines, reading: ReadOptions) -> Iterator[SentenceBlock]:
+    """Sentences and ids from an array of objects or of texts; each element is a record."""
     records, elements = RecordParser(lines, reading), _Elements(lines)
     made, start = BlockBuilder(0), 0
     for element, escaped in elements:
@@ -36,20 +36,20 @@ def json_array_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBl
 
 
 class _Elements:
-    """The elements of one array, each parsed when its end has come; each with whether it holds ``\\ud``.
+    """Reads the elements of an array one by one, each with whether it holds ``\\ud``.
 
     Attributes
     ----------
     number : int
-        The element that is read, counted from 1.
+        The number of the element that is read, from 1.
     """
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: DecodedLines) -> None:
         self.number = 0
         self._name, self._limit, self._texts = lines.name, lines.limits.line, lines.texts()
         self._decoder = json.JSONDecoder(parse_constant=no_constant, object_pairs_hook=unique_fields)
         self._text, self._at = "", 0
-        # Of the text before `_text`: characters, newlines, and where its last line starts.
+        # Of the text before `_text`: its characters, its newlines, and where its last line starts.
         self._before = self._newlines = self._line_start = 0
 
     @property
@@ -58,7 +58,7 @@ class _Elements:
         return self._before + self._at
 
     def __iter__(self) -> Iterator[tuple[Any, bool]]:
-        self._next()  # the bracket, which is why this is read as an array
+        self._next()  # the bracket that the caller has seen
         self._at += 1
         if self._next() != "]":
             yield self._element()
@@ -81,7 +81,7 @@ class _Elements:
         self.number += 1
         mark = self._next()
         if mark == "[" or (mark and mark in "-0123456789"):
-            # At once: a list need not be parsed to its end, and a number may go on in the next piece.
+            # Refused before it is parsed: a list can be long, and a number can continue in the next chunk.
             raise TextError(
                 f"{self._where(self._at)}: is {'a list' if mark == '[' else 'a number'}, and an object or a "
                 "text is needed"
@@ -105,11 +105,11 @@ class _Elements:
         return element, escaped
 
     def _is_cut(self, error: json.JSONDecodeError) -> bool:
-        """Whether more text may mend it."""
+        """Whether the element may be complete with more text."""
         return error.msg.startswith("Unterminated") or error.pos >= len(self._text) - TOKEN
 
     def _next(self) -> str:
-        """The next character that is not blank, which is not taken; empty at the end of the file."""
+        """The next character that is not white space, without reading past it; empty at the end."""
         while True:
             self._at = BLANKS.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -118,10 +118,10 @@ class _Elements:
                 return ""
 
     def _more(self, least: int) -> bool:
-        """Let go of what was read and take `least` characters more, where there are any.
+        """Drop the text that was parsed and read at least `least` more characters, if there are so many.
 
-        Of an element that is cut it takes as many as there are, so that long ones are not parsed again
-        for each piece.
+        For an incomplete element the caller asks for as many as it has already, so that a long element is
+        not parsed again for each chunk.
         """
         parts, got = [self._text[self._at :]], 0
         for text in self._texts:
@@ -138,7 +138,7 @@ class _Elements:
         return True
 
     def _line(self, place: int) -> tuple[int, int]:
-        """The line that a place of the text is in, and where in the file that starts."""
+        """The line of a position in the text, and the position in the file where this line starts."""
         last = self._text.rfind("\n", 0, place)
         start = self._line_start if last < 0 else self._before + last + 1
         return self._newlines + self._text.count("\n", 0, place) + 1, start

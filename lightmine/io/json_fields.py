@@ -7,21 +7,21 @@ from typing import Any, NoReturn
 
 from lightmine.errors import TextError
 from lightmine.io.blocks import TEXT_FIELD, quote_names
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
 
 
 class RecordParser:
-    """Texts and ids out of parsed values, as the options name them."""
+    """Takes texts and ids from parsed JSON, by the fields that the options name."""
 
-    def __init__(self, lines: Lines, reading: ReadOptions) -> None:
+    def __init__(self, lines: DecodedLines, reading: ReadOptions) -> None:
         self._lines, self._reading = lines, reading
         self._text_field = str(reading.text_column or TEXT_FIELD)
         self._id_field = None if reading.id_column is None else str(reading.id_column)
         self.with_ids = self._id_field is not None
 
     def of_object(self, entry: Any, where: str, *, escaped: bool) -> tuple[str, str]:
-        """The text and the id of an object; `escaped` where it may hold halves of characters."""
+        """The text and the id of an object; `escaped` if it may have lone surrogates."""
         if not isinstance(entry, dict):
             raise TextError(f'{where}: is {_type(entry)}, and an object is needed, such as {{"text": "..."}}')
         text, id_ = _field(entry, self._text_field, where), ""
@@ -38,7 +38,7 @@ class RecordParser:
         return text or "", str(id_)
 
     def of_element(self, element: Any, where: str, *, escaped: bool) -> tuple[str, str]:
-        """The same of an element of an array, which may be a text itself, or null, which is blank."""
+        """The text and the id of an element of an array: an object, a text, or null, which is blank."""
         if element is None:
             return "", ""
         if not isinstance(element, str):
@@ -53,14 +53,14 @@ class RecordParser:
         return (self._paired(element, where) if escaped else element), ""
 
     def _paired(self, text: str, where: str) -> str:
-        """A text without lone surrogates, which JSON can escape and no UTF-8 can hold."""
+        """A text without lone surrogates, which JSON can escape and UTF-8 cannot encode."""
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             if self._reading.errors == "strict":
                 raise TextError(
-                    f"{where}: \\u{ord(text[error.start]):04x} is half a character; mend it, or take it with "
-                    "--errors replace"
+                    f"{where}: \\u{ord(text[error.start]):04x} is half a character; correct it, or read it "
+                    "with --errors replace"
                 ) from None
             whole = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
             self._lines.replaced += sum(a != b for a, b in zip(text, whole, strict=True))
@@ -69,7 +69,7 @@ class RecordParser:
 
 
 def unique_fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose fields all have names of their own; by itself Python would keep the last of two."""
+    """An object from its fields; refuses two fields of one name, of which Python would keep the last."""
     entry = dict(pairs)
     if len(entry) < len(pairs):
         names = [name for name, _ in pairs]
@@ -84,7 +84,7 @@ def no_constant(name: str) -> NoReturn:
 
 
 def _field(entry: dict[str, Any], field: str, where: str, option: str = "--text-field") -> Any:
-    """A field by its name, or, with dots, a field of a field."""
+    """A field by its name; a name with dots is a field of a field."""
     if field in entry:
         return entry[field]
     found: Any = entry

@@ -8,15 +8,15 @@ from typing import Any
 
 from lightmine.errors import TextError
 from lightmine.io.blocks import BlockBuilder, SentenceBlock
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
 from lightmine.io.json_fields import RecordParser, no_constant, unique_fields
 
 ARRAY = "if the file is one array, say --input-format json"
 
 
-def jsonl_blocks(lines: Lines, reading: ReadOptions) -> Iterator[SentenceBlock]:
-    """Sentences, and ids, from the fields of an object a line."""
+def jsonl_blocks(lines: DecodedLines, reading: ReadOptions) -> Iterator[SentenceBlock]:
+    """Sentences and ids from JSONL."""
     records = RecordParser(lines, reading)
     made = BlockBuilder(0)
     for block in lines:

@@ -1,4 +1,4 @@
-"""Plain lines: one sentence a line, or an id and a sentence between which a tab stands."""
+"""Plain text files: one sentence a line, or an id, a tab and a sentence a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightmine.io.formats import ReadOptions
 
 
 def line_blocks(lines: Iterable[list[str]]) -> Iterator[SentenceBlock]:
-    """A sentence a line."""
+    """The sentences of a file with one sentence a line."""
     total = 0
     for block in lines:
         kept = [(text.removesuffix("\r"), row) for row, text in enumerate(block, total) if text.strip()]
@@ -20,7 +20,7 @@ def line_blocks(lines: Iterable[list[str]]) -> Iterator[SentenceBlock]:
 
 
 def id_line_blocks(lines: Iterable[list[str]], name: str, reading: ReadOptions) -> Iterator[SentenceBlock]:
-    """An id and a sentence a line: what is not the id is the sentence, tabs and all."""
+    """The sentences of a file with an id and a sentence a line; a sentence may hold tabs."""
     total = 0
     for block in lines:
         made = BlockBuilder(total)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lightmine.io.columns import Row
-from lightmine.io.escapes import OWN_HEADERS, unescaped
+from lightmine.io.escapes import OWN_HEADERS, unescape
 
 
 def tsv_rows(lines: Iterable[list[str]]) -> Iterator[list[Row]]:
-    """Columns between tabs; nothing is quoted. In texts of lightmine's own files escapes are undone."""
+    """The rows of TSV, without quoting. In files that lightmine wrote, escapes are replaced."""
     number = 0
-    lists: list[bool] = []  # of a file of lightmine's own, which columns are lists of ids
+    lists: list[bool] = []  # in a file that lightmine wrote: which columns are lists of ids
     for block in lines:
         rows = [(at, line.removesuffix("\r").split("\t")) for at, line in enumerate(block, number + 1)]
         if not number and block[0].startswith(OWN_HEADERS):
@@ -21,5 +21,5 @@ def tsv_rows(lines: Iterable[list[str]]) -> Iterator[list[Row]]:
 
 
 def _unescaped(fields: list[str], lists: list[bool]) -> list[str]:
-    """Texts without escapes; a list of ids stays as it is, since its commas would join with those of ids."""
-    return [field if at < len(lists) and lists[at] else unescaped(field) for at, field in enumerate(fields)]
+    """Texts without escapes. Lists of ids keep theirs: an escaped comma is part of an id."""
+    return [field if at < len(lists) and lists[at] else unescape(field) for at, field in enumerate(fields)]
