@@ -7,7 +7,7 @@ import pytest
 from tests import conftest, needs_torch
 from tests.needs_torch import FUNCTIONS, ROOT, imports, is_marked, parse, reach_torch
 
-MODULES = sorted((ROOT / "tests").glob("test_*.py"))
+MODULES = sorted((ROOT / "tests").rglob("test_*.py"))
 MARK = "pytest.mark.torch"
 
 

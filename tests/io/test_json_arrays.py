@@ -1,4 +1,4 @@
-"""One JSON array in a file: read element by element, whatever the pieces it comes in."""
+"""One JSON array in a file: read element by element, however the text is cut into chunks."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Every format in every compression, here and elsewhere; what is written is what is read."""
+"""Every format in every compression: what is written is read again."""
 
 import bz2
 import gzip

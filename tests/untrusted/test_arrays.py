@@ -1,4 +1,4 @@
-"""Arrays out of files that anybody may have made."""
+"""Arrays from untrusted files."""
 
 import io
 import os

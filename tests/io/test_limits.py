@@ -1,4 +1,4 @@
-"""Files that are broken, or made to break their reader: one line each, and no more memory than the limits."""
+"""Broken files, and files made to use up memory: refused on one line, within the limits."""
 
 import bz2
 import gzip
