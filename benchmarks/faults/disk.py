@@ -14,7 +14,7 @@ AGAIN = "and run the command again"
 
 
 def full(bench: Bench, times: int, rng: random.Random) -> Outcome:
-    """The process may write so many bytes to a file and no more."""
+    """The process may write a limited number of bytes to a file."""
     failed = []
     size = bench.whole.stat().st_size
     previous = b"previous output"
@@ -26,14 +26,14 @@ def full(bench: Bench, times: int, rng: random.Random) -> Outcome:
         failed += refused(done, "cannot be written: File too large", AGAIN)
         if job.out.read_bytes() != previous:
             failed.append("the previous output was changed")
-        failed += bench.goes_on(job, *["--restart"] * (not Path(f"{job.out}.part").exists()))
+        failed += bench.resumes(job, *["--restart"] * (not Path(f"{job.out}.part").exists()))
         forget(job.out)
     seen = "exit 2, previous output whole, then resumed to the same bytes"
     return Outcome("disk full, encode", "RLIMIT_FSIZE at a random size", times, seen, failed)
 
 
 def full_of_pairs(bench: Bench) -> Outcome:
-    """The same of pairs, plain and compressed."""
+    """The same for pairs, plain and compressed."""
     failed = []
     names = ("pairs.tsv", "pairs.jsonl", "pairs.tsv.gz")
     for name in names:
@@ -54,7 +54,7 @@ def full_of_pairs(bench: Bench) -> Outcome:
 
 
 def full_tmpfs(bench: Bench) -> Outcome | None:
-    """A file system that is too small, and then is made larger; None where none can be mounted."""
+    """A file system that is too small, and then is made larger; None if none can be mounted."""
     place = bench.folder / "small"
     place.mkdir()
     size = bench.whole.stat().st_size

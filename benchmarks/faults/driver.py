@@ -1,9 +1,9 @@
-"""The command line, after doing what the variable DRIVER says: ``DRIVER='window=4096 slow=0.03'``.
+"""The command line, with the changes that the variable DRIVER names: ``DRIVER='window=4096 slow=0.03'``.
 
 window=N      sentences of a window, and so of a block on disk
-checkpoint=S  seconds from one checkpoint of mining to the next
-clock=SEED    every look at any clock is a random time within a century
-slow=SECONDS  what each fsync takes longer
+checkpoint=S  seconds between checkpoints of mining
+clock=SEED    every reading of a clock is a random time within a century
+slow=SECONDS  a delay of each fsync
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def prepare() -> None:
         fsync, delay = os.fsync, float(settings["slow"])
         os.fsync = lambda number: (time.sleep(delay), fsync(number))[1]
     if "checkpoint" in settings:
-        # After the clock, which it takes when it is imported.
+        # After the change of the clock, which this module reads when it is imported.
         from lightmine.engine import checkpoint
 
         checkpoint.INTERVAL = checkpoint.PATIENCE = float(settings["checkpoint"])

@@ -1,4 +1,4 @@
-"""Entries of a cache, and what its folders say of themselves: vectors are right whatever is there."""
+"""Entries of a cache and the descriptions of its folders: the vectors are right whatever they hold."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""JSON arrays, beside Python's own parser where that takes the same files; and in pieces of any size."""
+"""JSON arrays, compared with the parser of Python for files that both read; in chunks of any size."""
 
 import json
 

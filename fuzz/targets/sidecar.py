@@ -1,4 +1,4 @@
-"""The manifest beside a matrix of embeddings, and the matrix held against it."""
+"""The manifest of a matrix of embeddings, and the matrix compared with it."""
 
 import json
 
@@ -12,7 +12,7 @@ OURS = StoreHeader.of(Checksums(), {})
 
 
 def matrix():
-    """A matrix that is right."""
+    """A valid matrix."""
     path = folder() / "x.npy"
     if not path.exists():
         write_embeddings(path, Checksums(), LINES)
@@ -24,6 +24,6 @@ def one_input(data):
     file(manifest_path(path).name, data)
     with refusing():
         manifest = open_embeddings(path, verify=True).manifest
-        # What was read can be written, and says the same again.
+        # A manifest that was read can be written, and is read as the same.
         assert StoreManifest.parse(json.loads(manifest.json())) == manifest
         assert all(map(str.isprintable, manifest.header.differences(OURS)))

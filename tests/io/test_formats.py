@@ -26,6 +26,8 @@ from lightmine.io.sentences import read_sentences, stream_sentences
 PACKED = ["", ".gz", ".bz2", ".xz", ".zst"]
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 visible = text.filter(str.strip)
+# A plain line that is longer than the sample by which other formats and wrong encodings are detected.
+START = "word " * 1000
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,10 @@ def test_pairs_that_are_written_are_read_again(folder, name, packed, texts):
 @pytest.mark.parametrize("packed", PACKED)
 @given(texts=st.lists(text.filter(lambda one: "\n" not in one and not one.endswith("\r")), max_size=8))
 def test_lines_that_are_written_are_read_again(folder, packed, texts):
-    path = str(folder / ("lines.txt" + packed))
+    path, texts = str(folder / ("lines.txt" + packed)), [START, *texts]
     with open_text(path) as stream:
         stream.write("".join(one + "\n" for one in texts))
     read = read_sentences(path)
-    texts = [texts[0].removeprefix("\ufeff"), *texts[1:]] if texts else texts
     assert (read.total, read.texts) == (len(texts), [one for one in texts if one.strip()])
 
 
@@ -66,7 +67,7 @@ def test_lines_that_are_written_are_read_again(folder, packed, texts):
 @given(texts=st.lists(visible.filter(lambda one: "\n" not in one and not one.endswith("\r")), max_size=8))
 def test_every_encoding_of_unicode_gives_the_lines_back(folder, encoding, texts):
     path = folder / f"any.{encoding}"
-    texts = [one.lstrip("\ufeff\ufffe") or "x" for one in texts]
+    texts = [START, *texts]
     path.write_bytes("\r\n".join(texts).encode(encoding))
     assert read_sentences(path, ReadOptions(encoding=encoding)).texts == [one for one in texts if one.strip()]
 
