@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.quantization import basis
-from lightmine.engine.selection import Candidates, JoinSpec
+from lightmine.engine.basis import basis
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec
 from lightmine.engine.stages import choose_stages
 from lightmine.engine.tiling import Plan, parse_bytes
+from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import BudgetError
 
 
@@ -46,13 +48,15 @@ def test_neighbours_stay_within_the_budget(clustered):
     assert peak <= parse_bytes("40MiB") + near.index.nbytes + near.score.nbytes
 
 
-def test_what_small_tiles_save_is_not_spent_on_choosing_their_depths():
+def test_small_tiles_need_no_more_memory_to_choose_their_stages():
     x = unit_rows(np.random.default_rng(4).standard_normal((40_000, 32)))
-    rule = JoinSpec(len(x), len(x), one_collection=True, floor=0.9)
-    limits = Candidates(rule, capacity=1).limits
+    spec = JoinSpec(len(x), len(x), self_join=True, min_score=0.9)
+    limits = Candidates(spec, capacity=1).limits
     plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
-    places = np.arange(len(x))
-    peak, _ = peak_of(lambda: choose_stages(x, x, limits, (places, places), basis(x, None), None, plan))
+    order, vectors = np.arange(len(x)), basis(x, None)
+    peak, _ = peak_of(
+        lambda: choose_stages(x, x, limits, (order, order), vectors, None, plan, DEFAULT_TUNING)
+    )
     assert peak <= 4 << 20
 
 

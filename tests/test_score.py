@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.matrix import CHUNK_BYTES, PairScorer
+from lightmine.engine.matrix import PairScorer
+from lightmine.engine.tuning import Tuning
 from lightmine.summation import sum_rows
 from tests.oracle import dense, exact_score
 
@@ -98,7 +99,7 @@ def test_rows_of_one_coordinate_take_no_more_room_than_planned():
     try:
         PairScorer(x, x).exact(rows, rows)
         # What a worker is granted for scoring, beside the scores themselves and a copy of them.
-        assert tracemalloc.get_traced_memory()[1] < 8 * CHUNK_BYTES + 12 * len(x)
+        assert tracemalloc.get_traced_memory()[1] < 8 * Tuning().chunk_bytes + 12 * len(x)
     finally:
         tracemalloc.stop()
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
-from lightmine.engine.selection import Candidates, JoinSpec, ScoreBounds, descending, top_k
+from lightmine.engine.selection import Candidates, ScoreBounds, descending, top_k
+from lightmine.engine.spec import JoinSpec
 from lightmine.errors import BudgetError
 
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])

@@ -1,9 +1,9 @@
-"""The command line, with the changes that the variable DRIVER names: ``DRIVER='window=4096 slow=0.03'``.
+"""The command line, after doing what the variable DRIVER says: ``DRIVER='window=4096 slow=0.03'``.
 
 window=N      sentences of a window, and so of a block on disk
-checkpoint=S  seconds between checkpoints of mining
-clock=SEED    every reading of a clock is a random time within a century
-slow=SECONDS  a delay of each fsync
+checkpoint=S  seconds from one checkpoint of mining to the next
+clock=SEED    every look at any clock is a random time within a century
+slow=SECONDS  what each fsync takes longer
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def prepare() -> None:
         fsync, delay = os.fsync, float(settings["slow"])
         os.fsync = lambda number: (time.sleep(delay), fsync(number))[1]
     if "checkpoint" in settings:
-        # After the change of the clock, which this module reads when it is imported.
-        from lightmine.engine import checkpoint
+        from lightmine.engine.tuning import DEFAULT_TUNING
 
-        checkpoint.INTERVAL = checkpoint.PATIENCE = float(settings["checkpoint"])
+        for name in ("checkpoint_interval", "checkpoint_patience"):
+            object.__setattr__(DEFAULT_TUNING, name, float(settings["checkpoint"]))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from lightmine.cli._options import (
 from lightmine.cli._paths import check_outputs, files_of
 from lightmine.encoder.encoder import Encoder
 from lightmine.engine.checkpoint import forget
-from lightmine.engine.join import Progress
+from lightmine.engine.job import Progress
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import TextError
 from lightmine.io.formats import ReadOptions

@@ -13,7 +13,7 @@
     cache_prune.py    the size of a cache, and what is removed from it
     hashing.py        hashes of texts, rows and files
 
-A finished file is always complete. docs/store.md describes the layout.
+A finished file is always complete. docs/guides/embeddings.md describes the layout.
 """
 
 from lightmine.store.cache import Cache
