@@ -107,7 +107,8 @@ def _margin_options(**options: Any) -> MarginOptions:
 _retrieval_options = (
     option("Mining", "--compat", type=click.Choice(PRESETS), show_default="lightmine",
            help="Mine as this package does by default. Options that you give replace its own."),
-    option("Mining", "-k", "--k", "k", type=click.IntRange(1), metavar="N", show_default="4",
+    option("Mining", "-k", "--k", "k", type=click.IntRange(1), metavar="N", show_default="4; for lightmine "
+    "margin the saved number",
            help="Number of neighbours of each source sentence: they are its candidates, and its margins are "
            "relative to them."),
     option("Mining", "--k-backward", type=click.IntRange(1), metavar="N", show_default="as -k",

@@ -140,7 +140,7 @@ def bitext(
 
     \b
     Example:
-      lightmine calibrate bitext english.txt german.txt --precision 0.95 --plot curve.png
+      lightmine calibrate bitext english.txt german.txt --plot curve.png
     """
     refuse_two_stdin(source, target)
     spec = margin_spec(**options)
@@ -192,7 +192,7 @@ def paraphrase(
 
     \b
     Example:
-      lightmine calibrate paraphrase questions.txt --precision 0.9 --curve curve.tsv
+      lightmine calibrate paraphrase questions.txt --curve curve.tsv
     """
     calibration.check_outputs(file)
     readings = inputs.readings(1, gold=calibration.gold is not None)

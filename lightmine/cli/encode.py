@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from lightmine.cli._command import command, option
-from lightmine.cli._inputs import InputOptions, read_noted, reading_options
+from lightmine.cli._encode_ranges import int8_ranges
+from lightmine.cli._encode_stream import encode_to_stream
+from lightmine.cli._inputs import InputOptions, reading_options
 from lightmine.cli._notes import in_words, note, note_reading, note_truncated
 from lightmine.cli._options import (
     fast_option,
@@ -32,16 +32,13 @@ from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.compression import NAMES
 from lightmine.io.formats import ReadOptions, plain_name
-from lightmine.io.output import STDOUT, open_binary
-from lightmine.io.sentences import Sentences, SentenceStream, stream_sentences
+from lightmine.io.output import STDOUT
+from lightmine.io.sentences import SentenceStream, stream_sentences
 from lightmine.progress import Bar
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
-from lightmine.untrusted.arrays import read_array
 
-# Largest number of sentences that int8 ranges are made from.
-CALIBRATION = 10_000
 # Endings of the files that are written together with the matrix.
 COMPANIONS = (".json", ".part", ".part.jsonl")
 COMPRESSED = tuple(f".{ending}" for ending in NAMES)
@@ -136,7 +133,7 @@ def encode(
     reading = inputs.readings(1)[0]
     encoder = Encoder.load(model, provider=provider, threads=threads, verify=verify)
     if not _is_resumable(output):
-        _to_stream(file, reading, output, encoder, ranges, options, quiet)
+        encode_to_stream(file, reading, output, encoder, ranges, options, quiet)
         return
     stream = stream_sentences(file, reading)
     bar = Bar("encoding", "sentence", quiet=quiet, guess=lambda: _estimate(stream))
@@ -146,7 +143,7 @@ def encode(
         if not Path(ranges).exists() and file == "-":
             lines = list(lines)  # read twice, and standard input can be read once
         again = _lines(stream_sentences(file, reading)) if file != "-" else lines
-        options["ranges"] = _ranges(ranges, encoder, again, options, quiet)
+        options["ranges"] = int8_ranges(ranges, encoder, again, options, quiet)
     try:
         written = write_embeddings(
             output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
@@ -236,80 +233,3 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
     kind = "" if precision == "float32" else f", {precision}"
     before = f"; {written.found:,} of them were there already" if written.found else ""
     yield f"{made.rows:,} vectors of {dimension} dimensions{kind} to {output}{before}"
-
-
-def _to_stream(
-    file: str,
-    reading: ReadOptions,
-    output: str,
-    encoder: Encoder,
-    ranges: str | None,
-    options: dict[str, Any],
-    quiet: bool,
-) -> None:
-    """Write to a pipe, a device or a compressed file. It cannot be resumed; all lines are read first."""
-    bar = Bar("encoding", "sentence", quiet=quiet)
-    with open_binary(output) as stream:
-        sentences = read_noted(file, reading, quiet=quiet)
-        if ranges is not None:
-            options["ranges"] = _ranges(ranges, encoder, sentences.texts, options, quiet)
-        blocks = encoder.stream(sentences.texts, progress=bar, **options | {"no_tokens": "zeros"})
-        width = 0
-        for rows in _by_line(blocks, sentences):
-            if not width:
-                width = rows.shape[1]
-                header = {"descr": rows.dtype.str, "fortran_order": False, "shape": (sentences.total, width)}
-                np.lib.format.write_array_header_1_0(stream, header)
-            stream.write(rows.tobytes())
-        note_truncated(
-            encoder, sentences.name, encoder.truncated, max_tokens=options["max_tokens"], quiet=quiet
-        )
-    if empty := len(encoder.without_tokens):
-        what = f"{in_words(empty, 'line')} without a token of {encoder.manifest.name}"
-        note(f"{sentences.name}: {what}: rows of zeros", quiet=quiet)
-    kind = "" if options["precision"] == "float32" else f", {options['precision']}"
-    dimension = options["truncate_dim"] or encoder.manifest.dimension
-    note(f"{sentences.total:,} vectors of {dimension} dimensions{kind} to {output}", quiet=quiet)
-
-
-def _by_line(blocks: Iterator[NDArray[Any]], sentences: Sentences) -> Iterator[NDArray[Any]]:
-    """Blocks with a row for every line of the file, zeros for a blank line."""
-    encoded = written = 0
-    places = sentences.places()
-    for block in blocks:
-        at = np.array(places[encoded : encoded + len(block)])
-        encoded += len(block)
-        until = int(at[-1]) + 1 if encoded < len(sentences) else sentences.total
-        rows = np.zeros((until - written, block.shape[1]), block.dtype)
-        rows[at - written] = block
-        written = until
-        yield rows
-
-
-def _ranges(
-    path: str, encoder: Encoder, lines: Iterable[str], options: dict[str, Any], quiet: bool
-) -> NDArray[Any]:
-    """Ranges from a file, or from a sample of the sentences, written to that file."""
-    if Path(path).exists():
-        return read_array(path)
-    sample = _sample(lines)
-    found: NDArray[Any] = encoder.calibrate(sample, **options | {"precision": "float32"})
-    with open_binary(path) as stream:
-        np.lib.format.write_array(stream, found, allow_pickle=False)
-    note(f"ranges of {len(sample):,} sentences to {path}", quiet=quiet)
-    return found
-
-
-def _sample(lines: Iterable[str]) -> list[str]:
-    """Sentences spread evenly over all lines, since files are often sorted.
-
-    When there are too many, every second one is removed.
-    """
-    sample: list[str] = []
-    step = 1
-    for place, text in enumerate(line for line in lines if line.strip()):
-        if place % step == 0:
-            sample.append(text)
-        if len(sample) > CALIBRATION:
-            sample, step = sample[::2], step * 2
-    return sample

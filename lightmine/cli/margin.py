@@ -35,7 +35,7 @@ def margin(
 
     \b
     Example:
-      lightmine margin near.npz --retrieval intersect --threshold 1.2 -o bitext.tsv
+      lightmine margin near.npz --retrieval intersect -o bitext.tsv
     """
     format_ = output_format(output, format_)
     check_outputs([file], {"--output": output})
