@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.calibration.unlabelled import FEWEST, PAIRS_A_SENTENCE, mixture
+from lightmine.calibration.unlabelled import MIN_SENTENCES, PAIRS_A_SENTENCE, mixture
 
 # The estimated precision that the threshold is to reach.
 TARGET = 0.8
@@ -78,7 +78,7 @@ def pairs_needed(n: int, m: int | None = None) -> int:
     """
     texts = n if m is None else n + m
     wanted = min(PAIRS_A_SENTENCE * n, n * (n - 1) // 2) if m is None else min(texts, n * m)
-    return wanted if texts >= FEWEST and wanted <= MOST_PAIRS else 0
+    return wanted if texts >= MIN_SENTENCES and wanted <= MOST_PAIRS else 0
 
 
 def default_threshold(
@@ -158,10 +158,10 @@ def _too_low(over: int, expected: Floats, recommended: float | None, model: str)
 
 
 def _without_estimate(texts: int, recommended: float | None, strict: float, model: str) -> DefaultThreshold:
-    if texts >= FEWEST:
+    if texts >= MIN_SENTENCES:
         why = f"a strict one: for {texts:,} texts the precision is not estimated"
         return DefaultThreshold(strict, None, why)
-    why = f"under {FEWEST} texts the precision cannot be estimated"
+    why = f"under {MIN_SENTENCES} texts the precision cannot be estimated"
     if recommended is None:
         return DefaultThreshold(-math.inf, None, f"{model} recommends none, and {why}")
     return DefaultThreshold(recommended, None, f"which {model} recommends ({why})")

@@ -8,7 +8,6 @@ import shutil
 
 import numpy as np
 import pytest
-from lightmine.cli._by_default import said
 
 from lightmine.calibration.default_threshold import (
     MOST_SAID,
@@ -17,8 +16,9 @@ from lightmine.calibration.default_threshold import (
     default_threshold,
     pairs_needed,
 )
+from lightmine.cli._default_threshold import threshold_in_words
 from lightmine.loading.bundle import default_model
-from tests.test_cli import rows, run
+from tests.command_line import rows, run
 
 __all__ = ["run"]
 
@@ -145,7 +145,7 @@ def test_only_the_needed_pairs_count():
     ],
 )  # fmt: skip
 def test_one_line_says_it(chosen, max_score, line):
-    assert said(chosen, max_score) == line
+    assert threshold_in_words(chosen, max_score) == line
 
 
 WHO = "the old doctor|my sister|a young farmer|their teacher|the new mayor|our cook|a tall soldier|his aunt"

@@ -12,7 +12,7 @@ import pytest
 
 from lightmine.errors import OutputError
 from lightmine.store import write_embeddings
-from tests.test_cli import run
+from tests.command_line import run
 
 __all__ = ["run"]
 
