@@ -78,8 +78,9 @@ def bitext_truth(near: Neighbors, spec: MarginSpec) -> tuple[Bitext, Floats]:
     sides = _partner_removed(forward, backward, found, spec)
     keys = (found.left * len(backward.index) + found.right, mutual.left * len(backward.index) + mutual.right)
     true = _consistent(np.isin(*keys).astype(np.float64), sides, found.score.astype(np.float64))
-    # If hardly any partner scores higher than unrelated pairs do, nothing can be estimated: no pair is
-    counted.both = _partner_removed(forward, backward, either, dataclasses.replace(spec, retrieval="max"))
+    # If hardly any partner scores higher than unrelated pairs do, nothing can be estimated: no pair
+    # is counted.
+    both = _partner_removed(forward, backward, either, dataclasses.replace(spec, retrieval="max"))
     translated = min(side.translated for side in both)
     if float(true.sum()) < 1 or translated < float(true.sum()) / 10:
         return found, np.zeros(len(found))

@@ -13,7 +13,9 @@ import pytest
 
 from lightmine import Encoder, mine_bitext, mine_paraphrases
 from lightmine.cli import cli, main
-from tests.command_line import ENGLISH, GERMAN, QUESTIONS, ROOT, rows
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, ROOT, rows, run
+
+__all__ = ["run"]
 
 
 def test_paraphrases_are_those_of_the_library(run):
