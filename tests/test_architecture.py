@@ -59,7 +59,7 @@ ONLY_IN = {
     "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoder.tokenizer"},
     "huggingface_hub": {"lightmine.loading.hub"},
-    "click": {"lightmine.cli"},
+    "click": {"lightmine.cli", "lightmine.cli.evaluate"},
     "tqdm": {"lightmine.progress"},
     "scipy": {"lightmine.bitext.assignment"},
     "matplotlib": {"lightmine.cli._plot"},

@@ -17,8 +17,10 @@ def every_command():
     for name, command in found:
         if isinstance(command, click.Group):
             context = click.Context(command)
-            for sub in command.list_commands(context):
-                found.append((f"{name} {sub}".strip(), command.get_command(context, sub)))
+            found += [
+                (f"{name} {sub}".strip(), command.get_command(context, sub))
+                for sub in command.list_commands(context)
+            ]
     return dict(found)
 
 
