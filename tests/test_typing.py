@@ -14,7 +14,7 @@ import pytest
 import lightmine
 from lightmine import evaluation
 from lightmine.bitext import margin, presets
-from lightmine.engine import join
+from lightmine.engine import job
 
 CODE = Path(__file__).parent / "typing"
 ROOT = Path(lightmine.__file__).parents[1]
@@ -72,7 +72,7 @@ def test_choices_are_those_of_the_types():
     for choices, type_ in (
         (margin.MARGINS, margin.Margin), (presets.RETRIEVALS, presets.Retrieval),
         (presets.RANKS, presets.Rank), (presets.ONE_TO_ONE, presets.OneToOne),
-        (presets.PRESETS, presets.Preset), (join.KERNELS, join.KernelName),
+        (presets.PRESETS, presets.Preset), (job.KERNELS, job.KernelName),
     ):  # fmt: skip
         assert choices == get_args(type_)
     assert tuple(presets.PRESET_SPECS) == presets.PRESETS
