@@ -35,11 +35,13 @@ def checked(name, folder):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_user_code_is_accepted(tmp_path):
     done = checked("user_code.py", tmp_path)
     assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_mistakes_in_user_code_are_refused(tmp_path):
     done = checked("wrong_code.py", tmp_path)
     lines = (CODE / "wrong_code.py").read_text().splitlines()
