@@ -17,6 +17,20 @@
 A message says what was wrong, where, and what to do about it, on one line.
 """
 
+__all__ = [
+    "ArgumentError",
+    "BudgetError",
+    "BundleError",
+    "LightmineError",
+    "MatrixError",
+    "MissingExtraError",
+    "OptionError",
+    "OutputError",
+    "RowIndexError",
+    "StoreError",
+    "TextError",
+]
+
 
 class LightmineError(Exception):
     """Base of every error that lightmine raises on purpose."""
