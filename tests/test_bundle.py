@@ -12,7 +12,7 @@ from lightmine.loading.bundle import (
     verify_files,
     write_manifest,
 )
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def brought(tmp_path, monkeypatch):
 
 
 def test_what_comes_along_is_hashed_too(brought):
-    source = open_source(brought, aside=True)
-    source.settle()
+    source = resolve_model(brought, background=True)
+    source.wait_verified()
     assert source.verified
-    assert source.fingerprint() == open_source(brought).fingerprint()
+    assert source.fingerprint() == resolve_model(brought).fingerprint()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json", "vocab.txt"])

@@ -21,7 +21,7 @@ from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.loading.modules import ACTIVATIONS, MODES
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.onnx_header import read_graph
 from lightmine.untrusted.safetensors import read_weights
 from tests import minilm, small_models
@@ -184,16 +184,16 @@ def test_weights_beside_the_graph(directory):
     )
     assert read_graph(folder / "onnx/model.onnx").weight_files == {"model.onnx_data"}
     assert difference(folder, model) < 2e-6
-    assert open_source(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
+    assert resolve_model(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
     (folder / "onnx/model.onnx_data").rename(folder / "model.onnx_data")
     with pytest.raises(BundleError, match=r"model\.onnx_data: missing; copy the whole model again"):
-        open_source(folder)
+        resolve_model(folder)
     for tensor in graph.graph.initializer:
         for entry in tensor.external_data:
             entry.value = "../model.onnx_data" if entry.key == "location" else entry.value
     (folder / "onnx/model.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(BundleError, match=r"onnx: '\.\./model\.onnx_data' leads out of the model"):
-        open_source(folder)
+        resolve_model(folder)
 
 
 def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
@@ -201,10 +201,10 @@ def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
 
     folder, _ = directory(Pooling(WIDTH, "mean"))
     quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_quantized.onnx")
-    manifest = open_source(folder, file="model_quantized.onnx").manifest
+    manifest = resolve_model(folder, file="model_quantized.onnx").manifest
     assert (manifest.batch, manifest.precision) == ("one", "int8")
     assert manifest.cpus == ("vnni", "amx", "arm64")
-    plain = open_source(folder).manifest
+    plain = resolve_model(folder).manifest
     assert (plain.batch, plain.cpus) == ("any", ())
 
 
@@ -237,20 +237,20 @@ def test_several_graphs_and_the_one_that_is_run(directory):
     folder, _ = directory(Pooling(WIDTH, "mean"))
     for name in ("model_O2.onnx", "model_O3.onnx"):
         shutil.copy(folder / "onnx/model.onnx", folder / "onnx" / name)
-    assert open_source(folder).graph == folder / "onnx/model.onnx"
+    assert resolve_model(folder).graph == folder / "onnx/model.onnx"
     for file in ("model_O2.onnx", "onnx/model_O2.onnx"):
-        assert open_source(folder, file=file).graph == folder / "onnx/model_O2.onnx"
-    by_path = open_source(folder / "onnx/model_O2.onnx")
+        assert resolve_model(folder, file=file).graph == folder / "onnx/model_O2.onnx"
+    by_path = resolve_model(folder / "onnx/model_O2.onnx")
     assert (by_path.graph, by_path.folder) == (folder / "onnx/model_O2.onnx", folder)
     with pytest.raises(
         BundleError, match=r"has no ONNX file x\.onnx; name one of these .*: onnx/model\.onnx, "
     ):
-        open_source(folder, file="x.onnx")
+        resolve_model(folder, file="x.onnx")
     (folder / "onnx/model.onnx").unlink()
     with pytest.raises(BundleError, match=r"several ONNX files and none is the usual one; name one of these"):
-        open_source(folder)
+        resolve_model(folder)
     (folder / "onnx/model_O2.onnx").unlink()
-    assert open_source(folder).graph == folder / "onnx/model_O3.onnx"
+    assert resolve_model(folder).graph == folder / "onnx/model_O3.onnx"
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])

@@ -17,7 +17,7 @@ from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError, TextError
 from lightmine.loading.modules import Pooling as OurPooling
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.safetensors import read_weights
 from tests import small_models
 from tests.onnx_directories import edit, write_graph
@@ -186,7 +186,7 @@ def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):
         ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
     ):
         Encoder.load(tiny_bundle, file="model_O2.onnx")
-    assert open_source(tiny_bundle / "model.onnx").verified
+    assert resolve_model(tiny_bundle / "model.onnx").verified
 
 
 @pytest.mark.parametrize(

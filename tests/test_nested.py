@@ -12,7 +12,7 @@ from fuzz.targets import checkpoint as mining
 from lightmine import Encoder
 from lightmine.errors import LightmineError
 from lightmine.io.sentences import read_sentences
-from lightmine.loading.resolve import ORIGIN, open_source
+from lightmine.loading.resolve import ORIGIN, resolve_model
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from lightmine.store.cache import ABOUT
 from lightmine.store.journal import journal_path, kept_rows
@@ -72,10 +72,10 @@ def test_settings(tmp_path, deep, name):
     folder = write(tmp_path / "model", FILES)
     (folder / name).write_text(deep)
     if name == "modules.json" or deep is not DEEP["parsed"]:  # else its fields are of no concern
-        assert name.rpartition("/")[2] in line_of(open_source, folder)
+        assert name.rpartition("/")[2] in line_of(resolve_model, folder)
     (folder / name).write_text(json.dumps(FILES[name]))
     (folder / ORIGIN).write_text(within({"revision": "x"}, "source", deep))
-    assert open_source(folder).manifest.dimension == 4
+    assert resolve_model(folder).manifest.dimension == 4
 
 
 def test_tokenizers_and_weights(tmp_path, deep):

@@ -13,7 +13,7 @@ from lightmine.cli._options import provider_option, verify_option
 from lightmine.encoder.runtime import Runtime
 from lightmine.errors import MissingExtraError
 from lightmine.loading.bundle import manifest_json
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
 
@@ -44,7 +44,7 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
     Example:
       lightmine info
     """
-    source = open_source(model, verify=verify)
+    source = resolve_model(model, verify=verify)
     if as_json:
         click.echo(manifest_json(source.manifest), nl=False)
         return

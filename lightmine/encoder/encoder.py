@@ -22,7 +22,7 @@ from lightmine.encoder.sentences import check_container, check_filled, check_sen
 from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.loading.modules import SENTENCE
-from lightmine.loading.resolve import is_hub_name, open_source
+from lightmine.loading.resolve import is_hub_name, resolve_model
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.progress import shown
 
@@ -150,7 +150,9 @@ class Encoder:
         """
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
-        source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify, aside=True)
+        source = resolve_model(
+            model, revision=revision, file=file, pooling=pooling, verify=verify, background=True
+        )
         try:
             runtime = Runtime(
                 source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
@@ -163,7 +165,7 @@ class Encoder:
             )  # fmt: skip
         finally:
             # That a file is altered is what to say, and not what else came of it.
-            source.settle()
+            source.wait_verified()
         encoder = cls(source.measured(runtime.run), tokenizer, runtime)
         encoder._opened = _pinned(model, source) | {
             "file": file, "pooling": pooling, "provider": provider, "threads": threads,

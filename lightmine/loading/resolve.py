@@ -34,14 +34,14 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?")
 ORIGIN = "origin.json"
 
 
-def open_source(
+def resolve_model(
     model: str | Path | None = None,
     *,
     revision: str | None = None,
     file: str | None = None,
     pooling: str | None = None,
     verify: str = "full",
-    aside: bool = False,
+    background: bool = False,
 ) -> ResolvedModel:
     """Find a model and everything that the runtime must know about it; nothing is loaded yet.
 
@@ -60,9 +60,9 @@ def open_source(
         For a directory that says nothing of pooling: a mode, or several joined with ``+``.
     verify : str
         How a bundle's files are checked: ``full`` by SHA-256, ``size`` by their sizes alone.
-    aside : bool
+    background : bool
         Hash the files of a model that comes with lightmine while the caller loads it, who then waits for
-        `ResolvedModel.settle`.
+        `ResolvedModel.wait_verified`.
 
     Raises
     ------
@@ -79,18 +79,18 @@ def open_source(
     elif revision is not None:
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
     else:
-        folder = default_model() if model is None else _brought(model)
+        folder = default_model() if model is None else _packaged_model(model)
         if folder.suffix == ".onnx" and folder.is_file() and not file:
             folder, file = _around(folder)
         name, commit = _read_origin(folder)
     if (folder / MANIFEST).is_file() or not holds_graphs(folder):
         if pooling or file not in (None, MODEL):
             raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
-        return _bundle(folder, name, commit, verify, aside)
+        return _bundle(folder, name, commit, verify, background)
     return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
 
 
-def _brought(model: str | Path) -> Path:
+def _packaged_model(model: str | Path) -> Path:
     """The folder of a model that comes with lightmine, by its bare name; what is here comes first."""
     folder = Path(model)
     inside = models_folder() / folder.name
@@ -152,12 +152,14 @@ def _read_origin(folder: Path) -> tuple[str, str | None]:
         return folder.name, None
 
 
-def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: bool) -> ResolvedModel:
+def _bundle(folder: Path, name: str, commit: str | None, verify: str, background: bool) -> ResolvedModel:
     manifest = read_manifest(folder)
     # What comes with lightmine may be read before it is hashed: it is as trustworthy as the code that reads.
-    aside = aside and folder.parent == models_folder()
-    verify_files(folder, manifest, verify="size" if aside else verify)
-    hashing = _aside(verify_files, folder, manifest, verify=verify, mapped=True) if aside else None
+    background = background and folder.parent == models_folder()
+    verify_files(folder, manifest, verify="size" if background else verify)
+    hashing = (
+        _in_background(verify_files, folder, manifest, verify=verify, mapped=True) if background else None
+    )
     try:
         graph = read_graph(folder / MODEL)
         if unnamed := graph.weight_files - manifest.files.keys():
@@ -184,7 +186,7 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: boo
     )
 
 
-def _aside(function: Callable[..., None], *arguments: Any, **named: Any) -> Future[None]:
+def _in_background(function: Callable[..., None], *arguments: Any, **named: Any) -> Future[None]:
     """What the function does in a thread of its own."""
     pool = ThreadPoolExecutor(1)
     try:

@@ -29,7 +29,7 @@ class ResolvedModel:
     """A model's files, what is said about it, and what is done after its graph.
 
     ``vocabulary`` holds the tokenizer's pieces where they lie beside it (`Tokenizer`). ``verified`` tells
-    whether every file has the SHA-256 that its manifest says; with a `hashing`, only once `settle` has
+    whether every file has the SHA-256 that its manifest says; with a `hashing`, only once `wait_verified` has
     returned. Only what comes with lightmine is hashed so.
     """
 
@@ -43,7 +43,7 @@ class ResolvedModel:
     verified: bool = False
     hashing: Future[None] | None = None
 
-    def settle(self) -> None:
+    def wait_verified(self) -> None:
         """Wait for files that are hashed meanwhile.
 
         Raises
