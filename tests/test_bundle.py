@@ -76,6 +76,14 @@ def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
     assert manifest.extra == {"from_the_future": {"a": 1}}
 
 
+@pytest.mark.parametrize("batch", ["one", "mates"])
+def test_values_of_earlier_manifests_are_refused_by_name(bundle, batch):
+    change(bundle, batch=batch)
+    said = rf"json: batch must be any or independent or dependent, not '{batch}'; export the model again"
+    with pytest.raises(BundleError, match=said):
+        read_manifest(bundle)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_a_missing_file_is_named(bundle, name):
     (bundle / name).unlink()

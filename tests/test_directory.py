@@ -202,7 +202,7 @@ def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
     folder, _ = directory(Pooling(WIDTH, "mean"))
     quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_quantized.onnx")
     manifest = resolve_model(folder, file="model_quantized.onnx").manifest
-    assert (manifest.batch, manifest.precision) == ("one", "int8")
+    assert (manifest.batch, manifest.precision) == ("independent", "int8")
     assert manifest.cpus == ("vnni", "amx", "arm64")
     plain = resolve_model(folder).manifest
     assert (plain.batch, plain.cpus) == ("any", ())

@@ -52,9 +52,9 @@ def made(tmp_path_factory):
     ("precision", "megabytes", "mean", "lowest", "batch"),
     [
         ("int8", 25, 0.993, 0.98, "any"),
-        ("int8-fast", 24, 0.99, 0.95, "mates"),
+        ("int8-fast", 24, 0.99, 0.95, "dependent"),
         ("int8-static", 24, 0.99, 0.95, "any"),
-        ("fp16", 47, 0.9999, 0.999, "mates"),
+        ("fp16", 47, 0.9999, 0.999, "dependent"),
     ],
 )
 def test_real_minilm_is_as_good_as_its_precision_promises(made, precision, megabytes, mean, lowest, batch):

@@ -18,10 +18,10 @@ from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
 
 # What a manifest's `batch` means to whoever encodes.
-BATCH_MATES = {
-    "any": "do not change a vector",
-    "one": "do not change a vector: sentences are run one at a time; --fast runs them together, and they do",
-    "mates": "change a vector a little: this graph scales its numbers by the whole batch",
+BATCH_EFFECTS = {
+    "any": "other sentences of the batch do not change a vector",
+    "independent": "other sentences do not change a vector, since each is run alone; with --fast they do",
+    "dependent": "other sentences of the batch change a vector a little: it scales values by the batch",
 }
 
 
@@ -67,7 +67,7 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
         or "none recommended",
         "prompts": ", ".join(map(repr, manifest.prompts)) or "none",
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
-        "batch-mates": BATCH_MATES[manifest.batch],
+        "batch": BATCH_EFFECTS[manifest.batch],
         "size": f"{source.size / 1e6:.1f} MB, {_checked(source)}",
         "parity": json.dumps(manifest.parity, ensure_ascii=False) if manifest.parity else "not measured",
         "runs on": f"{runtime.provider}: {runtime.reason}",

@@ -66,7 +66,7 @@ class Encoder:
         self._source = source
         self._tokenizer = tokenizer
         self._runtime = runtime
-        self._head = source.head
+        self._post_processing = source.post_processing
         self._last = threading.local()  # threads that share an encoder do not see each other's counts
         self._opened: dict[str, Any] = {}
 
@@ -358,7 +358,7 @@ class Encoder:
         return self._source.fingerprint()
 
     def _settled(self, options: Options) -> EncodeOptions:
-        pooled = self._head.feature == SENTENCE
+        pooled = self._post_processing.feature == SENTENCE
         return settle(options, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
 
     def _blocks(
@@ -370,7 +370,7 @@ class Encoder:
         total = len(sentences) if isinstance(sentences, Sized) else None
         empty = np.empty((0, work.dimension), np.float32)
         yield quantize(empty, work.precision, work.ranges)
-        pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
+        pipeline = Pipeline(work, self.manifest, self._runtime, self._post_processing)
         with shown(progress, "encoding", " sentences") as tell:
             show = (lambda done: tell(done, total)) if tell else int
             yield from pipeline.blocks(self.windows(sentences), counts, show)

@@ -110,8 +110,8 @@ def settle(
     return EncodeOptions(
         tokenizer=tokenizer, prompt=prompt, skip=skip, dimension=dimension, normalize=options.normalize,
         precision=options.precision, ranges=options.ranges,
-        alone=manifest.batch == "one" and not options.fast, batch_tokens=batch_tokens, workers=workers,
-        no_tokens=options.no_tokens,
+        alone=manifest.batch == "independent" and not options.fast, batch_tokens=batch_tokens,
+        workers=workers, no_tokens=options.no_tokens,
     )  # fmt: skip
 
 

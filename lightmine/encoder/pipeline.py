@@ -49,10 +49,10 @@ class Pipeline:
     """Encodes windows of sentences; while one is run the next is read and tokenized."""
 
     def __init__(
-        self, work: EncodeOptions, manifest: Manifest, runtime: Runtime, head: PostProcessing
+        self, work: EncodeOptions, manifest: Manifest, runtime: Runtime, post_processing: PostProcessing
     ) -> None:
         self.work, self.manifest = work, manifest
-        self._runtime, self._head = runtime, head
+        self._runtime, self._post_processing = runtime, post_processing
 
     def blocks(self, windows: Iterable[list[str]], counts: Counts, progress: Done) -> Iterator[NDArray[Any]]:
         """The vectors of each window; `counts` is that of all that were given back."""
@@ -113,7 +113,7 @@ class Pipeline:
             ids, mask = pad(
                 tokens, part, pad_token_id=self.manifest.pad_token_id, side=self.manifest.padding_side
             )
-            found = self._head(self._runtime.run(ids, mask, work.skip), mask, work.skip)
+            found = self._post_processing(self._runtime.run(ids, mask, work.skip), mask, work.skip)
             rows = found[:, : work.dimension].astype(np.float64)
             if work.normalize:
                 # Even if the graph does: in float32 it leaves norms off by some 1e-7, and scores over 1.

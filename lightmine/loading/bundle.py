@@ -31,7 +31,7 @@ TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"
 FORMAT_VERSION = 1
 DEFAULT = "static-multilingual"
-CHOICES = {"padding_side": ("right", "left"), "batch": ("any", "one", "mates")}
+CHOICES = {"padding_side": ("right", "left"), "batch": ("any", "independent", "dependent")}
 # Numbers that a manifest may say; what lies outside is a mistake or an attempt on memory.
 RANGES = {
     "dimension": (1, 65_536),
@@ -188,7 +188,9 @@ def check_values(values: dict[str, Any], path: Path) -> None:
             raise BundleError(f"{path}: {name} must be from {least} to {most:,}, not {values[name]}")
     for name, choices in CHOICES.items():
         if values.get(name, choices[0]) not in choices:
-            raise BundleError(f"{path}: {name} must be {' or '.join(choices)}, not {values[name]!r}")
+            raise BundleError(
+                f"{path}: {name} must be {' or '.join(choices)}, not {values[name]!r}; export the model again"
+            )
     if (default := values.get("default_prompt")) and default not in values.get("prompts", {}):
         raise BundleError(f"{path}: the default prompt {default!r} is none of its prompts")
     for name, digest in values.get("files", {}).items():

@@ -13,7 +13,7 @@ FACTS = ("licence", "languages", "dimension", "pooling", "prompt", "threshold")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class CatalogModel:
     """A model's hub name, its facts by name, and where each of them was read."""
 
     name: str
@@ -21,7 +21,7 @@ class Entry:
     sources: dict[str, str]
 
 
-def read_catalog() -> list[Entry]:
+def read_catalog() -> list[CatalogModel]:
     """All entries; a fact that nobody has written down is not there.
 
     Examples
@@ -32,7 +32,7 @@ def read_catalog() -> list[Entry]:
     """
     text = (models_folder() / FILE).read_text(encoding="utf-8")
     return [
-        Entry(
+        CatalogModel(
             model["id"],
             {name: fact["value"] for name, fact in model["facts"].items()},
             {name: fact["source"] for name, fact in model["facts"].items()},

@@ -15,15 +15,15 @@ from lightmine.loading.layout import (
     CARD,
     MODULES,
     SENTENCE_SETTINGS,
-    Entry,
+    ModuleEntry,
     body_file,
     body_settings,
     choose_graph,
     graph_names,
-    read_entries,
+    read_module_list,
     read_settings,
 )
-from lightmine.loading.module_reader import read_chain, read_pooling
+from lightmine.loading.module_reader import read_modules, read_pooling
 from lightmine.loading.modules import SENTENCE, TOKENS, Module, Normalize, Pooling, PostProcessing, Truncate
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.untrusted.model_paths import own_file
@@ -60,20 +60,20 @@ def open_directory(
     BundleError
         A file is missing or broken, or something of the model would not be honoured exactly.
     """
-    entries = read_entries(folder)
-    body = entries[0].path if entries else ""
+    module_list = read_module_list(folder)
+    body = module_list[0].path if module_list else ""
     graph_name = choose_graph(graph_names(folder), folder=str(folder), file=file, body=body)
     graph = read_graph(own_file(folder, graph_name))
     config = body_settings(folder, body, "config.json", needed=True)
     _check_inputs(folder / graph_name, graph)
     check_weights(folder / graph_name, graph)
-    chain = _chain(folder, entries, pooling)
+    chain = _chain(folder, module_list, pooling)
     settings = read_settings(folder, "config_sentence_transformers.json")
     if isinstance(settings.get("truncate_dim"), int):
         if settings["truncate_dim"] < 1:
             raise BundleError(f"{folder}: truncate_dim must be at least 1, not {settings['truncate_dim']}")
         chain = (*chain, Truncate(settings["truncate_dim"]))
-    head = _head(folder / graph_name, graph, config, chain)
+    post_processing = _post_processing(folder / graph_name, graph, config, chain)
     tokenizing = _tokenizing(folder, body, config)
     tokenizer = body_file(folder, body, TOKENIZER)
     if not tokenizer.is_file():
@@ -85,22 +85,22 @@ def open_directory(
         source=name,
         revision=revision,
         licence=_licence(folder),
-        dimension=head.dimension,
+        dimension=post_processing.dimension,
         max_tokens=tokenizing["max_tokens"],
         # Some write -1 where there is none; padding is masked, so any token will do.
         pad_token_id=max(padding, 0) if isinstance(padding := config.get("pad_token_id"), int) else 0,
         padding_side=tokenizing["padding_side"],
-        pooling="+".join(_modes(head)) or "in the graph",
-        normalize=any(isinstance(module, Normalize) for module in head.modules),
+        pooling="+".join(_modes(post_processing)) or "in the graph",
+        normalize=any(isinstance(module, Normalize) for module in post_processing.modules),
         include_prompt=all(module.include_prompt for module in chain if isinstance(module, Pooling)),
         similarity=settings.get("similarity_fn_name") or "cosine",
         prompts=_prompts(folder, settings),
         default_prompt=settings.get("default_prompt_name"),
         inputs=tuple(value.name for value in graph.inputs),
-        output=head.output,
-        precision=_precision(graph, head),
+        output=post_processing.output,
+        precision=_precision(graph, post_processing),
         recipe=f"{graph_name}, as it came",
-        batch="one" if graph.operators & BATCH_SCALED else "any",
+        batch="independent" if graph.operators & BATCH_SCALED else "any",
         cpus=WIDE_INT8 if graph.wide_int8 else (),
     )
     stated = vars(manifest) if manifest.dimension else vars(manifest) | {"dimension": 1}
@@ -110,7 +110,7 @@ def open_directory(
         manifest=manifest,
         graph=folder / graph_name,
         tokenizer=tokenizer,
-        head=head,
+        post_processing=post_processing,
         lower_case=tokenizing["lower_case"],
     )
 
@@ -129,15 +129,17 @@ def _check_inputs(path: Path, graph: Graph) -> None:
             raise BundleError(f"{path}: has no input {name}, without which sentences cannot be batched")
 
 
-def _chain(folder: Path, entries: list[Entry], pooling: str | None) -> tuple[Module, ...]:
-    if not entries:
+def _chain(folder: Path, module_list: list[ModuleEntry], pooling: str | None) -> tuple[Module, ...]:
+    if not module_list:
         return (read_pooling(pooling),) if pooling else ()
     if pooling:
         raise ArgumentError(f"{folder}: {MODULES} says how to pool; drop pooling={pooling!r}")
-    return read_chain(folder, entries[1:])
+    return read_modules(folder, module_list[1:])
 
 
-def _head(path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module, ...]) -> PostProcessing:
+def _post_processing(
+    path: Path, graph: Graph, config: dict[str, Any], chain: tuple[Module, ...]
+) -> PostProcessing:
     """The output to read and the modules to run after it.
 
     Token vectors are preferred where it is known what to do with them: whatever else the graph
@@ -270,14 +272,14 @@ def _prompts(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
     return dict(prompts)
 
 
-def _modes(head: PostProcessing) -> tuple[str, ...]:
-    return next((module.modes for module in head.modules if isinstance(module, Pooling)), ())
+def _modes(post_processing: PostProcessing) -> tuple[str, ...]:
+    return next((module.modes for module in post_processing.modules if isinstance(module, Pooling)), ())
 
 
-def _precision(graph: Graph, head: PostProcessing) -> str:
+def _precision(graph: Graph, post_processing: PostProcessing) -> str:
     if graph.operators & (BATCH_SCALED | {"QLinearMatMul", "MatMulInteger", "DequantizeLinear"}):
         return "int8"
-    half = any(value.name == head.output and value.element == FLOAT16 for value in graph.outputs)
+    half = any(value.name == post_processing.output and value.element == FLOAT16 for value in graph.outputs)
     return "fp16" if half else "fp32"
 
 

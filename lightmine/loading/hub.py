@@ -22,7 +22,7 @@ from lightmine.loading.layout import (
     ROOT_FILES,
     choose_graph,
     model_files,
-    read_entries,
+    read_module_list,
 )
 from lightmine.loading.module_reader import WEIGHTED, WEIGHTS
 from lightmine.untrusted.model_paths import is_inside
@@ -85,12 +85,12 @@ def fetch(
         if MANIFEST in names:
             files = {MANIFEST, *(name for name in read_manifest(folder).files if is_inside(name))}
         else:
-            entries = read_entries(folder)
-            body = entries[0].path if entries else ""
+            module_list = read_module_list(folder)
+            body = module_list[0].path if module_list else ""
             graph = choose_graph(names, folder=repository, file=file, body=body)
             files = {graph, *ROOT_FILES, *BODY_FILES, *(f"{body}/{name}" for name in BODY_FILES if body)}
-            files |= {f"{entry.path}/config.json" for entry in entries[1:]}
-            files |= {f"{entry.path}/{WEIGHTS}" for entry in entries[1:] if entry.kind in WEIGHTED}
+            files |= {f"{entry.path}/config.json" for entry in module_list[1:]}
+            files |= {f"{entry.path}/{WEIGHTS}" for entry in module_list[1:] if entry.kind in WEIGHTED}
             repo.snapshot(commit, {graph})
             # Graphs over 2 GB name the files that their weights are in.
             weights = read_graph(folder / graph).weight_files

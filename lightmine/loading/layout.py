@@ -49,7 +49,7 @@ GRAPHS = ("model.onnx", "onnx/model.onnx")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
+class ModuleEntry:
     """A line of `modules.json`: a Python class, and the folder of its settings."""
 
     type: str
@@ -79,24 +79,24 @@ def model_files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def read_entries(folder: Path) -> list[Entry]:
+def read_module_list(folder: Path) -> list[ModuleEntry]:
     """The modules of `modules.json`, its first a Transformer; none where there is no such file."""
     listed: list[Any] = read_settings(folder, MODULES, kind=list)
-    entries = []
+    module_list = []
     for entry in listed:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             raise BundleError(f"{folder / MODULES}: an entry without a type: {entry!r}")
         if not isinstance(entry.get("path") or "", str):
             raise BundleError(f"{folder / MODULES}: a path that is no text: {entry['path']!r}")
-        entries.append(Entry(entry["type"], entry.get("path") or ""))
-        if not is_inside(entries[-1].path):
-            raise BundleError(f"{folder / MODULES}: the path {entries[-1].path!r} leads out of the model")
-        check_inside(folder, entries[-1].path)
-    if entries and entries[0].kind != "Transformer":
+        module_list.append(ModuleEntry(entry["type"], entry.get("path") or ""))
+        if not is_inside(module_list[-1].path):
+            raise BundleError(f"{folder / MODULES}: the path {module_list[-1].path!r} leads out of the model")
+        check_inside(folder, module_list[-1].path)
+    if module_list and module_list[0].kind != "Transformer":
         raise BundleError(
-            f"{folder}: its first module is {entries[0].type}, and only a Transformer has an ONNX graph"
+            f"{folder}: its first module is {module_list[0].type}, and only a Transformer has an ONNX graph"
         )
-    return entries
+    return module_list
 
 
 def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: str = "") -> str:

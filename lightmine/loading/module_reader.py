@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmine.errors import ArgumentError, BundleError
-from lightmine.loading.layout import Entry, read_settings
+from lightmine.loading.layout import ModuleEntry, read_settings
 from lightmine.loading.modules import (
     ACTIVATIONS,
     MODES,
@@ -30,10 +30,10 @@ BOOLEANS = (
 )  # fmt: skip
 
 
-def read_chain(folder: Path, entries: list[Entry]) -> tuple[Module, ...]:
+def read_modules(folder: Path, module_list: list[ModuleEntry]) -> tuple[Module, ...]:
     """The modules in their order; Dropout does nothing outside training and is left out."""
     chain: list[Module] = []
-    for entry in entries:
+    for entry in module_list:
         if entry.kind == "Dropout":
             continue
         if entry.kind not in READERS:

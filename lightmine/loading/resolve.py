@@ -180,7 +180,7 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, background
         graph=folder / MODEL,
         tokenizer=folder / TOKENIZER,
         vocabulary=folder / VOCABULARY if VOCABULARY in manifest.files else None,
-        head=PostProcessing(manifest.output, SENTENCE, (), manifest.dimension),
+        post_processing=PostProcessing(manifest.output, SENTENCE, (), manifest.dimension),
         verified=verify == "full",
         hashing=hashing,
     )

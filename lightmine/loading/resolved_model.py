@@ -18,7 +18,7 @@ from lightmine.loading.modules import Ids, PostProcessing
 from lightmine.untrusted.onnx_header import read_graph
 
 # Of a manifest, what vectors depend on. A name, a licence or a measurement changes no vector.
-SETTINGS = (
+VECTOR_FIELDS = (
     "max_tokens", "pad_token_id", "padding_side", "pooling", "normalize", "include_prompt", "inputs",
     "output", "batch",
 )  # fmt: skip
@@ -37,7 +37,7 @@ class ResolvedModel:
     manifest: Manifest
     graph: Path
     tokenizer: Path
-    head: PostProcessing
+    post_processing: PostProcessing
     vocabulary: Path | None = None
     lower_case: bool = False
     verified: bool = False
@@ -75,9 +75,13 @@ class ResolvedModel:
         """
         known = self.manifest.files if self.verified else {}
         files = [known.get(path.name) or sha256(path) for path in self._files()]
-        settings = {name: getattr(self.manifest, name) for name in SETTINGS}
+        settings = {name: getattr(self.manifest, name) for name in VECTOR_FIELDS}
         made = hashlib.sha256(json.dumps([files, settings, self.lower_case], sort_keys=True).encode())
-        for part in (self.head.output, self.head.feature, *self.head.modules):
+        for part in (
+            self.post_processing.output,
+            self.post_processing.feature,
+            *self.post_processing.modules,
+        ):
             if not dataclasses.is_dataclass(part):
                 made.update(repr(part).encode())
                 continue
@@ -93,9 +97,9 @@ class ResolvedModel:
         if self.manifest.dimension:
             return self
         token = np.ones((1, 1), np.int64)
-        dimension = self.head(run(token, token), token).shape[1]
+        dimension = self.post_processing(run(token, token), token).shape[1]
         return dataclasses.replace(
             self,
             manifest=dataclasses.replace(self.manifest, dimension=dimension),
-            head=dataclasses.replace(self.head, dimension=dimension),
+            post_processing=dataclasses.replace(self.post_processing, dimension=dimension),
         )
