@@ -20,7 +20,7 @@ from sentence_transformers.sentence_transformer.modules import (
 from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError
-from lightmine.loading.modules import ACTIVATIONS, MODES
+from lightmine.loading.modules import ACTIVATIONS, POOLING_MODES
 from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.onnx_header import read_graph
 from lightmine.untrusted.safetensors import read_weights
@@ -39,7 +39,7 @@ def difference(folder, model, sentences=SENTENCES, **options):
     return np.abs(found - expected).max()
 
 
-@pytest.mark.parametrize("mode", [*MODES, "cls+mean", "max+weightedmean+lasttoken"])
+@pytest.mark.parametrize("mode", [*POOLING_MODES, "cls+mean", "max+weightedmean+lasttoken"])
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])  # padded on the right, and on the left
 def test_every_pooling_is_that_of_sentence_transformers(directory, kind, mode):
     modes = tuple(mode.split("+"))
@@ -49,7 +49,7 @@ def test_every_pooling_is_that_of_sentence_transformers(directory, kind, mode):
     assert Encoder.load(folder).manifest.pooling == mode
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_padding_changes_no_pooled_vector(directory, mode):
     folder, _ = directory(Pooling(WIDTH, mode), kind="qwen3")
     encoder = Encoder.load(folder)
@@ -148,7 +148,7 @@ def test_a_dimension_that_no_file_states_is_found_by_running(directory):
 def test_pooling_is_asked_for_where_nothing_says_it(directory):
     folder, model = directory(Pooling(WIDTH, ("max", "mean")))
     (folder / "modules.json").unlink()
-    with pytest.raises(BundleError, match=r"one vector a token and nothing beside it says how to pool them"):
+    with pytest.raises(BundleError, match=r"one vector a token and no file says how to pool them"):
         Encoder.load(folder)
     assert difference(folder, model, pooling="max+mean") < 2e-6
     with pytest.raises(ArgumentError, match=r"pooling must be some of cls, max, .*, not 'median'"):
@@ -254,7 +254,7 @@ def test_several_graphs_and_the_one_that_is_run(directory):
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-@pytest.mark.parametrize("mode", [*MODES, "cls+weightedmean"])
+@pytest.mark.parametrize("mode", [*POOLING_MODES, "cls+weightedmean"])
 def test_pooling_can_leave_the_prompt_out(directory, kind, mode):
     pooling = Pooling(WIDTH, tuple(mode.split("+")), include_prompt=False)
     folder, model = directory(pooling, kind=kind, prompts={"query": "find this: "})

@@ -94,7 +94,7 @@ refused = [
     (lambda f: (f / "2_Dense/model.safetensors").unlink(), r"2_Dense/model\.safetensors: cannot be read: No"),
     (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"odd"), r"model\.safetensors: not safetensors"),
     (lambda f: (f / "1_Pooling/config.json").unlink(), r"1_Pooling: has no config\.json; copy or"),
-    (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only kind that is read here"),
+    (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only format that is read"),
     (lambda f: (f / "config.json").unlink(), r"model: has no config\.json; copy or fetch"),
     (lambda f: (f / "config.json").write_text("{"), r"config\.json: cannot be read: "),
     (lambda f: (f / "modules.json").write_text("{}"), r"modules\.json: a JSON list is needed"),

@@ -49,7 +49,7 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
         click.echo(manifest_json(source.manifest), nl=False)
         return
     runtime = Runtime(source.graph, source.manifest, provider=provider)
-    manifest = source.measured(runtime.run).manifest
+    manifest = source.with_dimension(runtime.run).manifest
     limit = thread_limit()
     facts = {
         "model": manifest.name,

@@ -166,7 +166,7 @@ class Encoder:
         finally:
             # That a file is altered is what to say, and not what else came of it.
             source.wait_verified()
-        encoder = cls(source.measured(runtime.run), tokenizer, runtime)
+        encoder = cls(source.with_dimension(runtime.run), tokenizer, runtime)
         encoder._opened = _pinned(model, source) | {
             "file": file, "pooling": pooling, "provider": provider, "threads": threads,
             "provider_options": None if provider_options is None else dict(provider_options),

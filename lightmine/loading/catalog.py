@@ -1,4 +1,4 @@
-"""The catalogue: models that people use for mining, and what is known of each from where."""
+"""The catalog: models that people use for mining, facts about each, and the source of each fact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FACTS = ("licence", "languages", "dimension", "pooling", "prompt", "threshold")
 
 @dataclasses.dataclass(frozen=True)
 class CatalogModel:
-    """A model's hub name, its facts by name, and where each of them was read."""
+    """A model's hub name, its facts by name, and the address that each fact was read at."""
 
     name: str
     facts: dict[str, Any]
@@ -22,11 +22,11 @@ class CatalogModel:
 
 
 def read_catalog() -> list[CatalogModel]:
-    """All entries; a fact that nobody has written down is not there.
+    """All models of the catalog; a fact that is not known is left out.
 
     Examples
     --------
-    >>> labse = next(entry for entry in read_catalog() if entry.name.endswith("/LaBSE"))
+    >>> labse = next(model for model in read_catalog() if model.name.endswith("/LaBSE"))
     >>> labse.facts["dimension"], labse.sources["dimension"]
     (768, 'https://huggingface.co/sentence-transformers/LaBSE')
     """
