@@ -63,7 +63,7 @@ class MissingExtraError(LightmineError, ImportError):
 
 
 def one_line(text: object) -> str:
-    r"""A text from elsewhere, or what somebody else's error says, as any terminal can show it in a message.
+    r"""A text from a file or from another library, on one line, without characters that cannot be printed.
 
     Examples
     --------
@@ -72,3 +72,34 @@ def one_line(text: object) -> str:
     """
     words = " ".join(str(text).split())
     return "".join(character if character.isprintable() else "\ufffd" for character in words)
+
+
+def error_line(error: BaseException, line: int | None = None) -> str:
+    r"""The message of another library's error on one line; the name of its class if the message is empty.
+
+    Parameters
+    ----------
+    error : exception
+    line : int, optional
+        Take only this line of the message: 0 for the first, -1 for the last. By default all of it.
+
+    Examples
+    --------
+    >>> error_line(RuntimeError("in a graph:\nno operator Evil"), -1)
+    'no operator Evil'
+    >>> error_line(EOFError())
+    'EOFError'
+    """
+    lines = [text for text in str(error).splitlines() if text.strip()]
+    return one_line(" ".join(lines) if line is None or not lines else lines[line]) or type(error).__name__
+
+
+def describe_error(error: BaseException) -> str:
+    """`error_line` after the name of the error's class.
+
+    Examples
+    --------
+    >>> describe_error(KeyError("bucket"))
+    "KeyError: 'bucket'"
+    """
+    return one_line(f"{type(error).__name__}: {error}")

@@ -137,9 +137,7 @@ def test_a_vocabulary_is_for_word_pieces(brought):
     tokenizer["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
     (brought / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     write_manifest(brought, read_manifest(brought))
-    message = (
-        r"vocab\.txt: not the vocabulary of a WordPiece tokenizer: the tokenizer beside it is of WordLevel"
-    )
+    message = r"vocab\.txt: not the vocabulary of a WordPiece tokenizer: its tokenizer\.json is of WordLevel"
     with pytest.raises(BundleError, match=message):
         Encoder.load(brought)
 

@@ -120,7 +120,7 @@ def test_the_default_prompt_goes_before_every_sentence(tmp_path, tiny):
         (["fine", None], r"sentences\[1\] is a NoneType, not a string; drop or convert it"),
         (["fine", 3.5], r"sentences\[1\] is a float, not a string"),
         (["fine", b"bytes"], r"sentences\[1\] is a bytes, not a string"),
-        (["fine", "\ud800"], r"sentences\[1\] holds half a surrogate pair"),
+        (["fine", "\ud800"], r"sentences\[1\] has half a surrogate pair"),
         (["fine", ""], r"sentences\[1\] is empty: it has no tokens to encode; drop it"),
     ],
 )
@@ -131,7 +131,8 @@ def test_what_cannot_be_encoded_is_named(tiny, given_, message):
 
 @pytest.mark.parametrize("options", [dict(batch_tokens=0), dict(threads=0), dict(threads=1.5)])
 def test_options_out_of_range_are_refused(tiny, options):
-    with pytest.raises(ArgumentError, match="batch_tokens and threads must be whole numbers of at least 1"):
+    ((name, value),) = options.items()
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number of at least 1, not {value}"):
         tiny.encode(["cat"], **options)
 
 

@@ -88,7 +88,7 @@ def test_chinese_is_read_a_character_at_a_time(tokenizer):
 def test_pieces_that_lie_beside_are_read_alike(tokenizer, tmp_path):
     save_tokenizer(tokenizer, tmp_path)
     beside = Tokenizer(tmp_path / TOKENIZER, vocabulary=tmp_path / VOCABULARY, max_tokens=8)
-    for reader, most in ((beside, 8), (beside.cutting_at(3), 3)):
+    for reader, most in ((beside, 8), (beside.with_max_tokens(3), 3)):
         ids, cut = reader.ids(SENTENCES[:6])
         wanted = [tokenizer.encode(sentence).ids for sentence in SENTENCES[:6]]
         assert [row.tolist() for row in np.split(ids.flat, ids.starts[1:-1])] == [
