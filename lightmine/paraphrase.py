@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
-from lightmine.engine.join import Job, Progress, join, prepare
+from lightmine.engine.job import Job, Progress, prepare
+from lightmine.engine.join import SimilarityJoin
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import JoinSpec, Pairs
+from lightmine.engine.spec import JoinSpec, Pairs
 
 
 def mine_paraphrases(
@@ -83,6 +84,15 @@ def mine_paraphrases(
     check_cosine(threshold, name="threshold")
     check_threshold(max_score, name="max_score")
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
+    return _mine(
+        x, other, top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score, job=job
+    )
+
+
+def _mine(
+    x: ArrayLike, other: ArrayLike | None = None, *, top_k: int | None = 100, max_pairs: int | None = 500_000,
+    threshold: float | None = None, max_score: float | None = None, job: Job,
+) -> Pairs:  # fmt: skip
     unit, right, budget = prepare(x, other, job)
     if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
@@ -91,26 +101,26 @@ def mine_paraphrases(
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     min_score = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
-    rule = JoinSpec(
+    spec = JoinSpec(
         n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
         max_score=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
-    found = join(unit, right, rule, budget=budget, job=job).pairs
-    if k is None or threshold is None or not _leaves_out(found, unit, right, rule, budget, job):
+    found = SimilarityJoin(unit, right, spec, budget=budget, job=job).run().pairs
+    if k is None or threshold is None or not _leaves_out(found, unit, right, spec, budget, job):
         return found
     return dataclasses.replace(found, limited_by=("top_k", *found.limited_by))
 
 
 def _leaves_out(
-    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: JoinSpec, budget: int, job: Job
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, spec: JoinSpec, budget: int, job: Job
 ) -> bool:
     """Whether `top_k` left out a pair within the limits."""
-    min_score = rule.min_score
+    min_score = spec.min_score
     if found.limited_by:
         # Pairs that score as the last one may be missing because of max_pairs.
         min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
         found = found[found.score >= min_score]
     return top_k_was_reached(
-        found, x, other, min_score=min_score, max_score=rule.max_score, top_k=rule.k_left or 0,
-        memory_budget=budget, threads=job.threads,
+        found, x, other, min_score=min_score, max_score=spec.max_score, top_k=spec.k_left or 0,
+        budget=budget, job=job,
     )  # fmt: skip

@@ -10,9 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
-from lightmine.engine.join import Job, Progress, join, prepare
-from lightmine.engine.selection import JoinSpec, Scores
-from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
+from lightmine.engine.job import Job, Progress, prepare
+from lightmine.engine.join import SimilarityJoin
+from lightmine.engine.selection import Scores
+from lightmine.engine.spec import JoinSpec
+from lightmine.results import (
+    REPR_ROWS,
+    Indices,
+    Result,
+    RowIndex,
+    RowSelection,
+    ScoredPair,
+    normalize_index,
+    score_range,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -38,15 +49,15 @@ class Neighbors(Result):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __iter__(self) -> Iterator[list[Triple]]:
+    def __iter__(self) -> Iterator[list[ScoredPair]]:
         return (self[row] for row in range(len(self)))
 
     @overload
-    def __getitem__(self, chosen: Row) -> list[Triple]: ...
+    def __getitem__(self, chosen: RowIndex) -> list[ScoredPair]: ...
     @overload
-    def __getitem__(self, chosen: Chosen) -> Neighbors: ...
-    def __getitem__(self, chosen: Row | Chosen) -> list[Triple] | Neighbors:
-        where = position(chosen, len(self))
+    def __getitem__(self, chosen: RowSelection) -> Neighbors: ...
+    def __getitem__(self, chosen: RowIndex | RowSelection) -> list[ScoredPair] | Neighbors:
+        where = normalize_index(chosen, len(self))
         if isinstance(where, int):
             found = zip(self.score[where].tolist(), self.index[where].tolist(), strict=True)
             return [(score, where, other) for score, other in found]
@@ -58,8 +69,8 @@ class Neighbors(Result):
         both = "" if self.reverse is None else f", reverse: {len(self.reverse):,} rows"
         if not self.score.size:
             return f"{size}{both})"
-        first = self.index[0, :SHOWN].tolist()
-        more = ", ..." if k > SHOWN else ""
+        first = self.index[0, :REPR_ROWS].tolist()
+        more = ", ..." if k > REPR_ROWS else ""
         nearest = f"row 0: {', '.join(map(str, first))}{more}"
         return f"{size}, scores {score_range(self.score)}{both}; {nearest})"
 
@@ -120,20 +131,24 @@ def neighbors(
     """
     k = check_count("k", k, optional=False) or 1
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
+    return _neighbors(x, y, k, both, job)
+
+
+def _neighbors(x: ArrayLike, y: ArrayLike | None, k: int, both: bool, job: Job) -> Neighbors:
     x, y, budget = prepare(x, y, job)
     n, m = len(x), len(x if y is None else y)
     if y is None:
         if n < 2:
             return _empty(n)
-        rule = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
-        found = join(x, None, rule, budget=budget, job=job)
+        spec = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
+        found = SimilarityJoin(x, None, spec, budget=budget, job=job).run()
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
                       np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
-    rule = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
-    found = join(x, y, rule, budget=budget, job=job)
+    spec = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
+    found = SimilarityJoin(x, y, spec, budget=budget, job=job).run()
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(
         _lists(n, forward.left, forward.right, forward.score),

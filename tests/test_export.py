@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 from tokenizers import Tokenizer
 
 from export_scripts.check import Check
@@ -10,6 +11,8 @@ from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from tests import minilm
 from tests.exporting import left_in
+
+pytestmark = pytest.mark.torch
 
 # The real model
 

@@ -12,6 +12,8 @@ from lightmine.errors import BundleError, MissingExtraError, OutputError, TextEr
 from tests import small_models
 from tests.exporting import edit, left_in, refused
 
+pytestmark = pytest.mark.torch
+
 # Refusals
 
 

@@ -15,6 +15,8 @@ from lightmine import Encoder
 from tests import small_models
 from tests.exporting import SHORT, edit, left_in, refused
 
+pytestmark = pytest.mark.torch
+
 # Small models of every shape
 
 SHAPES = {

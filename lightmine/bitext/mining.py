@@ -12,7 +12,7 @@ from lightmine._validation import check_options
 from lightmine.bitext.margin import margin_scores
 from lightmine.bitext.pairing import Bitext, both_directions, counted, mean_scores, retrieve
 from lightmine.bitext.presets import MARGIN_OPTIONS, MarginOptions, margin_rule
-from lightmine.engine.join import Job, Progress, prepare
+from lightmine.engine.job import Job, Progress, prepare
 from lightmine.engine.matrix import PairScorer
 from lightmine.errors import ArgumentError
 from lightmine.search import neighbors
@@ -44,7 +44,7 @@ def mine_bitext(
     memory_budget, threads, kernel, progress, resume
         As in `lightmine.neighbors`.
     compat : {"lightmine", "laser", "stopes", "sentence-transformers"}
-        Whose ways to mine by where nothing else is said; see docs/bitext.md.
+        Whose ways to mine by where nothing else is said; see docs/guides/bitext.md.
     k, k_backward : int
         Neighbours of each source sentence (default 4), and of each target sentence (as many); capped at the
         size of the other side.

@@ -65,7 +65,7 @@ class MarginRule:
         Only pairs whose cosine is at least this; it acts where the threshold does. A pair far from all its
         neighbours can have a high margin, though no translation is there.
     strict, acts_in, cosine_scale, smallest_average, retrievals
-        Ways of peers, see docs/bitext.md: whether a margin must be over the threshold; the retrievals in
+        What peers do (docs/guides/bitext.md): whether a margin must be over the threshold; the retrievals in
         which there is a threshold at all, and those that the peer has; what cosines and means are
         multiplied with; the average under which a ratio is divided by that instead (None: never).
     """
@@ -128,7 +128,7 @@ class MarginRule:
         return over
 
 
-# How the peers mine where nothing else is asked for; docs/bitext.md has the same as a table, with sources.
+# How the peers mine where nothing else is asked for; docs/guides/bitext.md has it as a table, with sources.
 COMPAT = {
     "lightmine": MarginRule(),
     "laser": MarginRule(threshold=0.0, strict=True, acts_in=("max",), smallest_average=None),

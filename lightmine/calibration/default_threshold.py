@@ -4,7 +4,7 @@ One cosine does not serve all corpora. The number of unrelated pairs over a cosi
 the number of texts, and it depends on the language and on the domain. So the recommended cosine is only a
 lower limit here. The precision over it is estimated from the scores of the mined pairs
 (`lightmine.calibration.unlabelled`).
-Where the estimate is too low, the threshold rises. docs/bitext.md tells how near this comes on real sets.
+Where the estimate is too low, the threshold rises. docs/reports/quality.md says how exact it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TARGET = 0.8
 # The same for a model that recommends nothing: no lower limit catches an estimate that is too high.
 TARGET_ALONE = 0.9
 # No more than this is ever said. Pairs that differ from a paraphrase in one word score as paraphrases do,
-# and no distribution of scores tells them: where the estimate is nearly 1, it is 0.9 (docs/bitext.md).
+# and no distribution of scores shows them: an estimate of nearly 1 becomes 0.9 (docs/reports/quality.md).
 MOST_SAID = 0.9
 # The strict cosine, which hardly any but near-copies reach, is this part of the way down from 1 to the
 # recommended one.

@@ -5,7 +5,7 @@ so whatever it finds now is false, and so are the finds of a sentence that never
 how such sentences score. Paraphrases: over the scores of nearly all pairs, which are unrelated, the tail
 of the unrelated ones falls off exponentially; what is above that tail is paraphrases.
 
-docs/bitext.md tells how near both come on sets with gold, and what was tried before.
+docs/reports/quality.md tells how near both come on sets with gold, and what was tried before.
 """
 
 from __future__ import annotations

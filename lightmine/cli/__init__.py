@@ -19,8 +19,8 @@ from lightmine.errors import LightmineError
 # In the order that help shows them, and the module of each: only that of the command that runs is imported.
 COMMANDS = {
     "paraphrase": "mining", "bitext": "mining", "margin": "mining", "evaluate": "evaluate",
-    "calibrate": "calibrate", "encode": "encode", "cache": "cache", "info": "model", "models": "catalogue",
-    "pull": "hub", "doctor": "doctor", "export": "model",
+    "calibrate": "calibrate", "encode": "encode", "cache": "cache", "info": "model", "models": "models",
+    "pull": "pull", "doctor": "doctor", "export": "model",
 }  # fmt: skip
 
 

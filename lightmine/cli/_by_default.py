@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lightmine.calibration.default_threshold import TOP_K, DefaultThreshold, default_threshold, pairs_needed
 from lightmine.cli._run import Run
 from lightmine.encoder.encoder import Encoder
-from lightmine.engine.selection import Pairs
+from lightmine.engine.spec import Pairs
 from lightmine.paraphrase import mine_paraphrases
 
 

@@ -22,7 +22,7 @@ from lightmine.cli._options import Command
 from lightmine.cli._run import folded, number_or_none
 
 # Under so many sentences on a side margins run high, whether a translation is there or not: a margin compares
-# a pair with its neighbours, and among few there is none that is near (docs/bitext.md).
+# a pair with its neighbours, and among few there is none that is near (docs/reports/quality.md).
 FEW_SENTENCES = 50
 
 

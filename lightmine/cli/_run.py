@@ -24,12 +24,14 @@ from lightmine.cli._options import (
 )
 from lightmine.cli._paths import check_outputs, files_of
 from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.providers import Provider
 from lightmine.engine.checkpoint import forget
-from lightmine.engine.join import Progress
+from lightmine.engine.job import Progress
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import TextError
 from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import Sentences
+from lightmine.loading.bundle import Verify
 from lightmine.text.coverage import Coverage
 from lightmine.text.filters import PairFilter, SentenceFilter, normalized
 from lightmine.text.unique import UniqueTexts, unique_texts
@@ -73,8 +75,8 @@ class Run:
     output: str
     format_: str | None
     model: str | None
-    provider: str
-    verify: str
+    provider: Provider
+    verify: Verify
     fast: bool
     memory_budget: str
     threads: int | None

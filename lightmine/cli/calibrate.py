@@ -86,7 +86,9 @@ class Wanted:
             plot_curve(self.plot, curve.thinned(ROWS), chosen, title=title)
             run.note(f"the curve to {self.plot}")
         if curve.estimated:
-            run.note("estimated without gold, see docs/bitext.md for how near it comes; look at some pairs")
+            run.note(
+                "estimated without gold (docs/guides/calibration.md says how exact that is); read some pairs"
+            )
         run.show(chosen)
 
 

@@ -33,11 +33,13 @@ from lightmine.cli._paths import check_outputs, files_of
 from lightmine.cli._run import in_words
 from lightmine.encoder.embedding_quantization import PRECISIONS
 from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.providers import Provider
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.compression import NAMES
 from lightmine.io.formats import ReadOptions, plain_name
 from lightmine.io.output import STDOUT, open_binary
 from lightmine.io.sentences import Sentences, SentenceStream, stream_sentences
+from lightmine.loading.bundle import Verify
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
 from lightmine.store.writer import Written
@@ -81,8 +83,8 @@ def encode(
     file: str,
     output: str,
     model: str | None,
-    provider: str,
-    verify: str,
+    provider: Provider,
+    verify: Verify,
     threads: int | None,
     ranges: str | None,
     restart: bool,
@@ -122,7 +124,7 @@ def encode(
         options["ranges"] = _ranges(ranges, encoder, again, options, quiet)
     try:
         written = write_embeddings(
-            output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
+            output, encoder, lines, name=name, restart=restart,
             more_than=functools.partial(_has_more, file, reading), progress=bar, **options,
         )  # fmt: skip
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
@@ -204,8 +206,8 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
     if blank := made.rows - made.sentences:
         yield f"{name}: {blank:,} blank lines have rows of zeros"
     if empty := made.without_tokens:
-        yield f"{name}: {in_words(empty, 'line')} without a token of {made.head.model}: rows of zeros"
-    precision, dimension = made.head.identity["precision"], made.head.identity["dimension"]
+        yield f"{name}: {in_words(empty, 'line')} without a token of {made.header.model}: rows of zeros"
+    precision, dimension = made.header.identity["precision"], made.header.identity["dimension"]
     kind = "" if precision == "float32" else f", {precision}"
     before = f"; {written.found:,} of them were there already" if written.found else ""
     yield f"{made.rows:,} vectors of {dimension} dimensions{kind} to {output}{before}"

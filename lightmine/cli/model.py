@@ -10,9 +10,10 @@ import sys
 import click
 
 from lightmine.cli._options import provider_option, verify_option
+from lightmine.encoder.providers import Provider
 from lightmine.encoder.runtime import Runtime
 from lightmine.errors import MissingExtraError
-from lightmine.loading.bundle import manifest_json
+from lightmine.loading.bundle import Verify, manifest_json
 from lightmine.loading.resolve import resolve_model
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
@@ -34,7 +35,7 @@ NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 @provider_option
 @verify_option
-def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
+def info(model: str | None, as_json: bool, provider: Provider, verify: Verify) -> None:
     """Show what a model says about itself, a bundle's files checked, and what runs it here.
 
     MODEL is a bundle's folder, a directory with an ONNX graph, owner/name[@revision] on a hub, or one of the

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,7 @@ from lightmine.errors import BundleError
 from lightmine.loading.bundle import Verify
 from lightmine.loading.modules import SENTENCE
 from lightmine.loading.resolved_model import ResolvedModel
-from lightmine.progress import shown
-
-# Called with the number of sentences done, and the number in all or None if it is not known.
-Progress = Callable[[int, int | None], None]
+from lightmine.progress import StreamProgress, open_progress
 
 
 class Encoder:
@@ -175,7 +172,7 @@ class Encoder:
         batch_tokens: int | None = None,
         threads: int | None = None,
         no_tokens: NoTokens = "error",
-        progress: Progress | bool | None = None,
+        progress: StreamProgress | bool | None = None,
     ) -> NDArray[Any]:
         """Encode sentences. Each vector depends on its own sentence alone.
 
@@ -248,7 +245,7 @@ class Encoder:
         batch_tokens: int | None = None,
         threads: int | None = None,
         no_tokens: NoTokens = "error",
-        progress: Progress | bool | None = None,
+        progress: StreamProgress | bool | None = None,
     ) -> Iterator[NDArray[Any]]:
         """Encode any number of sentences in bounded memory; the options are those of `encode`.
 
@@ -300,7 +297,7 @@ class Encoder:
         batch_tokens: int | None = None,
         threads: int | None = None,
         no_tokens: NoTokens = "error",
-        progress: Progress | bool | None = None,
+        progress: StreamProgress | bool | None = None,
     ) -> NDArray[np.float32]:
         """Ranges for ``precision="int8"``, from a sample of some thousand sentences.
 
@@ -367,7 +364,7 @@ class Encoder:
         return complete_options(requested, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
 
     def _blocks(
-        self, sentences: Iterable[str], requested: RequestedOptions, progress: Progress | bool | None
+        self, sentences: Iterable[str], requested: RequestedOptions, progress: StreamProgress | bool | None
     ) -> Iterator[NDArray[Any]]:
         """First no rows, with the right shape and dtype, once the options are checked; then all rows."""
         options = self._completed(requested)
@@ -375,7 +372,7 @@ class Encoder:
         total = len(sentences) if isinstance(sentences, Sized) else None
         yield quantize(np.empty((0, options.dimension), np.float32), options.precision, options.ranges)
         pipeline = Pipeline(options, self.manifest, self._runtime, self._source.post_processing)
-        with shown(progress, "encoding", " sentences") as tell:
+        with open_progress(progress, "encoding", " sentences") as tell:
             show = (lambda done: tell(done, total)) if tell else int
             yield from pipeline.blocks(self.windows(sentences), counts, show)
 
