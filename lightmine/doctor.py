@@ -93,8 +93,7 @@ def examine(*, seconds: float = 10.0) -> dict[str, Any]:
 
 def advice(report: dict[str, Any]) -> Iterator[str]:
     """What to do about the report's findings, the most serious first."""
-    packages, providers = report["packages"], report["providers"]
-    kernel, threads, memory = report["kernel"], report["threads"], report["memory"]
+    packages, providers, kernel = report["packages"], report["providers"], report["kernel"]
     if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
         yield (
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall -y "
@@ -120,6 +119,11 @@ def advice(report: dict[str, Any]) -> Iterator[str]:
             "This processor computes in bf16: OpenVINO encodes with transformer models several times faster "
             f"({providers['openvino']['detail']}), then --provider openvino."
         )
+    yield from _limit_advice(report["threads"], report["memory"])
+
+
+def _limit_advice(threads: dict[str, Any], memory: dict[str, Any]) -> Iterator[str]:
+    """What to do about the limits of threads and memory."""
     if "quota" in threads["source"] and threads["limit"] < (os.cpu_count() or 1):
         yield (
             f"The container grants {threads['limit']} of {os.cpu_count()} processors; more would be faster."

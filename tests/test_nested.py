@@ -20,7 +20,7 @@ from lightmine.store.manifest import manifest_path
 from lightmine.untrusted.model_paths import read_json
 from lightmine.untrusted.safetensors import read_weights
 from lightmine.untrusted.tokenizer_checks import check_tokenizer
-from tests.test_hostile_directory import FILES, write
+from tests.untrusted.test_directories import FILES, write
 
 # Too deep for a parser, closed and not; and deep enough to be parsed, and then to be shown or compared.
 DEEP = {

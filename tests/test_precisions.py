@@ -68,7 +68,7 @@ def test_real_minilm_is_as_good_as_its_precision_promises(made, precision, megab
     assert f"precision | {precision} (torch.onnx.export" in (out / "verify.md").read_text(encoding="utf-8")
 
 
-def test_int8_vectors_do_not_depend_on_batch_mates_and_fast_ones_do(made, real):
+def test_int8_vectors_do_not_depend_on_the_rest_of_the_batch_and_fast_ones_do(made, real):
     source, _, _ = real
     changes = {}
     for precision in ("int8", "int8-fast"):

@@ -37,7 +37,7 @@ def test_a_vector_is_a_function_of_its_text(tiny, texts, batch_tokens, threads):
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() <= 1e-6
 
 
-def test_the_default_models_vectors_do_not_depend_on_batch_mates(default):
+def test_the_default_models_vectors_do_not_depend_on_the_rest_of_the_batch(default):
     texts = ["Good morning!", "Guten Morgen!", "早上好！", "x" * 3000, "1984", "🙂", "Доброе утро"] * 40
     together = default.encode(texts)
     assert together.shape == (280, default.manifest.dimension)
@@ -356,7 +356,7 @@ def vary(encoder, **options):
 
 
 @pytest.mark.torch
-def test_a_transformers_vectors_do_not_depend_on_batch_mates(transformer):
+def test_a_transformers_vectors_do_not_depend_on_the_rest_of_the_batch(transformer):
     assert vary(Encoder.load(transformer[0], provider="cpu")) <= 1e-6
 
 

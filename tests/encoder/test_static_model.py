@@ -40,7 +40,7 @@ def test_the_graph_sums_pieces_and_gives_unit_rows(table, run):
     assert run([[3, 7, 7]], [[1, 1, 1]])[0] == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-6)
 
 
-def test_padding_and_batch_mates_change_nothing(run):
+def test_padding_and_the_rest_of_the_batch_change_nothing(run):
     alone = run([[3, 7]], [[1, 1]])
     together = run([[3, 7, 0, 0], [1, 2, 3, 4], [0, 0, 3, 7]], [[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]])
     assert together[[0, 2]] == pytest.approx(np.repeat(alone, 2, axis=0), abs=1e-6)
