@@ -19,7 +19,7 @@ from onnx import helper
 
 from export_scripts.edit import Edit, products, weights_of
 from export_scripts.files import save_graph
-from lightmine.encoder.providers import runtime, session_options
+from lightmine.encoder.onnx_runtime import runtime, session_options
 
 SENTENCES = Path(__file__).with_name("calibration.txt")
 Feed = Mapping[str, np.ndarray]

@@ -76,7 +76,7 @@ def bundle_directory(
     with appearing_whole(out.absolute(), force=force) as folder:
         report(f"source     {opened.graph}")
         _write_tokenizer(opened.tokenizer, folder / TOKENIZER, lower_case=opened.lower_case)
-        head = dataclasses.replace(opened.head, dimension=reference.manifest.dimension)
+        head = dataclasses.replace(opened.post_processing, dimension=reference.manifest.dimension)
         graph = with_head(onnx.load(opened.graph), head)
         inputs = tuple(value.name for value in graph.graph.input)
         modes = [module for module in head.modules if isinstance(module, Pooling)]

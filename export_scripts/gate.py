@@ -178,7 +178,7 @@ def shortfalls(figures: Figures, manifest: Manifest, overrides: Mapping[str, flo
     if not manifest.cpus:
         floors |= REDUCED_FLOORS.get(manifest.precision, {})
     ceilings = dict(CEILINGS)
-    if manifest.batch == "mates":
+    if manifest.batch == "dependent":
         del ceilings["batch_change"]
     known = {*floors, *CEILINGS}
     for name, value in overrides.items():

@@ -51,7 +51,7 @@ def export_through_optimum(
         lines = done.stderr.strip().splitlines() or ["no word of why"]
         raise BundleError(f"optimum cannot export {source.name}: {lines[-1]}")
     opened = open_directory(folder, name=source.name, revision=None, file=None, pooling=None)
-    head = opened.head
+    head = opened.post_processing
     if truncate_dim is not None:
         head = type(head)(head.output, head.feature, (*head.modules, Truncate(truncate_dim)), truncate_dim)
     return with_head(onnx.load(opened.graph), head), done.stdout.strip().splitlines()[-1]

@@ -3,7 +3,7 @@
 The precisions differ in how an activation finds its scale:
 
 int8         a scale a row (a token), taken from that row alone: a sentence's vector does not depend on
-             its batch-mates
+             the other sentences of the batch
 int8-fast    one scale for the whole batch, taken at run time; ONNX Runtime fuses it into the product
 int8-static  one scale, taken from the calibration sentences; what OpenVINO runs in int8
 

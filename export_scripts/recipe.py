@@ -65,7 +65,7 @@ class Recipe:
             precision=self.precision,
             recipe=", ".join(steps),
             # In float16 a sum's last bits depend on the shape of the product, and show.
-            batch="mates" if self.precision in ("int8-fast", "fp16") else "any",
+            batch="dependent" if self.precision in ("int8-fast", "fp16") else "any",
             cpus=find_target(self.target).cpus if eight_bits else (),
         )
 
