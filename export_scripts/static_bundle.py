@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from export_scripts.files import save_graph
 from export_scripts.static_pairs import Settings
 from export_scripts.static_tokenizer import BYTES, INSIDE, encode
+from lightmine.export.files import save_graph
 from lightmine.loading.bundle import MODEL, TOKENIZER, VOCABULARY, Manifest, write_manifest
 
 OPSET = 17

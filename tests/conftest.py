@@ -61,7 +61,7 @@ def real(tmp_path_factory):
     """The source model, the bundle and its manifest: all-MiniLM-L6-v2 with its real weights."""
     from sentence_transformers import SentenceTransformer
 
-    from export_scripts.export import export_bundle
+    from lightmine.export.export import export_bundle
     from tests import minilm
 
     out = tmp_path_factory.mktemp("real") / "bundle"

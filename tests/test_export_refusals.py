@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from export_scripts import graph
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
 from lightmine import Encoder
 from lightmine.errors import BundleError, MissingExtraError, OutputError, TextError
+from lightmine.export import graph
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
 from tests import small_models
 from tests.exporting import edit, left_in, refused
 

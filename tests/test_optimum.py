@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
-from export_scripts.optimum_graph import VARIABLE
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
+from lightmine.export.optimum_graph import VARIABLE
+from lightmine.export.recipe import Recipe
 from tests import minilm
 from tests.exporting import SHORT, refused
 

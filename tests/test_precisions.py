@@ -11,13 +11,13 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from export_scripts import files
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
 from lightmine.encoder import providers
 from lightmine.errors import ArgumentError
+from lightmine.export import files
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
+from lightmine.export.recipe import Recipe
 from tests import minilm, small_models
 from tests.exporting import SHORT, refused
 

@@ -4,7 +4,7 @@ import doctest
 
 import numpy as np
 
-from export_scripts import rounding, sentences
+from lightmine.export import rounding, sentences
 
 
 def test_products_are_closer_than_with_weights_rounded_to_the_nearest(rng):

@@ -93,7 +93,7 @@ def export(arguments: tuple[str, ...]) -> None:
       lightmine export sentence-transformers/all-MiniLM-L6-v2 minilm
     """
     if {"-h", "--help"} & set(arguments):
-        sys.exit(subprocess.run([sys.executable, "-m", "export_scripts.arguments"], check=False).returncode)
+        sys.exit(subprocess.run([sys.executable, "-m", "lightmine.export.arguments"], check=False).returncode)
     needed = ("onnx",) if "--from-onnx" in arguments else NEEDED
     missing = [name for name in needed if not _there(name)]
     if missing:
@@ -103,7 +103,7 @@ def export(arguments: tuple[str, ...]) -> None:
         )
     # A process of its own: nothing of torch is ever loaded beside the runtime.
     sys.exit(
-        subprocess.run([sys.executable, "-m", "export_scripts.export", *arguments], check=False).returncode
+        subprocess.run([sys.executable, "-m", "lightmine.export.export", *arguments], check=False).returncode
     )
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, version_converter
 
-from export_scripts.edit import Edit
-from export_scripts.source import first_line
 from lightmine.encoder.runtime import POOLING_MASK
 from lightmine.errors import BundleError
+from lightmine.export.edit import Edit
+from lightmine.export.source import first_line
 from lightmine.loading.modules import (
     SENTENCE,
     TOKENS,

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from export_scripts.sentences import read_scored_pairs
 from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.evaluation import similarity_correlation
+from lightmine.export.sentences import read_scored_pairs
 from lightmine.loading.bundle import Manifest
 
 BATCH_SIZES = (1, 7, 32)

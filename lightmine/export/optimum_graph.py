@@ -36,8 +36,8 @@ def export_through_optimum(
     """
     import onnx
 
-    from export_scripts.head import with_head
     from lightmine.errors import BundleError
+    from lightmine.export.modules import with_head
     from lightmine.loading.directory import open_directory
     from lightmine.loading.modules import Truncate
 

@@ -17,9 +17,9 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from export_scripts.edit import Edit, products, weights_of
-from export_scripts.files import save_graph
 from lightmine.encoder.providers import runtime, session_options
+from lightmine.export.edit import Edit, products, weights_of
+from lightmine.export.files import save_graph
 
 SENTENCES = Path(__file__).with_name("calibration.txt")
 Feed = Mapping[str, np.ndarray]

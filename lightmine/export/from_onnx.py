@@ -11,14 +11,14 @@ import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
-from export_scripts.check import Check, pass_gate
-from export_scripts.export import write_graph
-from export_scripts.files import appearing_whole
-from export_scripts.optimize import Shape
-from export_scripts.recipe import Recipe
 from lightmine.encoder.encoder import Encoder
 from lightmine.encoder.runtime import POOLING_MASK
 from lightmine.errors import ArgumentError, BundleError
+from lightmine.export.check import Check, pass_gate
+from lightmine.export.export import write_graph
+from lightmine.export.files import appearing_whole
+from lightmine.export.optimize import Shape
+from lightmine.export.recipe import Recipe
 from lightmine.loading.bundle import TOKENIZER, Manifest
 from lightmine.loading.directory import open_directory
 from lightmine.loading.modules import SENTENCE, Pooling
@@ -58,7 +58,7 @@ def bundle_directory(
     """
     import onnx
 
-    from export_scripts.head import with_head
+    from lightmine.export.modules import with_head
 
     recipe, check = recipe or Recipe(), check or Check()
     check.look()

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export_scripts import calibrate
-from export_scripts.arguments import INT8, LEVELS, PRECISIONS, TARGETS
-from export_scripts.calibrate import Feed
-from export_scripts.optimize import Shape, optimize
-from export_scripts.quantize import find_target, quantize
-from export_scripts.sentences import read_sentences
 from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError
+from lightmine.export import calibrate
+from lightmine.export.arguments import INT8, LEVELS, PRECISIONS, TARGETS
+from lightmine.export.calibrate import Feed
+from lightmine.export.optimize import Shape, optimize
+from lightmine.export.quantize import find_target, quantize
+from lightmine.export.sentences import read_sentences
 from lightmine.loading.bundle import TOKENIZER, Manifest
 
 # Nodes of the modules after the transformer, as tracing names them, and those that are ours.

@@ -21,9 +21,9 @@ import numpy as np
 import onnx
 from threadpoolctl import threadpool_limits
 
-from export_scripts.calibrate import Feed, Seen, observe, smooth
-from export_scripts.edit import MICROSOFT, Edit, products, weights_of
-from export_scripts.rounding import Rounding
+from lightmine.export.calibrate import Feed, Seen, observe, smooth
+from lightmine.export.edit import MICROSOFT, Edit, products, weights_of
+from lightmine.export.rounding import Rounding
 
 # On x86 without VNNI two products of uint8 and int8 are added in int16, which holds them only where one
 # side has 7 bits.

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export_scripts.source import first_line
 from lightmine.encoder.runtime import POOLING_MASK
 from lightmine.errors import BundleError
+from lightmine.export.source import first_line
 
 if TYPE_CHECKING:
     import onnx

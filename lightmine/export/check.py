@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from export_scripts import gate
-from export_scripts.files import keep_rejected
-from export_scripts.sentences import evaluation_sentences, read_scored_pairs, read_sentences
 from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, LightmineError
+from lightmine.export import gate
+from lightmine.export.files import keep_rejected
+from lightmine.export.sentences import evaluation_sentences, read_scored_pairs, read_sentences
 from lightmine.loading.bundle import Manifest, write_manifest
 
 VERIFY = "verify.md"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from export_scripts.sentences import evaluation_sentences
-from export_scripts.source import first_line
 from lightmine.errors import BundleError, MissingExtraError
+from lightmine.export.sentences import evaluation_sentences
+from lightmine.export.source import first_line
 from lightmine.loading.bundle import TOKENIZER
 
 if TYPE_CHECKING:

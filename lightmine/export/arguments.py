@@ -1,6 +1,6 @@
 """The exporter's command line, apart from what it runs: its help needs neither torch nor onnx.
 
-``python -m export_scripts.arguments`` prints the help of the export.
+``python -m lightmine.export.arguments`` prints the help of the export.
 """
 
 from __future__ import annotations

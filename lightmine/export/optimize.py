@@ -16,9 +16,9 @@ from typing import Any
 
 import onnx
 
-from export_scripts.edit import MICROSOFT
-from export_scripts.files import is_large, save_graph
 from lightmine.encoder.providers import runtime
+from lightmine.export.edit import MICROSOFT
+from lightmine.export.files import is_large, save_graph
 
 # ONNX Runtime's name for the family of fusions that knows an architecture; bert's are general enough
 # for every encoder, and where a pattern is not found nothing is fused.
