@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
-from lightmine.engine.join import Job, Progress, join, prepare
+from lightmine.engine.join import Job, KernelName, join, prepare
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.selection import JoinSpec, Pairs
+from lightmine.progress import Progress
 
 
 def mine_paraphrases(
@@ -25,7 +26,7 @@ def mine_paraphrases(
     max_score: float | None = None,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
-    kernel: str = "auto",
+    kernel: KernelName = "auto",
     progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Pairs:
@@ -52,16 +53,17 @@ def mine_paraphrases(
         Only pairs that score at most this, to leave out near-copies, which then count neither for `top_k`
         nor for `max_pairs`.
     memory_budget : int or str
-        Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrix and the result.
+        Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
-        Workers; by default one for each processor that the process may use.
+        Number of workers; by default one for each processor that the process may use.
     kernel : {"auto", "int8", "fp32"}
-        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
+        The arithmetic that pairs are rejected with; "auto" measures which is faster here. It changes only
+        the time.
     progress : callable or bool, optional
-        Called with the number of pairs done and the number in all; True shows a bar on stderr.
+        Called with the number of pairs done and the number of all pairs; True shows a bar on stderr.
     resume : str, optional
-        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
-        with the same folder goes on from there, to the same answer. It is left for you to delete.
+        A folder for the state of the job, which is written every minute and when the job is interrupted. The
+        same call with the same folder resumes there and gives the same answer. The folder is not deleted.
 
     Returns
     -------
@@ -91,26 +93,26 @@ def mine_paraphrases(
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
     # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
     min_score = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
-    rule = JoinSpec(
+    spec = JoinSpec(
         n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
         max_score=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
-    found = join(unit, right, rule, budget=budget, job=job).pairs
-    if k is None or threshold is None or not _leaves_out(found, unit, right, rule, budget, job):
+    found = join(unit, right, spec, budget=budget, job=job).pairs
+    if k is None or threshold is None or not _leaves_out(found, unit, right, spec, budget, job):
         return found
     return dataclasses.replace(found, limited_by=("top_k", *found.limited_by))
 
 
 def _leaves_out(
-    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, rule: JoinSpec, budget: int, job: Job
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None, spec: JoinSpec, budget: int, job: Job
 ) -> bool:
     """Whether `top_k` left out a pair within the limits."""
-    min_score = rule.min_score
+    min_score = spec.min_score
     if found.limited_by:
         # Pairs that score as the last one may be missing because of max_pairs.
         min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
         found = found[found.score >= min_score]
     return top_k_was_reached(
-        found, x, other, min_score=min_score, max_score=rule.max_score, top_k=rule.k_left or 0,
+        found, x, other, min_score=min_score, max_score=spec.max_score, top_k=spec.k_left or 0,
         memory_budget=budget, threads=job.threads,
     )  # fmt: skip

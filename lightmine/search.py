@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
-from lightmine.engine.join import Job, Progress, join, prepare
+from lightmine.engine.join import Job, KernelName, join, prepare
 from lightmine.engine.selection import JoinSpec, Scores
+from lightmine.progress import Progress
 from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
 
@@ -76,7 +77,7 @@ def neighbors(
     both: bool = False,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
-    kernel: str = "auto",
+    kernel: KernelName = "auto",
     progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Neighbors:
@@ -93,16 +94,17 @@ def neighbors(
     both : bool
         Also find the k nearest rows of `x` for each row of `y`, in the same pass.
     memory_budget : int or str
-        Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrices and the result.
+        Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
-        Workers; by default one for each processor that the process may use.
+        Number of workers; by default one for each processor that the process may use.
     kernel : {"auto", "int8", "fp32"}
-        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
+        The arithmetic that pairs are rejected with; "auto" measures which is faster here. It changes only
+        the time.
     progress : callable or bool, optional
-        Called with the number of pairs done and the number in all; True shows a bar on stderr.
+        Called with the number of pairs done and the number of all pairs; True shows a bar on stderr.
     resume : str, optional
-        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
-        with the same folder goes on from there, to the same answer. It is left for you to delete.
+        A folder for the state of the job, which is written every minute and when the job is interrupted. The
+        same call with the same folder resumes there and gives the same answer. The folder is not deleted.
 
     Returns
     -------
@@ -125,15 +127,15 @@ def neighbors(
     if y is None:
         if n < 2:
             return _empty(n)
-        rule = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
-        found = join(x, None, rule, budget=budget, job=job)
+        spec = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
+        found = join(x, None, spec, budget=budget, job=job)
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
                       np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
-    rule = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
-    found = join(x, y, rule, budget=budget, job=job)
+    spec = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
+    found = join(x, y, spec, budget=budget, job=job)
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(
         _lists(n, forward.left, forward.right, forward.score),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_curve
 
 from lightmine import neighbors, unit_rows
-from lightmine.bitext.presets import margin_rule
+from lightmine.bitext.presets import margin_spec
 from lightmine.calibration.threshold import choose, curve_of
 from lightmine.calibration.unlabelled import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
 from lightmine.errors import ArgumentError
@@ -63,7 +63,7 @@ def corpus(seed, n, m, translated, noise):
 @pytest.mark.parametrize("translated", [900, 300])
 def test_without_gold_the_threshold_gives_the_wanted_precision(options, translated):
     x, y = corpus(1, 1500, 1200, translated, 0.5)
-    rule = margin_rule(**options)
+    rule = margin_spec(**options)
     near = neighbors(x, y, k=rule.k + MORE_NEIGHBORS, both=True)
     found, truth = bitext_truth(near, rule)
     right = (found.left == found.right) & (found.left < translated)
@@ -76,14 +76,14 @@ def test_without_gold_the_threshold_gives_the_wanted_precision(options, translat
 def test_where_nothing_is_translated_no_threshold_is_good(retrieval):
     x, y = corpus(2, 800, 700, 0, 0)
     near = neighbors(x, y, k=4 + MORE_NEIGHBORS, both=True)
-    found, truth = bitext_truth(near, margin_rule(retrieval=retrieval))
+    found, truth = bitext_truth(near, margin_spec(retrieval=retrieval))
     with pytest.raises(ArgumentError, match="nothing tells the mined pairs from unrelated ones"):
         choose(curve_of(found.score, truth), precision=0.9)
 
 
 def test_where_everything_is_translated_nearly_everything_is_taken():
     x, y = corpus(3, 600, 600, 600, 0.3)
-    found, truth = bitext_truth(neighbors(x, y, k=4 + MORE_NEIGHBORS, both=True), margin_rule())
+    found, truth = bitext_truth(neighbors(x, y, k=4 + MORE_NEIGHBORS, both=True), margin_spec())
     assert choose(curve_of(found.score, truth), precision=0.9).taken > 580
 
 
@@ -111,11 +111,11 @@ def test_paraphrases_are_told_by_what_is_over_the_tail():
         ),
         (lambda: paraphrase_truth(np.ones(1000, np.float32), 500), "all score 1.00 or more"),
         (
-            lambda: bitext_truth(neighbors(np.eye(9), np.eye(9), k=6, both=True), margin_rule()),
+            lambda: bitext_truth(neighbors(np.eye(9), np.eye(9), k=6, both=True), margin_spec()),
             "9 sentences are",
         ),
-        (lambda: bitext_truth(near_300(4), margin_rule()), "k is 6 and there are only 4"),
-        (lambda: bitext_truth(near_300(6), margin_rule(n_best=2)), "leave n_best and one_to_one out"),
+        (lambda: bitext_truth(near_300(4), margin_spec()), "k is 6 and there are only 4"),
+        (lambda: bitext_truth(near_300(6), margin_spec(n_best=2)), "leave n_best and one_to_one out"),
         (lambda: curve_of([], []), "there is no curve to draw"),
     ],
 )

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lightmine.cli.model import BATCH_MATES
 
 from lightmine import Encoder
-from lightmine.cli.model import BATCH_MATES
 from tests.test_cli import ROOT, run
 from tests.tiny import write_bundle
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from lightmine import mine_bitext, neighbors, retrieve, unit_rows
-from lightmine.bitext.presets import COMPAT
+from lightmine.bitext.presets import PRESET_SPECS
 from lightmine.errors import ArgumentError
 from lightmine.search import Neighbors
 from tests import peers
@@ -78,7 +78,7 @@ def test_default_thresholds_and_the_upper_one_of_stopes():
     assert everything.score.tolist() == pytest.approx([0.9 / 0.5, 0.6 / 0.35], abs=1e-6)
     assert len(retrieve(near, compat="stopes", k=2)) == 0
     assert len(retrieve(near, compat="stopes", k=2, max_score=1.75)) == 1
-    defaults = {name: (rule.k, rule.threshold, rule.max_score) for name, rule in COMPAT.items()}
+    defaults = {name: (rule.k, rule.threshold, rule.max_score) for name, rule in PRESET_SPECS.items()}
     assert defaults == {
         "lightmine": (4, None, None), "laser": (4, 0.0, None), "stopes": (16, 1.06, 1.25),
         "sentence-transformers": (4, 1.0, None),

@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from lightmine.cli._by_default import said
 
 from lightmine.calibration.default_threshold import (
     MOST_SAID,
@@ -16,7 +17,6 @@ from lightmine.calibration.default_threshold import (
     default_threshold,
     pairs_needed,
 )
-from lightmine.cli._by_default import said
 from lightmine.loading.bundle import default_model
 from tests.test_cli import rows, run
 

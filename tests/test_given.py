@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, retrieve, score_bitext, unit_rows
-from lightmine.bitext.presets import margin_rule
+from lightmine.bitext.presets import margin_spec
 from lightmine.errors import LightmineError, MatrixError, OptionError
 
 ENCODE = "stands where vectors belong; encode first, as in Encoder.load"
@@ -123,7 +123,7 @@ CALLS = {
     "mine_bitext": lambda **options: mine_bitext(np.eye(2), np.eye(2), **options),
     "score_bitext": lambda **options: score_bitext(np.eye(2), np.eye(2), **options),
     "retrieve": lambda **options: retrieve(near(), **options),
-    "margin_rule": margin_rule,
+    "margin_spec": margin_spec,
 }
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, neighbors, retrieve
-from lightmine.bitext.neighbors_file import Saved, load_neighbors, save_neighbors
+from lightmine.bitext.neighbors_file import SavedNeighbors, load_neighbors, save_neighbors
 from lightmine.errors import OutputError, TextError
 from lightmine.text.unique import UniqueTexts
 
@@ -13,7 +13,7 @@ def saved(rng):
     odd = ["", "naïve", "a\tb\nc", "\u2028", "你好", "\x00", "\ud800"]
     source = UniqueTexts(odd, [[i + 1] for i in range(7)], [[f"s{i}"] for i in range(7)])
     target = UniqueTexts([str(j) for j in range(9)], [[j, j + 100] for j in range(1, 10)])
-    return Saved(neighbors(x, y, k=4, both=True), 3, 4, source, target), (x, y)
+    return SavedNeighbors(neighbors(x, y, k=4, both=True), 3, 4, source, target), (x, y)
 
 
 def test_what_was_saved_comes_back(saved, tmp_path):

@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
+class SavedNeighbors:
     """Neighbours of both directions, how many of them count by default, and the texts of both sides.
 
     Attributes
@@ -36,7 +36,7 @@ class Saved:
     near : Neighbors
     k, k_backward : int
         As they were asked for when they were mined.
-    source, target : Distinct
+    source, target : UniqueTexts
     model : str
         What embedded the texts.
     recommended : dict of str to float
@@ -52,7 +52,7 @@ class Saved:
     recommended: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def save_neighbors(path: str, saved: Saved) -> None:
+def save_neighbors(path: str, saved: SavedNeighbors) -> None:
     """Write neighbours to a file that appears whole or not at all.
 
     Raises
@@ -77,7 +77,7 @@ def save_neighbors(path: str, saved: Saved) -> None:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def load_neighbors(path: str) -> Saved:
+def load_neighbors(path: str) -> SavedNeighbors:
     """Read what `save_neighbors` wrote, and check that it fits together.
 
     Raises
@@ -91,7 +91,7 @@ def load_neighbors(path: str) -> Saved:
     >>> path = str(pathlib.Path(tempfile.mkdtemp(), "near.npz"))
     >>> near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
     >>> source, target = UniqueTexts(["a", "b"], [[1], [2]]), UniqueTexts(["c", "d"], [[1], [4]])
-    >>> save_neighbors(path, Saved(near, 1, 1, source, target))
+    >>> save_neighbors(path, SavedNeighbors(near, 1, 1, source, target))
     >>> saved = load_neighbors(path)
     >>> saved.near.index.ravel(), saved.target.lines
     (array([1, 0]), [[1], [4]])
@@ -106,7 +106,7 @@ def load_neighbors(path: str) -> Saved:
         raise TextError(f"{path}: not a whole file of saved neighbours: {reason}") from None
 
 
-def _unpacked(arrays: Arrays) -> Saved:
+def _unpacked(arrays: Arrays) -> SavedNeighbors:
     version, k, k_backward = map(int, arrays["version"])
     if version != VERSION:
         raise ValueError(f"version {version}, and this lightmine reads version {VERSION}")
@@ -129,7 +129,7 @@ def _unpacked(arrays: Arrays) -> Saved:
         texts.append(_unpacked_side(arrays, name, len(index)))
     model, limits = _unpacked_model(arrays)
     near_both = Neighbors(*near[0], reverse=Neighbors(*near[1]))
-    return Saved(near_both, k, k_backward, texts[0], texts[1], model, limits)
+    return SavedNeighbors(near_both, k, k_backward, texts[0], texts[1], model, limits)
 
 
 def recommended(thresholds: dict[str, float]) -> dict[str, float]:

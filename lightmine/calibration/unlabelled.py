@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.bitext.margin import margin_scores
-from lightmine.bitext.pairing import Bitext, both_directions, counted, mean_scores, retrieve
-from lightmine.bitext.presets import MarginRule
+from lightmine.bitext.pairing import Bitext, both_directions, first_k, mean_scores, retrieve
+from lightmine.bitext.presets import MarginSpec
 from lightmine.errors import ArgumentError
 from lightmine.search import Neighbors
 
@@ -35,14 +35,14 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-def bitext_truth(near: Neighbors, rule: MarginRule) -> tuple[Bitext, Floats]:
+def bitext_truth(near: Neighbors, rule: MarginSpec) -> tuple[Bitext, Floats]:
     """Mined pairs, and how many true pairs each is estimated to add.
 
     Parameters
     ----------
     near : Neighbors
         Of both directions, `MORE_NEIGHBORS` more of them than the rule counts.
-    rule : MarginRule
+    rule : MarginSpec
         With one candidate a sentence and the retrieval's own one-to-one; its thresholds are not looked at.
 
     Returns
@@ -81,7 +81,7 @@ def bitext_truth(near: Neighbors, rule: MarginRule) -> tuple[Bitext, Floats]:
     return found, true
 
 
-def _struck(forward: Neighbors, backward: Neighbors, found: Bitext, rule: MarginRule) -> list[_Struck]:
+def _struck(forward: Neighbors, backward: Neighbors, found: Bitext, rule: MarginSpec) -> list[_Struck]:
     """The sides that the retrieval mines from."""
     sides = []
     if rule.retrieval != "backward":
@@ -101,12 +101,12 @@ class _Struck:
 
     def __init__(
         self, near: Neighbors, other: Neighbors, ks: tuple[int, int], rows: Rows, partners: Rows,
-        found: Bitext, rule: MarginRule,
+        found: Bitext, rule: MarginSpec,
     ) -> None:  # fmt: skip
         self.n = len(near.index)
         k = min(ks[0], len(other.index) - MORE_NEIGHBORS)
-        counted("k", near, other, k + MORE_NEIGHBORS)
-        other_mean = mean_scores(counted("k", other, near, ks[1]), rule)
+        first_k("k", near, other, k + MORE_NEIGHBORS)
+        other_mean = mean_scores(first_k("k", other, near, ks[1]), rule)
 
         def best_without(gone: Rows) -> tuple[Rows, Floats]:
             index, cosine = near.index[rows], near.score[rows]

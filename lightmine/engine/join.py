@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
@@ -32,7 +33,8 @@ from lightmine.progress import Progress as Progress
 from lightmine.progress import check_progress, shown
 from lightmine.system.threads import default_threads
 
-KERNELS = ("auto", "int8", "fp32")
+KernelName = Literal["auto", "int8", "fp32"]
+KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 
 # Under so many pairs a plain product is over before a twin would be made.
 SMALL = 1 << 23
@@ -54,7 +56,7 @@ class Job:
 
     memory_budget: int | str = "1GiB"
     threads: int | None = None
-    kernel: str = "auto"
+    kernel: KernelName = "auto"
     progress: Progress | bool | None = None
     resume: str | None = None
 

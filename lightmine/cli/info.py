@@ -1,23 +1,20 @@
-"""``lightmine info`` and ``lightmine export``."""
+"""``lightmine info``."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
-import sys
 
 import click
 
-from lightmine.cli._options import provider_option, verify_option
+from lightmine.cli._command import command
+from lightmine.cli._options import json_option, provider_option, verify_option
 from lightmine.encoder.runtime import Runtime
-from lightmine.errors import MissingExtraError
 from lightmine.loading.bundle import manifest_json
 from lightmine.loading.resolve import open_source
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
 
-# What a manifest's `batch` means to whoever encodes.
+# The meaning of a manifest's `batch`: what other sentences of the batch do to a vector.
 BATCH_MATES = {
     "any": "do not change a vector",
     "one": "do not change a vector: sentences are run one at a time; --fast runs them together, and they do",
@@ -25,20 +22,18 @@ BATCH_MATES = {
 }
 
 
-# What the exporter imports; a folder that carries ONNX needs less.
-NEEDED = ("torch", "transformers", "sentence_transformers", "onnx")
-
-
-@click.command()
+@command()
 @click.argument("model", required=False, envvar="LIGHTMINE_MODEL")
-@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+@json_option
 @provider_option
 @verify_option
 def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
-    """Show what a model says about itself, a bundle's files checked, and what runs it here.
+    """Show the facts of a model, and what runs it here.
 
-    MODEL is a bundle's folder, a directory with an ONNX graph, owner/name[@revision] on a hub, or one of the
-    packaged models by its name. By default it is what LIGHTMINE_MODEL names, or else static-multilingual.
+    The files of a bundle are checked. With --json its whole manifest is printed.
+
+    MODEL is the folder of a bundle, a directory with an ONNX graph, owner/name[@revision] on a hub, or a
+    packaged model. The default is the model that LIGHTMINE_MODEL names, otherwise static-multilingual.
 
     \b
     Example:
@@ -81,31 +76,3 @@ def _checked(source: ResolvedModel) -> str:
     if source.verified:
         return "every file as its SHA-256 says"
     return "sizes as stated, hashes not checked" if source.manifest.files else "no hashes to check it by"
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def export(arguments: tuple[str, ...]) -> None:
-    """Turn a sentence-transformers model into a bundle (needs the extra [export]).
-
-    \b
-    Example:
-      lightmine export sentence-transformers/all-MiniLM-L6-v2 minilm
-    """
-    if {"-h", "--help"} & set(arguments):
-        sys.exit(subprocess.run([sys.executable, "-m", "lightmine.export.arguments"], check=False).returncode)
-    needed = ("onnx",) if "--from-onnx" in arguments else NEEDED
-    missing = [name for name in needed if not _there(name)]
-    if missing:
-        raise MissingExtraError(
-            f"exporting needs {', '.join(missing)}, which running does not: "
-            "pip install 'lightmine[export]' on the machine that exports"
-        )
-    # A process of its own: nothing of torch is ever loaded beside the runtime.
-    sys.exit(
-        subprocess.run([sys.executable, "-m", "lightmine.export.export", *arguments], check=False).returncode
-    )
-
-
-def _there(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
