@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lightmine.encoder.sessions import CudaSession, OpenVinoSession, OrtSession, Session
-from lightmine.errors import ArgumentError, BundleError, LightmineError, MissingExtraError
+from lightmine.errors import ArgumentError, BundleError, LightmineError, MissingExtraError, install_line
 
 PROVIDERS = ("auto", "cpu", "openvino", "cuda")
 Options = Mapping[str, str]
@@ -240,7 +240,7 @@ _registering = threading.Lock()
 def _plugin_device() -> tuple[Any, str]:
     """The processor as the OpenVINO plugin offers it, or None and why it does not."""
     if importlib.util.find_spec("onnxruntime_ep_openvino") is None:
-        return None, "OpenVINO is not installed: pip install 'lightmine[openvino]'"
+        return None, f"OpenVINO is not installed: {install_line('openvino')}"
     onnxruntime, plugin = runtime(), importlib.import_module("onnxruntime_ep_openvino")
     with _registering:
         if not any(device.ep_name == OPENVINO for device in onnxruntime.get_ep_devices()):

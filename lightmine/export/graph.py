@@ -46,7 +46,7 @@ def trace(model: SentenceTransformer, scratch: Path, *, opset: int = OPSET) -> t
         graph = onnx.load(_trace(model, scratch / "traced.onnx", opset=opset))
     except Exception as error:  # the tracer raises whatever the model's own code raises
         kind = _kind(model)
-        raise BundleError(f"a model of type {kind} cannot be traced: {first_line(error)}") from error
+        raise BundleError(f"a model of type {kind} cannot be traced: {error_line(error, 0)}") from error
     return graph, f"torch.onnx.export, opset {opset}"
 
 
@@ -73,7 +73,7 @@ def export_through_transformers(
         first, second = onnx.load(scratch / "body.onnx"), onnx.load(head)
     except Exception as error:  # the exporter raises whatever the model's own code raises
         raise BundleError(
-            f"transformers cannot export a model of type {_kind(model)}: {first_line(error)}"
+            f"transformers cannot export a model of type {_kind(model)}: {error_line(error, 0)}"
         ) from error
     return join(
         first, second, tokens=first.graph.output[0].name

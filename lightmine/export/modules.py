@@ -72,7 +72,7 @@ def _recent(graph: onnx.ModelProto) -> onnx.ModelProto:
         return version_converter.convert_version(graph, OLDEST_OPSET)
     except Exception as error:  # the converter raises whatever it trips over
         raise BundleError(
-            f"the graph's operator set {version} cannot be raised to {OLDEST_OPSET}: {first_line(error)}"
+            f"the graph's operator set {version} cannot be raised to {OLDEST_OPSET}: {error_line(error, 0)}"
         ) from error
 
 

@@ -52,7 +52,7 @@ def require_stack() -> None:
         try:
             importlib.import_module(name.replace("-", "_"))
         except ImportError as error:
-            message = f"exporting needs {name}, which cannot be imported ({first_line(error)}): "
+            message = f"exporting needs {name}, which cannot be imported ({error_line(error, 0)}): "
             raise MissingExtraError(message + INSTALL_LINE) from error
 
 
@@ -89,7 +89,7 @@ def load_model(source: SourceModel) -> SentenceTransformer:
                 model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
             )
     except Exception as error:  # whatever a broken folder makes of the libraries below
-        raise BundleError(f"{source.name} cannot be loaded: {first_line(error)}") from error
+        raise BundleError(f"{source.name} cannot be loaded: {error_line(error, 0)}") from error
     _check_loaded(source, model)
     limit = token_limit(model)
     if type(model[0]).__name__ != "StaticEmbedding":
@@ -150,7 +150,7 @@ def _download(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=list(OTHER_WEIGHTS)))
     except Exception as error:  # network, permission, unknown name: the hub's line says which
         at = f" at revision {revision}" if revision else ""
-        message = f"{model}{at} is neither a local folder nor to be had from the hub: {first_line(error)}"
+        message = f"{model}{at} is neither a local folder nor to be had from the hub: {error_line(error, 0)}"
         raise BundleError(message) from error
 
 
@@ -178,7 +178,7 @@ def _front_matter(card: Path) -> dict[str, Any]:
     try:
         return metadata_load(card) or {}
     except Exception as error:  # a YAML error, or front matter that is no mapping
-        raise BundleError(f"the front matter of {card.name} cannot be read: {first_line(error)}") from error
+        raise BundleError(f"the front matter of {card.name} cannot be read: {error_line(error, 0)}") from error
 
 
 def _check_modules(source: SourceModel) -> None:
@@ -205,7 +205,7 @@ def _read_json(source: SourceModel, name: str) -> Any:
         message = f"{source.name} has no {name}: not a sentence-transformers model"
         raise BundleError(message) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{name} of {source.name} cannot be read: {first_line(error)}") from error
+        raise BundleError(f"{name} of {source.name} cannot be read: {error_line(error, 0)}") from error
 
 
 def _check_loaded(source: SourceModel, model: SentenceTransformer) -> None:

@@ -101,7 +101,7 @@ def convert(slow: Any) -> Tokenizer:
         fast: Tokenizer = convert_slow_tokenizer(slow)
     except Exception as error:  # the converter raises whatever it trips over
         raise BundleError(
-            f"{kind} has no fast form that transformers knows ({first_line(error)}); save the model with a "
+            f"{kind} has no fast form that transformers knows ({error_line(error, 0)}); save the model with a "
             "tokenizer.json first"
         ) from error
     for sentence in evaluation_sentences()[0]:
