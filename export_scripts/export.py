@@ -1,8 +1,8 @@
-"""Export a model to a bundle: ``python -m export_scripts.export MODEL OUT``, the same as ``lightmine export``."""
+"""Export a model to a bundle: ``python -m export_scripts.export MODEL OUT``, as ``lightmine export`` does."""
 
 import sys
 
-from lightmine.export.export import main
+from lightmine.export.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -150,7 +150,9 @@ def write_bundle(
 ) -> Manifest:
     """Write graph, tokenizer and manifest; the parity there is int8 against float on the sentences."""
     out.mkdir(parents=True, exist_ok=True)
-    save_graph(build_graph(*quantize(table, spread, settings.levels), spread), out / MODEL, beside=True)
+    save_graph(
+        build_graph(*quantize(table, spread, settings.levels), spread), out / MODEL, external_data=True
+    )
     save_tokenizer(tokenizer, out)
     cosines = parity(out, table, tokenizer, sentences)
     return write_manifest(

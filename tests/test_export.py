@@ -6,7 +6,8 @@ from tokenizers import Tokenizer
 
 from lightmine import Encoder
 from lightmine.export.check import Check
-from lightmine.export.export import export_bundle, main
+from lightmine.export.command import main
+from lightmine.export.export import export_bundle
 from lightmine.export.sentences import evaluation_sentences
 from tests import minilm
 from tests.exporting import left_in

@@ -10,7 +10,8 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Static
 from lightmine import Encoder
 from lightmine.export import files, graph
 from lightmine.export.check import Check
-from lightmine.export.export import export_bundle, main
+from lightmine.export.command import main
+from lightmine.export.export import export_bundle
 from lightmine.export.recipe import Recipe
 from tests import small_models
 from tests.exporting import SHORT, edit, left_in, refused

@@ -8,7 +8,7 @@ from sentence_transformers import SentenceTransformer
 
 from lightmine import Encoder
 from lightmine.export.check import Check
-from lightmine.export.export import main
+from lightmine.export.command import main
 from lightmine.export.from_onnx import bundle_directory
 from lightmine.export.recipe import Recipe
 from tests import small_models
@@ -53,7 +53,7 @@ def test_the_command_quantises_too_and_needs_no_torch(tmp_path, few):
     code = (
         "import sys\n"
         "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
-        "from lightmine.export.export import main\n"
+        "from lightmine.export.command import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["--from-onnx", tmp_path / "model", tmp_path / "bundle", "--precision", "int8", "--eval", few]

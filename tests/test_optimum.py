@@ -51,4 +51,4 @@ def test_optimums_quantizer_makes_an_int8_fast_bundle(real, few, tmp_path):
 def test_without_its_environment_the_error_names_the_command(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     message = refused(capsys, small, tmp_path / "bundle", "--exporter", "optimum")
-    assert "is not there: run make optimum" in message
+    assert "is missing: in a clone run make optimum, or in an environment of your own pip install" in message

@@ -2,7 +2,7 @@
 
 import sys
 
-from lightmine.export.export import main
+from lightmine.export.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,41 +1,35 @@
-"""Turn a sentence-transformers model into a lightmine bundle, and prove what it is worth.
+"""Turn a sentence-transformers model into a lightmine bundle, and measure it against the model.
 
-``python -m lightmine.export.export MODEL OUT``: the model's own modules, transformer to normalisation,
-become one ONNX graph, optimised and quantised as asked; the bundle is then opened as users will open it
-and measured against the source model. OUT appears only when it passes.
+The model's own modules, from the transformer to the normalisation, become one ONNX graph, which is then
+optimised and quantised as the recipe asks. The bundle is opened as users will open it, and its vectors are
+compared with the model's. The output folder appears only if the bundle passes.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import importlib.metadata
 import os
-import shutil
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from lightmine.errors import ArgumentError
-from lightmine.export import calibrate
-from lightmine.export.arguments import OPSET, export_parser
-from lightmine.export.check import VERIFY, Check, check_of, exit_status, pass_gate, table_of
-from lightmine.export.files import appearing_whole, save_graph
-from lightmine.export.optimize import Shape
+from lightmine.export.arguments import OPSET
+from lightmine.export.bundling import scratch_folder, write_graph
+from lightmine.export.check import Check, pass_gate
+from lightmine.export.files import new_folder
+from lightmine.export.graph import OUTPUT, inputs_of, is_normalized, leaves_out_prompt, trace
+from lightmine.export.optimize import TransformerShape
 from lightmine.export.recipe import Recipe
-from lightmine.loading.bundle import MODEL, Manifest, write_manifest
+from lightmine.export.requirements import PACKAGES, import_packages
+from lightmine.export.source import SourceModel, encode_source, find_source, load_model, token_limit
+from lightmine.export.tokenizer import write_tokenizer
+from lightmine.loading.bundle import Manifest
 
 if TYPE_CHECKING:
     import onnx
     from sentence_transformers import SentenceTransformer
-
-    from lightmine.export.source import SourceModel
-
-Report = Callable[[str], None]
 
 
 def export_bundle(
@@ -51,7 +45,7 @@ def export_bundle(
     exporter: str = "torch",
     opset: int = OPSET,
     force: bool = False,
-    report: Report = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Export a sentence-transformers model to a bundle and measure it against the source.
 
@@ -74,13 +68,13 @@ def export_bundle(
     truncate_dim
         Keep so many dimensions, of a model trained for it (Matryoshka).
     exporter
-        ``torch``, or ``optimum`` in its own environment (`make optimum`).
+        ``torch``, or ``optimum``, which runs in an environment of its own.
     opset
-        The ONNX operator set.
+        The version of ONNX's operator set.
     force
         Replace a bundle at `out`.
     report
-        Called with one line at each step.
+        Called with one line of text at each step.
 
     Returns
     -------
@@ -96,15 +90,11 @@ def export_bundle(
     MissingExtraError
         torch, transformers, sentence-transformers or onnx is not installed.
     """
-    from lightmine.export.source import find_source, load_model, require_stack
-
     recipe, check = recipe or Recipe(), check or Check()
-    require_stack()
-    from lightmine.export.graph import is_normalized, trace
-    from lightmine.export.tokenizer import write_tokenizer
-
-    check.look()
-    with appearing_whole(Path(out).absolute(), force=force) as folder:
+    import_packages()
+    check.refuse_unreadable()
+    out = Path(out).absolute()
+    with new_folder(out, force=force) as folder:
         source = find_source(model, revision=revision)
         report(f"source     {source.name}" + (f" at {source.revision}" if source.revision else ""))
         source_model = load_model(source)
@@ -113,84 +103,61 @@ def export_bundle(
         report("exporting  " + " -> ".join(type(module).__name__ for module in source_model))
         report(f"tokenizer  {write_tokenizer(source_model, folder, source_folder=source.folder)}")
         manifest = _describe(source, source_model, name=name, licence=licence)
-        if manifest.licence == "unknown":
-            report("licence    unknown: the model's card states none, and neither does --licence")
-        if manifest.similarity != "cosine" and not is_normalized(source_model):
-            report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
-        scratch = folder / "scratch"
-        scratch.mkdir()
-        remaining = None
-        if exporter == "optimum":
-            graph, how, remaining = _through_optimum(source, source_model, scratch, recipe)
-            inputs = tuple(value.name for value in graph.graph.input)
-            manifest = dataclasses.replace(manifest, inputs=inputs)
-        else:
-            graph, how = trace(source_model, scratch, opset=opset)
-        manifest = write_graph(
-            graph,
-            folder,
-            recipe=recipe,
-            manifest=manifest,
-            how=how,
-            shape=shape_of(source_model),
-            remaining=remaining,
+        _report_unusual(manifest, source_model, report)
+        manifest = _write(
+            folder, source, source_model, manifest, recipe=recipe, exporter=exporter, opset=opset
         )
         return pass_gate(
-            folder,
-            manifest,
-            lambda some: encode_source(source_model, some),
-            out=Path(out).absolute(),
+            folder, manifest, lambda some: encode_source(source_model, some), out=out,
             against=f"sentence-transformers {importlib.metadata.version('sentence-transformers')}",
-            check=check,
-            report=report,
-        )
+            check=check, report=report,
+        )  # fmt: skip
 
 
-def write_graph(
-    graph: onnx.ModelProto,
+def _report_unusual(manifest: Manifest, model: SentenceTransformer, report: Callable[[str], None]) -> None:
+    """Report a licence that nobody stated, and a similarity that lightmine does not use."""
+    if manifest.licence == "unknown":
+        report("licence    unknown: neither the model's card nor --licence states one")
+    if manifest.similarity != "cosine" and not is_normalized(model):
+        report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
+
+
+def _write(
     folder: Path,
+    source: SourceModel,
+    model: SentenceTransformer,
+    manifest: Manifest,
     *,
     recipe: Recipe,
-    manifest: Manifest,
-    how: str,
-    shape: Shape,
-    remaining: Recipe | None = None,
+    exporter: str,
+    opset: int,
 ) -> Manifest:
-    """Apply the recipe to a graph, write it and the manifest; `folder` holds the tokenizer and `scratch`.
-
-    `remaining` is what is still to be done of the recipe, where something else has done a part.
-    """
-    import onnx
-
-    scratch = folder / "scratch"
-    graph = (remaining or recipe).apply(graph, scratch=scratch, shape=shape, manifest=manifest)
-    # Tracing leaves the width as a name.
-    graph.graph.output[0].type.tensor_type.shape.dim[1].dim_value = manifest.dimension
-    # By its path, as a graph with its weights beside it must be.
-    onnx.checker.check_model(str(save_graph(graph, folder / MODEL)))
-    shutil.rmtree(scratch)
-    return write_manifest(folder, recipe.describe(manifest, how))
+    """Make the graph by one of the exporters and write it."""
+    scratch, remaining = scratch_folder(folder), None
+    if exporter == "optimum":
+        graph, how, remaining = _through_optimum(source, model, scratch, recipe)
+        manifest = dataclasses.replace(manifest, inputs=tuple(value.name for value in graph.graph.input))
+    else:
+        graph, how = trace(model, scratch, opset=opset)
+    return write_graph(
+        graph, folder, recipe=recipe, manifest=manifest, how=how, shape=shape_of(model), remaining=remaining
+    )
 
 
-def encode_source(model: SentenceTransformer, sentences: list[str]) -> np.ndarray:
-    """The source's vectors."""
-    return np.asarray(model.encode(list(sentences), show_progress_bar=False))
-
-
-def shape_of(model: SentenceTransformer) -> Shape:
-    """What the fusions want to know."""
+def shape_of(model: SentenceTransformer) -> TransformerShape:
+    """The shape of the model's transformer, for the fusions."""
     body = getattr(model[0], "auto_model", None)
     return (
-        Shape.of(body.config.get_text_config().to_dict() | {"model_type": body.config.model_type})
+        TransformerShape.of(body.config.get_text_config().to_dict() | {"model_type": body.config.model_type})
         if body
-        else Shape()
+        else TransformerShape()
     )
 
 
 def _through_optimum(
     source: SourceModel, model: SentenceTransformer, scratch: Path, recipe: Recipe
 ) -> tuple[onnx.ModelProto, str, Recipe]:
-    """The graph, how it was made, and what optimum leaves of the recipe."""
+    """The graph, how it was made, and the steps of the recipe that optimum has not done."""
     from lightmine.export.optimum_graph import export_through_optimum
 
     quantized = recipe.precision == "int8-fast"
@@ -220,9 +187,6 @@ def _truncate(model: SentenceTransformer, width: int) -> None:
 def _describe(
     source: SourceModel, model: SentenceTransformer, *, name: str | None, licence: str | None
 ) -> Manifest:
-    from lightmine.export.graph import OUTPUT, inputs_of, leaves_out_prompt
-    from lightmine.export.source import DISTRIBUTIONS, token_limit
-
     modes = [module.pooling_mode for module in model if hasattr(module, "pooling_mode")]
     return Manifest(
         name=name or source.name.split("/")[-1],
@@ -241,61 +205,5 @@ def _describe(
         inputs=inputs_of(model),
         output=OUTPUT,
         languages=source.languages,
-        versions={name: importlib.metadata.version(name) for name in (*DISTRIBUTIONS, "onnxruntime")},
+        versions={name: importlib.metadata.version(name) for name in (*PACKAGES, "onnxruntime")},
     )
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 0, 2 for an error that has a message, 3 for a bundle that fails."""
-    options = export_parser().parse_args(argv)
-    return exit_status(lambda: _run(options))
-
-
-def _run(options: argparse.Namespace) -> int:
-    start = time.monotonic()
-    _export(options)
-    out = Path(options.out)
-    text = (out / VERIFY).read_text(encoding="utf-8")
-    rows = {"bundle": str(out)} | table_of(text) | {"took": f"{time.monotonic() - start:.0f} s"}
-    print("\n".join(f"{what:<11}{value}" for what, value in rows.items()))
-    return 0
-
-
-def _export(options: argparse.Namespace) -> None:
-    common = {
-        "recipe": Recipe(
-            optimize=options.optimize,
-            precision=options.precision,
-            target=options.target,
-            calibration=Path(options.calibrate) if options.calibrate else calibrate.SENTENCES,
-        ),
-        "check": check_of(options),
-        "name": options.name,
-        "licence": options.licence,
-        "force": options.force,
-        "report": lambda line: print(line, file=sys.stderr),
-    }
-    if options.from_onnx:
-        from lightmine.export.from_onnx import bundle_directory
-
-        if options.revision or options.truncate_dim or options.exporter != "torch":
-            raise ArgumentError("--revision, --truncate-dim and --exporter are not for --from-onnx")
-        bundle_directory(
-            Path(options.model), Path(options.out), file=options.file, pooling=options.pooling, **common
-        )
-        return
-    if options.file or options.pooling:
-        raise ArgumentError("--file and --pooling are for --from-onnx")
-    export_bundle(
-        options.model,
-        options.out,
-        revision=options.revision,
-        truncate_dim=options.truncate_dim,
-        exporter=options.exporter,
-        opset=options.opset,
-        **common,
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,7 +12,8 @@ from lightmine.encoder.encoder import Encoder
 from lightmine.export import gate
 from lightmine.export.arguments import command
 from lightmine.export.check import check_of, exit_status, size_of, summary
-from lightmine.export.export import encode_source
+from lightmine.export.requirements import import_packages
+from lightmine.export.source import encode_source, find_source, load_model
 from lightmine.loading.bundle import read_manifest
 
 
@@ -31,16 +32,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def verify(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
-    """The rows of the table, and what falls short."""
-    from lightmine.export.source import find_source, load_model, require_stack
-
+    """The rows of the table, and the figures that are too low or too high, in words."""
     check = check_of(options)
     folder = Path(options.bundle)
     manifest = read_manifest(folder)
-    check.look()
+    check.refuse_unreadable()
     sentences, what = check.sentences(manifest.languages)
     encoder = Encoder.load(folder, provider=options.provider)
-    require_stack()
+    import_packages()
     source = find_source(options.against, revision=options.revision)
     model = load_model(source)
     if manifest.dimension < model.get_embedding_dimension():
@@ -62,7 +61,7 @@ def verify(options: argparse.Namespace) -> tuple[dict[str, str], list[str]]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command(
-        "verify",
+        "python -m lightmine.export.verify",
         purpose="Measure a bundle's vectors against its source model's.",
         example="labse --against sentence-transformers/LaBSE",
     )
