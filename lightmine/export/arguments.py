@@ -24,9 +24,7 @@ def export_parser() -> argparse.ArgumentParser:
         "--from-onnx", action="store_true", help="MODEL is a folder that carries ONNX; torch is not needed"
     )
     parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
-    parser.add_argument(
-        "--pooling", metavar="MODE", help="with --from-onnx: if no file of the folder states it"
-    )
+    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: if no file states it")
     parser.add_argument(
         "--exporter",
         choices=("torch", "optimum"),

@@ -1,9 +1,9 @@
 """Calibration: the range of a graph's activations on sentences, and smoothing by these ranges.
 
-A few channels of a transformer's activations are far larger than the others. An 8-bit scale that includes them
-is coarse for the others. Smoothing moves the size of these channels into the weights, which lose less by it
-(SmoothQuant: Xiao et al. 2023, section 4): every channel is divided by a factor, and the weights' row is
-multiplied by it, so the product does not change.
+A few channels of a transformer's activations are far larger than the others. An 8-bit scale that includes
+them is coarse for the others. Smoothing moves the size of these channels into the weights, which lose less
+by it (SmoothQuant: Xiao et al. 2023, section 4): every channel is divided by a factor, and the weights' row
+is multiplied by it, so the product does not change.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class ActivationStats:
     @property
     def largest(self) -> np.ndarray:
         """The largest absolute value of each channel."""
-        return np.maximum(np.abs(self.low), np.abs(self.high))
+        largest: np.ndarray = np.maximum(np.abs(self.low), np.abs(self.high))
+        return largest
 
     def divided(self, factors: np.ndarray) -> ActivationStats:
         """Of the rows divided by a factor for each channel."""
@@ -83,7 +84,7 @@ def observe(graph: onnx.ModelProto, feeds: Iterable[Feed], *, scratch: Path) -> 
     )
     found: dict[str, ActivationStats] = {}
     feeds = iter(feeds)
-    # Many sentences at once: adding the large matrices costs more than multiplying the few rows of a sentence.
+    # Many sentences at once, because adding the large matrices costs more than the products of a few rows.
     while some := list(itertools.islice(feeds, SENTENCES_AT_ONCE)):
         runs = [session.run(names, dict(feed)) for feed in some]
         for name, values in zip(names, zip(*runs, strict=True), strict=True):

@@ -32,7 +32,7 @@ def products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 class Edit:
-    """A copy of a graph being rewritten: for each of `nodes`, `keep` it or `add` others; `done` gives the graph."""
+    """A copy of a graph to rewrite: for each of `nodes`, `keep` it or `add` others; then take `done`."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         self._graph = onnx.ModelProto()

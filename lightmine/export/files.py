@@ -78,9 +78,7 @@ def _check_replaceable(out: Path, *, force: bool) -> None:
         if not force:
             raise OutputError(f"{out} exists and is not empty: choose another folder, or add --force")
         if not (out / MANIFEST).is_file():
-            raise OutputError(
-                f"{out} holds no {MANIFEST}, so it is not a bundle: --force does not replace it"
-            )
+            raise OutputError(f"{out} holds no {MANIFEST}, so it is no bundle: --force does not replace it")
 
 
 def _replace(out: Path, folder: Path, *, backup: Path) -> None:

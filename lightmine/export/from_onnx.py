@@ -1,7 +1,7 @@
 """A bundle from a directory that has ONNX files, without torch: ``lightmine export --from-onnx DIR OUT``.
 
-The modules that the graph lacks (pooling, dense layers, normalisation) are added to it. The bundle is measured
-against the directory itself, run by lightmine with those modules in NumPy.
+The modules that the graph lacks (pooling, dense layers, normalisation) are added to it. The bundle is
+measured against the directory itself, run by lightmine with those modules in NumPy.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def bundle_directory(
     recipe, check = recipe or Recipe(), check or Check()
     check.refuse_unreadable()
     opened = _open(directory, recipe, file=file, pooling=pooling)
-    reference = Encoder.load(directory, **{k: v for k, v in {"file": file, "pooling": pooling}.items() if v})
+    reference = Encoder.load(directory, file=file, pooling=pooling)
     out = out.absolute()
     with new_folder(out, force=force) as folder:
         report(f"source     {opened.graph}")

@@ -158,7 +158,7 @@ def measure(
         pairs_gained=len(found - pairs),
         batch_change=float(max(np.abs(run - runs[0]).max() for run in runs)),
     )
-    changes: dict[str, float] = {}
+    changes: dict[str, Any] = {}
     if sts is not None:
         changes |= {"spearman": spearman(many or encode, sts), "source_spearman": spearman(source, sts)}
     if speed:
@@ -248,7 +248,8 @@ def _in_batches(encode: Encode, sentences: Sequence[str], size: int) -> np.ndarr
 def _unit(rows: np.ndarray) -> np.ndarray:
     rows = rows.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):  # a zero row becomes NaN, and fails the check
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        units: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return units
 
 
 def _agreement(wanted: np.ndarray, found: np.ndarray) -> float:

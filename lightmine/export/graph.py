@@ -26,8 +26,8 @@ TOKEN_EMBEDDINGS = "token_embeddings"
 NOT_TRACEABLE = ("gemma3", "gemma3_text", "gemma3n_text")
 TRANSFORMERS_OPSET = 18
 # The warnings that every tracing gives. Python values that become constants of the graph are found by the
-# gate. dynamo=False is needed because ONNX Runtime's transformer fusions know only its graphs. The pooling and
-# mask code of these libraries uses no negative index.
+# gate. dynamo=False is needed because ONNX Runtime's transformer fusions know only its graphs. The pooling
+# and mask code of these libraries uses no negative index.
 EXPECTED_WARNINGS = (
     (DeprecationWarning, "You are using the legacy TorchScript-based ONNX export"),
     (DeprecationWarning, "The feature will be removed. Please remove usage of this function"),

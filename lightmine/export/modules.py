@@ -5,6 +5,8 @@ They compute what `lightmine.loading.modules` computes in NumPy.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, version_converter
@@ -73,8 +75,9 @@ def _recent(graph: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return version_converter.convert_version(graph, OLDEST_OPSET)
     except Exception as error:  # the converter raises errors of many kinds
+        why = error_line(error, 0)
         raise BundleError(
-            f"the graph's operator set {version} cannot be converted to {OLDEST_OPSET}: {error_line(error, 0)}"
+            f"the graph's operator set {version} cannot be converted to {OLDEST_OPSET}: {why}"
         ) from error
 
 
@@ -92,7 +95,7 @@ class _Builder:
         self._edit = edit
         self.prefix = PREFIX + "in"
 
-    def add(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
+    def add(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         return self._edit.add(kind, inputs, self.prefix + name, **attributes)
 
     def constant(self, name: str, values: object) -> str:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 ENVIRONMENT = Path("build/optimum/bin/python")
 VARIABLE = "LIGHTMINE_OPTIMUM_PYTHON"
 # As make optimum does.
-INSTALL_LINE = "pip install torch==2.13.0 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' onnxruntime"
+INSTALL_LINE = (
+    "pip install torch==2.13.0 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' "
+    "onnxruntime"
+)
 
 
 def export_through_optimum(
@@ -69,8 +72,8 @@ def find_python() -> str:
     path = Path(named) if named else ENVIRONMENT.absolute()
     if not path.is_file():
         raise MissingExtraError(
-            f"--exporter optimum needs another environment, and {path} is missing: in a clone run make optimum, or "
-            f"in an environment of your own {INSTALL_LINE}, and name its Python in {VARIABLE}"
+            f"--exporter optimum needs another environment, and {path} is missing: in a clone run make "
+            f"optimum, or in an environment of your own {INSTALL_LINE}, and name its Python in {VARIABLE}"
         )
     return str(path)
 

@@ -27,7 +27,7 @@ OURS_AFTER_TRANSFORMER = re.compile(r"/?head/")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a graph is prepared for a bundle: level of optimisation, precision, and the processors that it must suit."""
+    """How a graph is prepared for a bundle: level of optimisation, precision, and the processors to suit."""
 
     optimize: str = "basic"
     precision: str = "fp32"
@@ -63,7 +63,7 @@ class Recipe:
             manifest,
             precision=self.precision,
             recipe=", ".join(steps),
-            # In float16 the last bits of a sum depend on the shape of the product, which changes vectors visibly.
+            # In float16 the last bits of a sum depend on the shape of the product, which changes vectors.
             batch="mates" if self.precision in ("int8-fast", "fp16") else "any",
             cpus=find_target(self.target).cpus if eight_bits else (),
         )

@@ -106,7 +106,7 @@ def token_limit(model: SentenceTransformer) -> int:
 
     if type(model[0]).__name__ == "StaticEmbedding":
         return STATIC_TOKENS
-    limits = []
+    limits: list[int] = []
     for module in model.modules():
         table = getattr(module, "position_embeddings", None)
         if isinstance(table, torch.nn.Embedding):

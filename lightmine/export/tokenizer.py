@@ -99,8 +99,8 @@ def convert(slow: Any) -> Tokenizer:
         fast: Tokenizer = convert_slow_tokenizer(slow)
     except Exception as error:  # the converter raises errors of many kinds
         raise BundleError(
-            f"{kind} has no fast form that transformers knows ({error_line(error, 0)}); save the model with a "
-            "tokenizer.json first"
+            f"{kind} has no fast form that transformers knows ({error_line(error, 0)}); save the model "
+            "with a tokenizer.json first"
         ) from error
     for sentence in evaluation_sentences()[0]:
         wanted, found = slow(sentence)["input_ids"], fast.encode(sentence).ids
