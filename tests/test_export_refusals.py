@@ -185,6 +185,6 @@ def test_evaluation_file_that_cannot_be_used_is_refused(small, tmp_path, content
 def test_missing_stack_names_the_install_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(
-        MissingExtraError, match=r'exporting needs onnx, .*: pip install "lightmine\[export\]"'
+        MissingExtraError, match=r"exporting needs onnx, .*: pip install torch==.* 'onnx>=1\.18'"
     ):
         export_bundle("anything", tmp_path / "bundle")
