@@ -19,6 +19,20 @@ A message says what was wrong, where, and what to do about it, on one line.
 
 from __future__ import annotations
 
+__all__ = [
+    "ArgumentError",
+    "BudgetError",
+    "BundleError",
+    "LightmineError",
+    "MatrixError",
+    "MissingExtraError",
+    "OptionError",
+    "OutputError",
+    "RowIndexError",
+    "StoreError",
+    "TextError",
+]
+
 # The packages of each extra in pyproject.toml. A message names these packages and not lightmine's extra, so
 # it is right for an installation from a clone and from a wheel. torch is pinned as in the Makefile, because
 # the newest one may install gigabytes of CUDA packages. A test compares both files with this table.

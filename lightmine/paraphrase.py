@@ -33,9 +33,9 @@ def mine_paraphrases(
     """The best pairs of rows by cosine, exactly those of brute force over all pairs.
 
     The semantics are those of `paraphrase_mining_embeddings` in sentence-transformers 6.2: a pair is
-    listed if either row is among the `top_k` best partners of the other, each pair stands once with
-    left < right, and the `max_pairs` best are kept. Where that leaves the order of equal scores open,
-    here the lower left index comes first, then the lower right index.
+    listed if either row is among the `top_k` best partners of the other, each pair is listed once with
+    left < right, and the `max_pairs` best are kept. Of equal scores the lower left index is first, then the
+    lower right index.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def mine_paraphrases(
     other : array of shape (m, d), optional
         A second list: pairs are then between a row of `x` (left) and a row of `other` (right).
     top_k : int or None
-        Partners that each row may list; None for all.
+        Largest number of partners that a row may list; None for all.
     max_pairs : int or None
-        Pairs that are kept at most; None for all.
+        Largest number of pairs that are kept; None for all.
     threshold : float, optional
         Only pairs that score at least this.
     max_score : float, optional
-        Only pairs that score at most this, to leave out near-copies, which then count neither for `top_k`
-        nor for `max_pairs`.
+        Only pairs that score at most this, to leave out near-copies. They count neither for `top_k` nor for
+        `max_pairs`.
     memory_budget : int or str
         Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
@@ -68,8 +68,8 @@ def mine_paraphrases(
     Returns
     -------
     Pairs
-        Score descending, then left, then right. Its `limited_by` names the caps that left pairs out:
-        `lightmine.engine.counting.left_out` tells how many.
+        Score descending, then left, then right. Its `limited_by` names the limits that left pairs out:
+        "top_k", "max_pairs" or both.
 
     Raises
     ------
@@ -89,9 +89,9 @@ def mine_paraphrases(
     if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     n, m = len(unit), len(unit if right is None else right)
-    # A list as long as the other side lists everything: no need to keep it.
+    # A list that is as long as the other side has every row, so it need not be kept.
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
-    # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
+    # Scores are between -2 and 2. A threshold outside means the same as its end, which float32 can hold.
     min_score = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
     spec = JoinSpec(
         n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
@@ -109,7 +109,7 @@ def _leaves_out(
     """Whether `top_k` left out a pair within the limits."""
     min_score = spec.min_score
     if found.limited_by:
-        # Pairs that score as the last one may be missing because of max_pairs.
+        # Other pairs with the score of the last one can be missing because of max_pairs.
         min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
         found = found[found.score >= min_score]
     return top_k_was_reached(

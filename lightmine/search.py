@@ -18,14 +18,14 @@ from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, posit
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Neighbors(Result):
-    """The k nearest rows of each row, nearest first; equal scores: the lower index first.
+    """The k nearest rows of each row, nearest first; of equal scores, the lower index first.
 
     Attributes
     ----------
     index : int64 array of shape (n, k)
     score : float32 array of shape (n, k)
     reverse : Neighbors or None
-        The other direction, of shape (m, k), where it was asked for.
+        The other direction, of shape (m, k), if `both` was given.
 
     An integer index gives the neighbours of that row as ``(score, left, right)`` tuples of Python numbers,
     ``left`` being the row, and iterating gives them row by row. Slices, masks and arrays of row numbers give
@@ -88,11 +88,11 @@ def neighbors(
     x : array of shape (n, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
     y : array of shape (m, d), optional
-        The other side; without it, `x` against itself, no row being its own neighbour.
+        The other side. Without it, the neighbours are rows of `x`, and no row is its own neighbour.
     k : int
-        How many; capped at the number of rows there are.
+        Number of neighbours, at most the number of rows.
     both : bool
-        Also find the k nearest rows of `x` for each row of `y`, in the same pass.
+        Also find the k nearest rows of `x` for each row of `y`.
     memory_budget : int or str
         Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
@@ -152,6 +152,6 @@ def _empty(n: int) -> Neighbors:
 
 
 def _lists(n: int, rows: Indices, others: Indices, scores: Scores) -> Neighbors:
-    """Entries, as many for each of n rows, to lists in order."""
+    """Neighbors of entries, of which each of n rows has the same number."""
     order = np.lexsort((others, -scores, rows))
     return Neighbors(others[order].astype(np.int64).reshape(n, -1), scores[order].reshape(n, -1))

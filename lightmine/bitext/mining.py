@@ -39,8 +39,8 @@ def mine_bitext(
     """Translations between two collections, by margin over exact neighbours in both directions.
 
     Artetxe and Schwenk 2019, sections 3 and 4.3. Each sentence has its k nearest on the other side
-    as candidates; its best candidate is the one with the best margin, not the nearest (equal margins:
-    the nearer, then the lower index).
+    as candidates. Its best candidate is the one with the best margin, not the nearest one. Of equal margins
+    the nearer one is better, then the one with the lower index.
 
     Parameters
     ----------

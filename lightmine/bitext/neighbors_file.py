@@ -1,8 +1,8 @@
-"""Neighbours on disk, with the texts they belong to: other margins and thresholds without mining again.
+"""Neighbours and their texts on disk, to try other margins and thresholds without mining again.
 
-One uncompressed ``.npz`` file of plain arrays, without pickles. Of either side: ``index`` (int32) and
-``score`` (float32) of the neighbours, nearest first; the texts as UTF-8, one after the other, and where each
-ends; the line numbers of each text, and the ids where there are ids.
+One uncompressed ``.npz`` file of plain arrays, without pickles. For each side it has ``index`` (int32) and
+``score`` (float32) of the neighbours, nearest first; the texts as one array of UTF-8, and where each text
+ends; the line numbers of each text; and the ids, if there are any.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class SavedNeighbors:
-    """Neighbours of both directions, how many of them count by default, and the texts of both sides.
+    """Neighbours of both directions, the number that is used by default, and the texts of both sides.
 
     Attributes
     ----------
     near : Neighbors
     k, k_backward : int
-        As they were asked for when they were mined.
+        As given when they were mined.
     source, target : UniqueTexts
     model : str
-        What embedded the texts.
+        Name of the model that made the embeddings.
     recommended : dict of str to float
-        Of the limits that its manifest recommends, those of bitext mining.
+        Limits of bitext mining that the model's manifest recommends.
     """
 
     near: Neighbors
@@ -53,7 +53,7 @@ class SavedNeighbors:
 
 
 def save_neighbors(path: str, saved: SavedNeighbors) -> None:
-    """Write neighbours to a file that appears whole or not at all.
+    """Write neighbours to a file, which appears when it is complete.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def save_neighbors(path: str, saved: SavedNeighbors) -> None:
 
 
 def load_neighbors(path: str) -> SavedNeighbors:
-    """Read what `save_neighbors` wrote, and check that it fits together.
+    """Read what `save_neighbors` wrote, and check it.
 
     Raises
     ------
     TextError
-        No such file, or not a whole file of saved neighbours; the message says what is wrong with it.
+        The file does not exist, or is not a complete file of saved neighbours; the message says why.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def _unpacked(arrays: Arrays) -> SavedNeighbors:
 
 
 def recommended(thresholds: dict[str, float]) -> dict[str, float]:
-    """Of a manifest's thresholds those of bitext mining.
+    """The thresholds of bitext mining among those of a manifest.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def _unpacked_side(arrays: Arrays, name: str, n: int) -> UniqueTexts:
 
 
 def _packed_texts(name: str, texts: list[str]) -> Arrays:
-    # What is no UTF-8 cannot have been read, but a lone surrogate in Python is kept all the same.
+    # Files are read as text without lone surrogates, but a text of Python code can have one; it is kept.
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     return {
         name: np.frombuffer(b"".join(encoded), np.uint8),

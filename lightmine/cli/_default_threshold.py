@@ -73,7 +73,7 @@ def threshold_in_words(chosen: DefaultThreshold, max_score: float | None = None)
         note += f": by estimate about {100 * chosen.precision:.0f}% of the pairs are paraphrases"
     note += "; --threshold none for all"
     if max_score is not None and max_score < chosen.threshold:
-        note += f". It is over --max-score {max_score:g}, so no pair is left"
+        note += f". It is over --max-score {max_score:g}, so no pair is kept"
     return note
 
 

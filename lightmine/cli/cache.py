@@ -24,6 +24,7 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 folder_option = option(
     "Cache", "--cache", metavar="DIR", envvar="LIGHTMINE_CACHE", show_envvar=True,
+    show_default="none; it is required",
     help="Folder of the cache, as other commands take it.",
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from lightmine.calibration.unlabelled import (
     MORE_NEIGHBORS,
     PAIRS_A_SENTENCE,
     bitext_truth,
-    enough,
+    check_enough,
     paraphrase_truth,
 )
 from lightmine.cli._command import CommandGroup, option, option_set
@@ -151,7 +151,7 @@ def bitext(
     ]
     true_pairs = _gold(calibration, sides[0], sides[1], readings[-1], run)
     if true_pairs is None:
-        enough(min(len(sides[0]), len(sides[1])))
+        check_enough(min(len(sides[0]), len(sides[1])))
     encoder = run.encoder()
     vectors = [run.encode_all(encoder, side.texts, side.lines, side.name) for side in sides]
     near = neighbors(*vectors, k=max(spec.k, spec.back) + MORE_NEIGHBORS, both=True, **run.engine)
@@ -199,7 +199,7 @@ def paraphrase(
     sentences = calibration.read(file, readings[0])
     true_pairs = _gold(calibration, sentences, sentences, readings[-1], run)
     if true_pairs is None:
-        enough(len(sentences))
+        check_enough(len(sentences))
         max_pairs = PAIRS_A_SENTENCE * len(sentences)
     vectors = run.encode_all(run.encoder(), sentences.texts, sentences.lines, sentences.name)
     found = mine_paraphrases(vectors, top_k=top_k, max_pairs=max_pairs, **run.engine)

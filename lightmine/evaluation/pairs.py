@@ -152,9 +152,9 @@ def _pairs(
 
 
 def _refuse_repeats(pairs: NDArray[np.int64]) -> None:
-    unique_texts, counts = np.unique(pairs, axis=0, return_counts=True)
-    if len(unique_texts) < len(pairs):
-        first, second = unique_texts[np.argmax(counts > 1)]
+    unique, counts = np.unique(pairs, axis=0, return_counts=True)
+    if len(unique) < len(pairs):
+        first, second = unique[np.argmax(counts > 1)]
         raise ArgumentError(f"the pair ({first}, {second}) was mined more than once: give each pair once")
 
 

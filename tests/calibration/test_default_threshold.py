@@ -8,17 +8,17 @@ import shutil
 
 import numpy as np
 import pytest
-from lightmine.cli._by_default import said
 
 from lightmine.calibration.default_threshold import (
-    MOST_SAID,
+    MAX_REPORTED,
     TOP_K,
     DefaultThreshold,
     default_threshold,
     pairs_needed,
 )
+from lightmine.cli._default_threshold import threshold_in_words
 from lightmine.loading.bundle import default_model
-from tests.test_cli import rows, run
+from tests.command_line import rows, run
 
 __all__ = ["run"]
 
@@ -43,8 +43,8 @@ def real_precision(score, true, threshold):
 def test_the_recommended_threshold_stands_where_most_pairs_over_it_are_paraphrases():
     score, true = scores(1, 3000, 1000)
     found = default_threshold(score, 2000, recommended=0.75, model="own")
-    assert found == DefaultThreshold(0.75, MOST_SAID, "which own recommends")
-    assert real_precision(score, true, 0.75) > MOST_SAID
+    assert found == DefaultThreshold(0.75, MAX_REPORTED, "which own recommends")
+    assert real_precision(score, true, 0.75) > MAX_REPORTED
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -132,7 +132,7 @@ def test_only_the_needed_pairs_count():
         (
             DefaultThreshold(0.95, None, "a strict one"), 0.9,
             "threshold 0.95, a strict one; --threshold none for all. It is over --max-score 0.9, so no pair "
-            "is left",
+            "is kept",
         ),
         (
             DefaultThreshold(math.inf, None, "all score 1"), None,
@@ -145,7 +145,7 @@ def test_only_the_needed_pairs_count():
     ],
 )  # fmt: skip
 def test_one_line_says_it(chosen, max_score, line):
-    assert said(chosen, max_score) == line
+    assert threshold_in_words(chosen, max_score) == line
 
 
 WHO = "the old doctor|my sister|a young farmer|their teacher|the new mayor|our cook|a tall soldier|his aunt"

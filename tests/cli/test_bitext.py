@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lightmine import Encoder, mine_bitext, mine_paraphrases, score_bitext
-from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]
 

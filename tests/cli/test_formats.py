@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.test_cli import ENGLISH, GERMAN, rows, run
+from tests.command_line import ENGLISH, GERMAN, rows, run
 
 __all__ = ["run"]
 

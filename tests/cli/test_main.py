@@ -6,38 +6,16 @@ import re
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import click
 import numpy as np
 import pytest
 
 from lightmine import Encoder, mine_bitext, mine_paraphrases
-from lightmine.cli import COMMANDS, cli, main
+from lightmine.cli import cli, main
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, ROOT, rows, run
 
-ROOT = Path(__file__).parents[1]
-QUESTIONS = ROOT / "examples/questions.txt"
-ENGLISH, GERMAN = ROOT / "examples/english.txt", ROOT / "examples/german.txt"
-
-
-@pytest.fixture
-def run(monkeypatch, capfdbinary):
-    """Run the command line in this process: exit status, standard output, standard error."""
-
-    def run(*arguments, stdin=b""):
-        monkeypatch.setattr(sys, "argv", ["lightmine", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="ascii"))
-        with pytest.raises(SystemExit) as end:
-            main()
-        out, err = capfdbinary.readouterr()
-        return end.value.code, out.decode(), err.decode()
-
-    return run
-
-
-def rows(tsv):
-    header, *lines = tsv.splitlines()
-    return [dict(zip(header.split("\t"), line.split("\t"), strict=True)) for line in lines]
+__all__ = ["run"]
 
 
 def test_paraphrases_are_those_of_the_library(run):
@@ -258,7 +236,7 @@ def test_a_full_standard_output_is_one_line():
 
 
 def test_what_nobody_foresaw_is_one_line_too(run, monkeypatch):
-    monkeypatch.setattr("lightmine.cli.mining.mine_paraphrases", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr("lightmine.cli.paraphrase.mine_paraphrases", lambda *_, **__: 1 // 0)
     status, out, err = run("paraphrase", QUESTIONS, "--threshold", 0.6, "-q")
     assert (status, out) == (2, "")
     assert err.startswith("lightmine: unexpected ZeroDivisionError: ")
@@ -273,7 +251,7 @@ def test_debug_shows_the_traceback(monkeypatch):
         main()
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", sorted(cli.list_commands(click.Context(cli))))
 def test_every_command_has_help_and_an_example_that_stands_in_the_docs(name):
     command = cli.get_command(click.Context(cli), name)
     assert command.help

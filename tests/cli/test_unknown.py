@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.test_cli import QUESTIONS, rows, run
+from tests.command_line import QUESTIONS, rows, run
 from tests.tiny import write_bundle
 
 __all__ = ["run"]

@@ -12,7 +12,7 @@ import pytest
 
 from lightmine.errors import OutputError
 from lightmine.store import write_embeddings
-from tests.test_cli import run
+from tests.command_line import run
 
 __all__ = ["run"]
 
@@ -45,7 +45,7 @@ def shown(monkeypatch):
 
     monkeypatch.setattr("tqdm.tqdm", Recorder)
     monkeypatch.setattr("lightmine.io.sources.CHUNK", 1 << 12)
-    monkeypatch.setitem(__import__("lightmine.io.compression").texts.compression.IN, "gz", 256)
+    monkeypatch.setitem(__import__("lightmine.io.compression").io.compression.IN, "gz", 256)
     monkeypatch.setattr("lightmine.encoder.encoder.WINDOW", 400)
     return seen
 

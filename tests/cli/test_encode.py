@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lightmine.cli.model import BATCH_MATES
 
 from lightmine import Encoder
-from tests.test_cli import ROOT, run
+from lightmine.cli.info import BATCH_MATES
+from tests.command_line import ROOT, run
 from tests.tiny import write_bundle
 
 __all__ = ["run"]

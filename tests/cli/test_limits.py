@@ -4,7 +4,7 @@ import pytest
 
 from lightmine import Encoder, mine_bitext, neighbors, retrieve
 from lightmine.errors import ArgumentError
-from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]
 

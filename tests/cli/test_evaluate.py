@@ -8,7 +8,7 @@ from scipy import stats
 
 from lightmine import Encoder, mine_bitext, mine_paraphrases
 from lightmine import evaluation as evaluate
-from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from lightmine.cli.cache import parse_age
 from lightmine.errors import ArgumentError
-from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, run
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, run
 
 __all__ = ["run"]
 

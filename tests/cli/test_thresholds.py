@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from lightmine.loading.bundle import default_model
-from tests.test_cli import ENGLISH, GERMAN, QUESTIONS, rows, run
+from tests.command_line import ENGLISH, GERMAN, QUESTIONS, rows, run
 
 __all__ = ["run"]
 

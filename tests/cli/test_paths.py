@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from lightmine.loading.bundle import models_folder
-from tests.test_cli import ENGLISH, GERMAN, run
+from tests.command_line import ENGLISH, GERMAN, run
 
 __all__ = ["run"]
 

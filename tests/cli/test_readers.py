@@ -13,7 +13,7 @@ from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.gold import read_gold, read_mined
 from lightmine.io.pair_writer import write_pairs
 from lightmine.io.sentences import read_sentences
-from tests.test_cli import rows, run
+from tests.command_line import rows, run
 
 __all__ = ["run"]
 
