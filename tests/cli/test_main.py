@@ -129,7 +129,7 @@ def test_exports_help_needs_no_torch_and_no_onnx(monkeypatch):
     block = (
         "import sys; sys.modules |= dict.fromkeys(['torch', 'onnx', 'sentence_transformers', 'transformers'])"
     )
-    code = f"{block}; import runpy; sys.argv[1:] = ['-h']; runpy.run_module('lightmine.export', run_name='__main__')"
+    code = f"{block}; from lightmine.export.command import main; main(['-h'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.startswith("usage: lightmine export ")
     assert "--precision {fp32,fp16,int8,int8-fast,int8-static}" in done.stdout
