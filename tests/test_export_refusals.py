@@ -116,7 +116,7 @@ def test_hub_model_that_cannot_be_had_says_why(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     message = refused(capsys, "someone/nothing", tmp_path / "bundle", "--revision", "v2")
-    reason = "is neither a local folder nor to be had from the hub: no route to host"
+    reason = "is not a local folder, and the hub does not give it: no route to host"
     assert message == f"error: someone/nothing at revision v2 {reason}"
 
 
