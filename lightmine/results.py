@@ -70,7 +70,7 @@ class Result(abc.ABC):
         try:
             import pyarrow
         except ImportError:
-            raise MissingExtraError("to_arrow needs pyarrow: pip install 'lightmine[parquet]'") from None
+            raise MissingExtraError.of("parquet", "to_arrow needs pyarrow") from None
         return pyarrow.table(self._columns())
 
 

@@ -38,6 +38,8 @@ MAY_IMPORT = {
     "doctor": {*BASE, "engine", "search", "encoder"},
     "lightmine": {"encoder", "engine", "search", "paraphrase", "bitext"},
 }
+# The exporter reads models as the encoder does, and measures what it has written.
+MAY_IMPORT["export"] = {*BASE, "untrusted", "loading", "encoder", "evaluation"}
 # The command line joins the two sides.
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
@@ -51,7 +53,13 @@ FORBIDDEN = {
     "sentence_transformers",
     "onnx",
     "sklearn",
+    "sentencepiece",
 }
+# What the exporter alone may import, and only the command of its name may import the exporter.
+EXPORTER = {
+    "torch", "transformers", "optimum", "sentence_transformers", "onnx",
+    "onnxruntime", "threadpoolctl", "tokenizers", "huggingface_hub", "sentencepiece",
+}  # fmt: skip
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
     "onnxruntime": {"lightmine.encoder.onnx_runtime", "lightmine.engine.matmul"},
@@ -121,11 +129,41 @@ def test_heavy_dependencies_stay_in_their_files_and_torch_out_of_the_house():
     for name, path in modules():
         for imported in imports(path):
             top = imported.split(".")[0]
+            if folder_of(name) == "export" and top in EXPORTER:
+                continue
             assert top not in FORBIDDEN, f"{name} imports {imported}"
             allowed = ONLY_IN.get(top)
             assert allowed is None or name in allowed or name.rsplit(".", 1)[0] in allowed, (
                 f"{name}: {imported}"
             )
+
+
+def test_only_the_command_of_its_name_imports_the_exporter_and_only_when_it_runs():
+    importers = {
+        name
+        for name, path in modules()
+        for imported in imports(path)
+        if imported.startswith("lightmine.export") and folder_of(name) != "export"
+    }
+    assert importers == {"lightmine.cli.export"}
+    code = """
+import sys
+import lightmine.cli.export, lightmine.doctor, lightmine.evaluation
+loaded = [name for name in sys.modules if name.startswith("lightmine.export")]
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_help_of_the_exporter_needs_imports_no_torch_and_no_onnx():
+    # The command that the module runs, its options, and the error that names what is missing.
+    code = """
+import sys
+import lightmine.export.command, lightmine.export.verify
+loaded = {"torch", "transformers", "sentence_transformers", "onnx", "optimum"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_nothing_is_unpickled_or_run_out_of_a_file():

@@ -56,6 +56,21 @@ def test_what_is_packed_is_ours_and_of_the_stated_time(built):
     assert all(not member.issym() and ".." not in member.name for member in members)
 
 
+def test_the_wheel_installs_lightmine_alone_with_the_exporters_data(built):
+    (wheel,) = built[0].glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    assert {name.split("/")[0] for name in names} == {"lightmine", "lightmine-0.1.0.dist-info"}
+    ours = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "lightmine" / "export").rglob("*")
+        if path.suffix in (".py", ".txt")
+    ]
+    assert "lightmine/export/calibration.txt" in ours
+    assert "lightmine/export/evaluation/en.txt" in ours
+    assert not {*ours} - {*names}
+
+
 def test_every_dependency_has_a_lower_bound_and_is_justified():
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     for pinned in lower_bounds():

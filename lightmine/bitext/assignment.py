@@ -70,8 +70,8 @@ def optimal(left: Places, right: Places, score: NDArray[np.float32]) -> NDArray[
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import min_weight_full_bipartite_matching
     except ImportError:
-        raise MissingExtraError(
-            "an optimal one-to-one choice needs scipy: pip install 'lightmine[eval]', or choose greedy"
+        raise MissingExtraError.of(
+            "eval", "an optimal one-to-one choice needs scipy; choose greedy, or install it"
         ) from None
     chosen = np.zeros(len(left), bool)
     useful = np.flatnonzero(score > 0)

@@ -14,7 +14,7 @@ from typing import Any
 from lightmine.encoder import onnx_runtime
 from lightmine.encoder.onnx_runtime import ASSIGNMENT, OPENVINO
 from lightmine.encoder.sessions import OpenVinoSession, OrtSession, Session
-from lightmine.errors import BundleError, MissingExtraError, error_line
+from lightmine.errors import BundleError, MissingExtraError, error_line, install_line
 
 PACKAGE, PLUGIN = "openvino", "onnxruntime_ep_openvino"
 
@@ -102,7 +102,7 @@ _registering = threading.Lock()
 def _plugin_device() -> tuple[Any, str]:
     """The CPU as a device of the OpenVINO plugin; or None, and why there is none."""
     if importlib.util.find_spec(PLUGIN) is None:
-        return None, "OpenVINO is not installed: pip install 'lightmine[openvino]'"
+        return None, f"OpenVINO is not installed: {install_line('openvino')}"
     onnxruntime, plugin = onnx_runtime.runtime(), importlib.import_module(PLUGIN)
     with _registering:
         if not any(device.ep_name == OPENVINO for device in onnxruntime.get_ep_devices()):

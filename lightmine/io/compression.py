@@ -153,9 +153,7 @@ def _zstandard(name: str) -> tuple[Any, bool]:
     try:
         return importlib.import_module("zstandard"), False
     except ImportError:
-        raise MissingExtraError(
-            f"{name}: .zst needs the package zstandard: pip install 'lightmine[zst]'"
-        ) from None
+        raise MissingExtraError.of("zst", f"{name}: .zst needs the package zstandard") from None
 
 
 @contextlib.contextmanager

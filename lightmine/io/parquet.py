@@ -24,7 +24,7 @@ def pyarrow_or_error(name: str) -> tuple[Any, Any]:
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
+        raise MissingExtraError.of("parquet", f"{name}: Parquet needs pyarrow") from None
     return pyarrow, pyarrow.parquet
 
 

@@ -144,13 +144,13 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     """
     protocol = url.partition("://")[0].rpartition("::")[2]
     package = PACKAGES.get(protocol)
-    install = "'lightmine[remote]'" + (f" {package}" if package else "")
     try:
         import fsspec
 
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
         why = f"{package or 'fsspec'}" if package or "fsspec" in str(error) else describe_error(error)
-        raise MissingExtraError(f"{url}: {protocol}:// needs {why}: pip install {install}") from None
+        more = [package] if package else []
+        raise MissingExtraError.of("remote", f"{url}: {protocol}:// needs {why}", *more) from None
     except Exception as error:
         raise TextError(f"{url}: cannot be opened: {describe_error(error)}") from None

@@ -129,9 +129,7 @@ def _client() -> Any:
         import huggingface_hub.errors
         import huggingface_hub.utils
     except ImportError as error:
-        raise MissingExtraError(
-            f"a hub model needs huggingface_hub ({error}): pip install 'lightmine[hub]'"
-        ) from None
+        raise MissingExtraError.of("hub", f"a hub model needs huggingface_hub ({error})") from None
     return huggingface_hub
 
 

@@ -154,7 +154,7 @@ def largest_sum(pairs):
 
 def test_an_optimal_choice_names_the_extra_where_scipy_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.sparse", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'lightmine\[eval\]', or choose greedy"):
+    with pytest.raises(MissingExtraError, match=r"choose greedy, or install it: pip install 'scipy>=1.13'"):
         mine_bitext(np.eye(3), np.eye(3), one_to_one="optimal")
 
 

@@ -293,7 +293,7 @@ def test_a_picture_names_the_extra_where_matplotlib_is_missing(run, monkeypatch)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     status, _, err = run("calibrate", "paraphrase", QUESTIONS, "--plot", "x.png")
     assert status == 2
-    assert "a picture needs matplotlib: pip install 'lightmine[plot]'" in err
+    assert "a picture needs matplotlib: pip install 'matplotlib>=3.9'" in err
 
 
 def test_files_and_gold_of_any_encoding(run, bucc, tmp_path):

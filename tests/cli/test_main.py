@@ -112,11 +112,16 @@ def test_info_shows_the_manifest(run, tiny_bundle):
     assert json.loads(out)["name"] == "tiny"
 
 
-def test_export_names_the_extra_where_torch_is_missing(run, monkeypatch):
-    monkeypatch.setattr("lightmine.cli.export._there", lambda name: name != "torch")
-    status, _, err = run("export", "model", "out")
-    assert status == 2
-    assert "exporting needs torch, which running does not: pip install 'lightmine[export]'" in err
+def test_export_names_what_is_missing_and_how_to_install_it(run, monkeypatch):
+    monkeypatch.setattr("lightmine.export.requirements._is_installed", lambda name: name != "torch")
+    status, out, err = run("export", "model", "out")
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    assert line.startswith("lightmine: exporting needs torch, which running does not: pip install torch==")
+    assert line.endswith("'transformers>=5.0'")
+    monkeypatch.setattr("lightmine.export.requirements._is_installed", lambda name: False)
+    _, _, err = run("export", "--from-onnx", "model", "out")
+    assert err == "lightmine: exporting needs onnx, which running does not: pip install 'onnx>=1.18'\n"
 
 
 def test_exports_help_needs_no_torch_and_no_onnx(monkeypatch):
@@ -124,10 +129,10 @@ def test_exports_help_needs_no_torch_and_no_onnx(monkeypatch):
     block = (
         "import sys; sys.modules |= dict.fromkeys(['torch', 'onnx', 'sentence_transformers', 'transformers'])"
     )
-    code = f"{block}; import runpy; runpy.run_module('export_scripts.arguments', run_name='__main__')"
+    code = f"{block}; from lightmine.export.command import main; main(['-h'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith("usage: lightmine export ")
     assert "--precision {fp32,fp16,int8,int8-fast,int8-static}" in done.stdout
-    monkeypatch.setattr("lightmine.cli.export._there", lambda name: False)
     command = [sys.executable, "-m", "lightmine", "export", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert shown.stdout == done.stdout

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 
 from benchmarks.encode import int8_bundle
-from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.encoder.batching import Tokens, batches, pad
 from lightmine.errors import ArgumentError, BundleError, TextError
+from lightmine.export.sentences import evaluation_sentences
 from lightmine.loading.bundle import default_model
 from tests.tiny import WORDS, write_bundle
 
@@ -335,7 +335,7 @@ def test_ranges_need_a_sample(tiny):
 @pytest.fixture(scope="module")
 def transformer(tmp_path_factory):
     """A small BERT with random weights, in float32 and with dynamic int8 products."""
-    from export_scripts.export import export_bundle
+    from lightmine.export.export import export_bundle
     from tests import small_models
 
     folder = tmp_path_factory.mktemp("transformer")

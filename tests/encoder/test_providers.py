@@ -172,7 +172,7 @@ def test_openvino_names_what_is_wrong(tiny_bundle, tmp_path, monkeypatch):
     with pytest.raises(BundleError, match=r"model\.onnx: .* cannot load it: .*NO_SUCH"):
         Encoder.load(tiny_bundle, provider="openvino", provider_options={"NO_SUCH": "1"})
     monkeypatch.setattr(openvino_provider.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"not installed: pip install 'lightmine\[openvino\]'"):
+    with pytest.raises(MissingExtraError, match=r"not installed: pip install 'onnxruntime-ep-openvino>=1.8'"):
         Encoder.load(tiny_bundle, provider="openvino")
     monkeypatch.undo()
     if "GenuineIntel" not in Path("/proc/cpuinfo").read_text():

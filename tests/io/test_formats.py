@@ -278,15 +278,15 @@ def test_a_remote_file_that_cannot_be_read_is_one_line():
 @pytest.mark.parametrize(
     ("path", "module", "message"),
     [
-        ("a.parquet", "pyarrow", r"a\.parquet: Parquet needs pyarrow: pip install 'lightmine\[parquet\]'"),
-        ("a.txt.zst", "zstandard", r"\.zst needs the package zstandard: pip install 'lightmine\[zst\]'"),
-        ("memory://a", "fsspec", r"memory:// needs fsspec: pip install 'lightmine\[remote\]'"),
-        ("s3://b/a", "s3fs", r"s3:// needs s3fs: pip install 'lightmine\[remote\]' s3fs"),
-        ("gs://b/a", "gcsfs", r"gs:// needs gcsfs: pip install 'lightmine\[remote\]' gcsfs"),
+        ("a.parquet", "pyarrow", r"a\.parquet: Parquet needs pyarrow: pip install 'pyarrow>=18'"),
+        ("a.txt.zst", "zstandard", r"\.zst needs the package zstandard: pip install 'zstandard>=0.22'"),
+        ("memory://a", "fsspec", r"memory:// needs fsspec: pip install 'fsspec>=2024.6'"),
+        ("s3://b/a", "s3fs", r"s3:// needs s3fs: pip install 'fsspec>=2024.6' s3fs"),
+        ("gs://b/a", "gcsfs", r"gs:// needs gcsfs: pip install 'fsspec>=2024.6' gcsfs"),
         (
             "https://example.org/a",
             "aiohttp",
-            r"https:// needs aiohttp: pip install 'lightmine\[remote\]' aio",
+            r"https:// needs aiohttp: pip install 'fsspec>=2024.6' aio",
         ),
     ],
 )
@@ -304,7 +304,7 @@ def test_output_that_could_not_be_written_is_refused_before_the_work(folder, mon
     from lightmine.cli._outputs import output_format
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"Parquet needs pyarrow: pip install 'lightmine\[parquet\]'"):
+    with pytest.raises(MissingExtraError, match=r"Parquet needs pyarrow: pip install 'pyarrow>=18'"):
         output_format(str(folder / "a.parquet"), None)
 
 

@@ -17,9 +17,9 @@ from sentence_transformers.sentence_transformer.modules import (
     Pooling,
 )
 
-from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError
+from lightmine.export.sentences import evaluation_sentences
 from lightmine.loading.modules import ACTIVATIONS, POOLING_MODES
 from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.onnx_header import read_graph

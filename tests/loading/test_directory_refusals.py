@@ -13,9 +13,9 @@ from sentence_transformers.sentence_transformer.modules import (
     Pooling,
 )
 
-from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError, TextError
+from lightmine.export.sentences import evaluation_sentences
 from lightmine.loading.modules import Pooling as OurPooling
 from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.safetensors import read_weights

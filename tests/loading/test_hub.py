@@ -255,4 +255,4 @@ except lightmine.LightmineError as error:
 """
     done = client(code=code)
     assert done.stdout.startswith("MissingExtraError a hub model needs huggingface_hub"), done.stderr
-    assert done.stdout.endswith("pip install 'lightmine[hub]'\n")
+    assert done.stdout.endswith("pip install 'huggingface-hub>=0.34'\n")

@@ -1,7 +1,4 @@
-"""The exporter's command line, apart from what it runs: its help needs neither torch nor onnx.
-
-``python -m export_scripts.arguments`` prints the help of the export.
-"""
+"""The options of the exporter's commands. Nothing here imports torch or onnx, so help needs neither."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ OPSET = 17
 def export_parser() -> argparse.ArgumentParser:
     """The command line of the export."""
     parser = command(
-        "export",
+        "lightmine export",
         purpose="Export a sentence-transformers model to a lightmine bundle and measure its vectors.",
         example="sentence-transformers/LaBSE labse --precision int8",
     )
@@ -27,29 +24,34 @@ def export_parser() -> argparse.ArgumentParser:
         "--from-onnx", action="store_true", help="MODEL is a folder that carries ONNX; torch is not needed"
     )
     parser.add_argument("--file", metavar="NAME", help="with --from-onnx: which ONNX file, of several")
-    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: where nothing says how")
+    parser.add_argument("--pooling", metavar="MODE", help="with --from-onnx: if no file states it")
     parser.add_argument(
-        "--exporter", choices=("torch", "optimum"), default="torch", help="optimum: see make optimum"
+        "--exporter",
+        choices=("torch", "optimum"),
+        default="torch",
+        help="optimum needs an environment of its own (default: %(default)s)",
     )
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="default: %(default)s")
     parser.add_argument("--optimize", choices=LEVELS, default="basic", help="default: %(default)s")
     parser.add_argument(
-        "--target", choices=TARGETS, default="any", help="processors that int8 is for (default: %(default)s)"
+        "--target",
+        choices=TARGETS,
+        default="any",
+        help="the processors that int8 must suit (default: %(default)s)",
     )
     parser.add_argument(
-        "--calibrate", metavar="FILE", help="sentences that int8 is calibrated on (default: ours)"
+        "--calibrate", metavar="FILE", help="sentences for the calibration of int8 (default: ours)"
     )
     parser.add_argument("--name", help="the bundle's name (default: the last part of the source's)")
-    parser.add_argument("--licence", help="recorded where the model's card states none")
+    parser.add_argument("--licence", help="what to record if the model's card states none")
     parser.add_argument("--truncate-dim", type=int, metavar="N", help="keep N dimensions (Matryoshka models)")
     parser.add_argument("--opset", type=int, default=OPSET, help="ONNX operator set (default: %(default)s)")
     parser.add_argument("--force", action="store_true", help="replace a bundle at OUT")
     return parser
 
 
-def command(name: str, *, purpose: str, example: str) -> argparse.ArgumentParser:
-    """The parser of a command of the exporter, with what all have: a hub model's revision, and the gate."""
-    program = f"python -m export_scripts.{name}"
+def command(program: str, *, purpose: str, example: str) -> argparse.ArgumentParser:
+    """The parser of a command, with the options that all have: a hub model's revision, and the gate's."""
     parser = argparse.ArgumentParser(
         prog=program, description=purpose, epilog=f"example: {program} {example}"
     )
@@ -66,9 +68,5 @@ def command(name: str, *, purpose: str, example: str) -> argparse.ArgumentParser
         default=[],
         help="another threshold, as cosine_min=0.98",
     )
-    group.add_argument("--speed", action="store_true", help="measure speed beside the source, too")
+    group.add_argument("--speed", action="store_true", help="measure the speed of both, too")
     return parser
-
-
-if __name__ == "__main__":
-    export_parser().print_help()

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from export_scripts.check import Check
-from export_scripts.export import export_bundle, main
-from export_scripts.sentences import evaluation_sentences
 from lightmine import Encoder
+from lightmine.export.check import Check
+from lightmine.export.command import main
+from lightmine.export.export import export_bundle
+from lightmine.export.sentences import evaluation_sentences
 from tests import minilm
 from tests.exporting import left_in
 

@@ -1,4 +1,4 @@
-"""The graph: a model's own modules, from token ids to sentence embedding, as one ONNX file."""
+"""The graph: a model's own modules, from token ids to the sentence embedding, as one ONNX graph."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export_scripts.source import first_line
 from lightmine.encoder.runtime import POOLING_MASK
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, error_line
 
 if TYPE_CHECKING:
     import onnx
@@ -26,9 +25,9 @@ TOKEN_EMBEDDINGS = "token_embeddings"
 # Architectures that TorchScript cannot trace, and the lowest operator set of transformers' exporter.
 NOT_TRACEABLE = ("gemma3", "gemma3_text", "gemma3n_text")
 TRANSFORMERS_OPSET = 18
-# What tracing always says. Python values frozen into the graph are what the parity check is for,
-# dynamo=False is chosen because ONNX Runtime's transformer fusions know its graphs only, and the
-# pooling and mask code of these libraries indexes with nothing negative.
+# The warnings that every tracing gives. Python values that become constants of the graph are found by the
+# gate. dynamo=False is needed because ONNX Runtime's transformer fusions know only its graphs. The pooling
+# and mask code of these libraries uses no negative index.
 EXPECTED_WARNINGS = (
     (DeprecationWarning, "You are using the legacy TorchScript-based ONNX export"),
     (DeprecationWarning, "The feature will be removed. Please remove usage of this function"),
@@ -37,29 +36,29 @@ EXPECTED_WARNINGS = (
 
 
 def trace(model: SentenceTransformer, scratch: Path, *, opset: int = OPSET) -> tuple[onnx.ModelProto, str]:
-    """`model` as one graph, and how it was made; `scratch` is a folder for what tracing writes."""
+    """`model` as one graph, and how it was made; tracing writes into the folder `scratch`."""
     import onnx
 
     if _kind(model) in NOT_TRACEABLE:
         return export_through_transformers(model, scratch, opset=max(opset, TRANSFORMERS_OPSET))
     try:
         graph = onnx.load(_trace(model, scratch / "traced.onnx", opset=opset))
-    except Exception as error:  # the tracer raises whatever the model's own code raises
+    except Exception as error:  # the tracer raises what the model's own code raises
         kind = _kind(model)
-        raise BundleError(f"a model of type {kind} cannot be traced: {first_line(error)}") from error
+        raise BundleError(f"a model of type {kind} cannot be traced: {error_line(error, 0)}") from error
     return graph, f"torch.onnx.export, opset {opset}"
 
 
 def export_through_transformers(
     model: SentenceTransformer, scratch: Path, *, opset: int = TRANSFORMERS_OPSET
 ) -> tuple[onnx.ModelProto, str]:
-    """`model` as one graph: the transformer by transformers' own exporter, the rest traced behind it."""
+    """`model` as one graph: the transformer by transformers' own exporter, the modules after it traced."""
     import onnx
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
     ids, mask = _example(model)
     body = model[0].auto_model
-    # A graph that may also return its cache has outputs that nobody asks for.
+    # With a cache, the graph would have outputs that nobody uses.
     body.config.use_cache = False
     try:
         with _silence():
@@ -69,49 +68,49 @@ def export_through_transformers(
                 config=OnnxConfig(dynamic=True, opset_version=opset),
             )
             OnnxExporter.save_program(exported.program, scratch / "body.onnx")
-        head = _trace(model, scratch / "head.onnx", opset=opset, after_body=True)
-        first, second = onnx.load(scratch / "body.onnx"), onnx.load(head)
-    except Exception as error:  # the exporter raises whatever the model's own code raises
+        rest = _trace(model, scratch / "head.onnx", opset=opset, after_body=True)
+        first, second = onnx.load(scratch / "body.onnx"), onnx.load(rest)
+    except Exception as error:  # the exporter raises what the model's own code raises
         raise BundleError(
-            f"transformers cannot export a model of type {_kind(model)}: {first_line(error)}"
+            f"transformers cannot export a model of type {_kind(model)}: {error_line(error, 0)}"
         ) from error
     return join(
         first, second, tokens=first.graph.output[0].name
     ), f"transformers' OnnxExporter, opset {opset}"
 
 
-def join(body: onnx.ModelProto, head: onnx.ModelProto, *, tokens: str) -> onnx.ModelProto:
-    """A transformer's graph and the graph of the modules behind it as one; they share the mask."""
+def join(body: onnx.ModelProto, rest: onnx.ModelProto, *, tokens: str) -> onnx.ModelProto:
+    """The graphs of a transformer and of the modules after it as one graph; they share the mask."""
     import onnx
 
-    head = onnx.compose.add_prefix(head, "head/", rename_inputs=False, rename_outputs=False)
+    rest = onnx.compose.add_prefix(rest, "head/", rename_inputs=False, rename_outputs=False)
     joined = onnx.ModelProto()
     joined.CopyFrom(body)
     del joined.graph.output[:]
-    joined.graph.output.extend(head.graph.output)
+    joined.graph.output.extend(rest.graph.output)
     have = {value.name for value in joined.graph.input}
     joined.graph.input.extend(
-        value for value in head.graph.input if value.name not in {*have, TOKEN_EMBEDDINGS}
+        value for value in rest.graph.input if value.name not in {*have, TOKEN_EMBEDDINGS}
     )
-    for node in head.graph.node:
+    for node in rest.graph.node:
         node.input[:] = [tokens if name == TOKEN_EMBEDDINGS else name for name in node.input]
-    joined.graph.node.extend(head.graph.node)
-    joined.graph.initializer.extend(head.graph.initializer)
+    joined.graph.node.extend(rest.graph.node)
+    joined.graph.initializer.extend(rest.graph.initializer)
     return joined
 
 
 def is_normalized(model: SentenceTransformer) -> bool:
-    """Whether the model's own last module gives unit rows."""
+    """Whether the model's last module makes rows of unit length."""
     return type(model[-1]).__name__ == "Normalize" and model.truncate_dim is None
 
 
 def inputs_of(model: SentenceTransformer) -> tuple[str, ...]:
-    """The graph's inputs: another mask where pooling leaves out a prompt's tokens."""
+    """The graph's inputs; one mask more if pooling leaves out the tokens of a prompt."""
     return (*INPUTS, POOLING_MASK) if leaves_out_prompt(model) else INPUTS
 
 
 def leaves_out_prompt(model: SentenceTransformer) -> bool:
-    """Whether pooling takes in the sentence only, and the model has prompts to leave out."""
+    """Whether pooling leaves out the tokens of a prompt, and the model has prompts."""
     apart = any(getattr(module, "include_prompt", True) is False for module in model)
     return apart and any(model.prompts.values())
 
@@ -122,7 +121,7 @@ def _kind(model: SentenceTransformer) -> str:
 
 
 def _example(model: SentenceTransformer) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask of two rows of unequal length, so that no size is 1 and there is padding in it."""
+    """Ids and mask of two rows of unequal length: no dimension is 1, and one row has padding."""
     import torch
 
     mask = torch.ones(2, 9, dtype=torch.int64)
@@ -143,7 +142,7 @@ def _trace(model: SentenceTransformer, path: Path, *, opset: int, after_body: bo
     names = list(example)
     with _quiet_tracing(), torch.inference_mode():
         torch.onnx.export(
-            _head(model) if after_body else _whole(model),
+            _after_transformer(model) if after_body else _whole(model),
             tuple(example.values()),
             str(path),
             input_names=names,
@@ -157,7 +156,7 @@ def _trace(model: SentenceTransformer, path: Path, *, opset: int, after_body: bo
 
 
 def _whole(model: SentenceTransformer) -> torch.nn.Module:
-    """The model as a function of ids and mask; sentence-transformers' own modules do the work."""
+    """The model as a function of ids and mask; it calls sentence-transformers' own modules."""
     import torch
 
     typed = "token_type_ids" in getattr(model.tokenizer, "model_input_names", ())
@@ -185,8 +184,8 @@ def _whole(model: SentenceTransformer) -> torch.nn.Module:
     return Whole().eval()
 
 
-def _head(model: SentenceTransformer) -> torch.nn.Module:
-    """The modules behind the transformer as a function of its output and the mask."""
+def _after_transformer(model: SentenceTransformer) -> torch.nn.Module:
+    """The modules after the transformer as a function of its output and the mask."""
     import torch
 
     class PostProcessing(torch.nn.Module):
@@ -209,7 +208,7 @@ def _head(model: SentenceTransformer) -> torch.nn.Module:
 def _finish(
     model: SentenceTransformer, features: dict[str, Any], modules: Any, pooling_mask: torch.Tensor | None
 ) -> torch.Tensor:
-    """Run the modules behind the first; a bundle's rows have unit length, whatever the model's have."""
+    """Run the modules after the first; a bundle's rows have unit length, even if the model's have not."""
     import torch
 
     for module in modules:
@@ -223,14 +222,14 @@ def _finish(
 
 
 def _mean_of_rows(table: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What EmbeddingBag does, for ids and mask as matrices."""
+    """The result of EmbeddingBag, from matrices of ids and mask."""
     inside = mask.unsqueeze(-1).to(table.dtype)
     return (table[ids] * inside).sum(1) / inside.sum(1)
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing of what torch's exporter prints and warns of: its own workings, and steps that went well."""
+    """Hide what torch's exporter prints and warns of: its own steps, and that they succeeded."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""The gate: does a bundle, run as users will run it, do what its source model does?
+"""The gate: does a bundle, run as users will run it, give the vectors of its source model?
 
-The reference is the source's own encoder. The bundle encodes every sentence alone and in batches of
-several sizes; what differs is counted in the terms of the work that vectors are for, and each figure
-must reach what suits the bundle's precision.
+The reference is the source model's own encoder. The bundle encodes every sentence alone and in batches of
+several sizes. The differences are measured by cosine, by neighbours and by pairs; each figure must reach the
+threshold for the bundle's precision.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from typing import Any
 
 import numpy as np
 
-from export_scripts.sentences import read_scored_pairs
 from lightmine.encoder.encoder import Encoder
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.errors import ArgumentError, BundleError, error_line
 from lightmine.evaluation import similarity_correlation
+from lightmine.export.sentences import read_scored_pairs
 from lightmine.loading.bundle import Manifest
 
 BATCH_SIZES = (1, 7, 32)
 NEIGHBOURS = 10
-# Where sentences count as paraphrases when pairs gained and lost are counted.
+# The score from which two sentences count as paraphrases, when pairs gained and lost are counted.
 PAIR_SCORE = 0.8
 ROUNDS = 3
 Encode = Callable[[Sequence[str]], np.ndarray]
 
-# What a figure must be at least or, where it is a loss, at most. By precision; those of fp32 hold for
-# what a precision does not name.
-FLOORS = {
+# The least that a figure must be, by precision.
+MINIMUMS = {
     "fp32": {"cosine_mean": 0.99999, "cosine_min": 0.9999, "neighbours": 0.999},
     "fp16": {"cosine_mean": 0.9999, "cosine_min": 0.999, "neighbours": 0.98},
     "int8": {"cosine_mean": 0.993, "cosine_min": 0.98, "neighbours": 0.85},
     "int8-fast": {"cosine_mean": 0.993, "cosine_min": 0.98, "neighbours": 0.85},
     "int8-static": {"cosine_mean": 0.997, "cosine_min": 0.97, "neighbours": 0.85},
 }
-# The same where weights have 7 bits, so that they suit every processor.
-REDUCED_FLOORS = {"int8-fast": {"cosine_min": 0.97}, "int8-static": {"cosine_mean": 0.996}}
-CEILINGS = {"spearman_loss": 0.5, "batch_change": 1e-6}
+# Instead, if weights have 7 bits, so that they suit every processor.
+REDUCED_MINIMUMS = {"int8-fast": {"cosine_min": 0.97}, "int8-static": {"cosine_mean": 0.996}}
+# The most that a figure may be.
+MAXIMUMS = {"spearman_loss": 0.5, "batch_change": 1e-6}
 
 
 class ParityError(BundleError):
@@ -52,9 +52,9 @@ class Figures:
     """What was measured of a bundle against its source.
 
     ``neighbours`` is the share of each sentence's ten nearest that are the source's; ``pairs`` are those
-    of at least `PAIR_SCORE`. ``batch_change`` is the largest change of any number in a unit vector
+    of at least `PAIR_SCORE`. ``batch_change`` is the largest change of an element of a unit vector
     between a sentence alone and in a batch. ``spearman`` is rank correlation times 100. Speeds are
-    sentences a second of one machine, of which only the ratio says something.
+    sentences a second on one machine; only their ratio can be compared.
     """
 
     against: str
@@ -76,14 +76,14 @@ class Figures:
     source_spearman: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures as the manifest keeps them; speeds are not kept, being the machine's."""
+        """The figures for the manifest, without the speeds, which depend on the machine."""
         fields = dataclasses.asdict(self) | {"batch_sizes": list(self.batch_sizes)}
         for name in ("speed", "source_speed"):
             del fields[name]
         return {name: value for name, value in fields.items() if value is not None}
 
     def rows(self) -> dict[str, str]:
-        """The figures as a reader wants them, what and how much."""
+        """The figures for a table: name and text."""
         rows = {
             "against": f"{self.against}, on {self.evaluation}",
             "cosine": f"{self.cosine_mean:.7f} mean, {self.cosine_min:.7f} lowest",
@@ -126,13 +126,13 @@ def measure(
     against
         The source's name in the report.
     what
-        What the sentences are, in the report.
+        A description of the sentences, in the report.
     many
         The bundle as it encodes many sentences, in batches of its own, for STS and speed.
     sts
         A file of scored pairs, for Spearman's correlation.
     speed
-        Whether to take the time of both.
+        Whether to measure the speed of both.
     """
     sizes = tuple(sorted({min(size, len(sentences)) for size in BATCH_SIZES}))
     wanted = _unit(_source_rows(source, sentences))
@@ -141,7 +141,7 @@ def measure(
         widths = f"the bundle gives {runs[0].shape[1]} dimensions, {against} gives {wanted.shape[1]}"
         raise ParityError(f"parity failed: {widths}")
     cosines = np.stack([np.einsum("nd,nd->n", run, wanted) for run in runs])
-    # A vector that is not a number is worse than any cosine.
+    # A vector that is not finite is worse than any cosine.
     worst = np.where(np.isfinite(cosines), cosines, -np.inf).min(axis=0)
     pairs, found = _pairs(wanted), _pairs(runs[-1])
     figures = Figures(
@@ -158,7 +158,7 @@ def measure(
         pairs_gained=len(found - pairs),
         batch_change=float(max(np.abs(run - runs[0]).max() for run in runs)),
     )
-    changes: dict[str, float] = {}
+    changes: dict[str, Any] = {}
     if sts is not None:
         changes |= {"spearman": spearman(many or encode, sts), "source_spearman": spearman(source, sts)}
     if speed:
@@ -167,44 +167,44 @@ def measure(
 
 
 def shortfalls(figures: Figures, manifest: Manifest, overrides: Mapping[str, float]) -> list[str]:
-    """What is not as good as it must be, each in words; empty where the bundle passes.
+    """The figures that are too low or too high, each in words; empty if the bundle passes.
 
     Raises
     ------
     ArgumentError
-        An override of a name that is no threshold.
+        An override has a name that is not a threshold's.
     """
-    floors = dict(FLOORS.get(manifest.precision, FLOORS["fp32"]))
+    minimums = dict(MINIMUMS.get(manifest.precision, MINIMUMS["fp32"]))
     if not manifest.cpus:
-        floors |= REDUCED_FLOORS.get(manifest.precision, {})
-    ceilings = dict(CEILINGS)
+        minimums |= REDUCED_MINIMUMS.get(manifest.precision, {})
+    maximums = dict(MAXIMUMS)
     if manifest.batch == "dependent":
-        del ceilings["batch_change"]
-    known = {*floors, *CEILINGS}
+        del maximums["batch_change"]
+    known = {*minimums, *MAXIMUMS}
     for name, value in overrides.items():
         if name not in known:
             raise ArgumentError(f"no threshold is named {name}: there are {', '.join(sorted(known))}")
-        (floors if name in floors else ceilings)[name] = value
-    values = {name: getattr(figures, name) for name in floors}
+        (minimums if name in minimums else maximums)[name] = value
+    values = {name: getattr(figures, name) for name in minimums}
     found = {"batch_change": figures.batch_change}
     if figures.spearman is not None and figures.source_spearman is not None:
         found["spearman_loss"] = figures.source_spearman - figures.spearman
-    # "not >=" rather than "<", so that what is no number fails too.
+    # "not >=" and not "<", so that NaN fails too.
     missed = [
-        f"{name} is {values[name]:.6f}, {floor} is required"
-        for name, floor in floors.items()
-        if not values[name] >= floor
+        f"{name} is {values[name]:.6f}, {least} is required"
+        for name, least in minimums.items()
+        if not values[name] >= least
     ]
     missed += [
-        f"{name} is {found[name]:.2g}, {ceiling} is the most"
-        for name, ceiling in ceilings.items()
-        if name in found and not found[name] <= ceiling
+        f"{name} is {found[name]:.2g}, {most} is the most"
+        for name, most in maximums.items()
+        if name in found and not found[name] <= most
     ]
     return missed
 
 
 def require(figures: Figures, manifest: Manifest, overrides: Mapping[str, float]) -> None:
-    """Raise `ParityError` where anything falls short."""
+    """Raise `ParityError` if a figure is too low or too high."""
     if missed := shortfalls(figures, manifest, overrides):
         raise ParityError(
             f"parity failed against {figures.against}: {'; '.join(missed)}; worst sentence: "
@@ -213,7 +213,7 @@ def require(figures: Figures, manifest: Manifest, overrides: Mapping[str, float]
 
 
 def runner(encoder: Encoder) -> Encode:
-    """The bundle as the gate runs it: one batch a call, so that short sentences are padded."""
+    """The bundle as the gate runs it: each call is one batch, so that short sentences are padded."""
     return lambda some: encoder.encode(some, batch_tokens=max(1, len(some)) * encoder.manifest.max_tokens)
 
 
@@ -237,9 +237,8 @@ def report(manifest: Manifest, rows: Mapping[str, str], missed: Sequence[str]) -
 def _source_rows(source: Encode, sentences: Sequence[str]) -> np.ndarray:
     try:
         return source(sentences)
-    except Exception as error:  # whatever the model's own code raises
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BundleError(f"the source model itself cannot encode: {line}") from error
+    except Exception as error:  # the model's own code raises many kinds
+        raise BundleError(f"the source model itself cannot encode: {error_line(error, 0)}") from error
 
 
 def _in_batches(encode: Encode, sentences: Sequence[str], size: int) -> np.ndarray:
@@ -249,7 +248,8 @@ def _in_batches(encode: Encode, sentences: Sequence[str], size: int) -> np.ndarr
 def _unit(rows: np.ndarray) -> np.ndarray:
     rows = rows.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):  # a zero row becomes NaN, and fails the check
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        units: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return units
 
 
 def _agreement(wanted: np.ndarray, found: np.ndarray) -> float:
@@ -261,7 +261,7 @@ def _agreement(wanted: np.ndarray, found: np.ndarray) -> float:
     for rows in (wanted, found):
         scores = np.nan_to_num(rows @ rows.T, nan=-2.0)
         np.fill_diagonal(scores, -np.inf)
-        # Sentences that are the source's equals must not be told apart by the last bit.
+        # Rounded, because the last bits must not decide between sentences that the source finds equal.
         near.append(np.argsort(-np.round(scores, 6), axis=1, kind="stable")[:, :count])
     return float(np.mean([len(np.intersect1d(a, b)) / count for a, b in zip(*near, strict=True)]))
 

@@ -1,4 +1,4 @@
-"""The bundle's tokenizer: the source's own fast one, or its slow one converted and proved the same."""
+"""The bundle's tokenizer: the source's fast tokenizer, or its slow one converted and compared."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from export_scripts.sentences import evaluation_sentences
-from export_scripts.source import first_line
-from lightmine.errors import BundleError, MissingExtraError
+from lightmine.errors import BundleError, MissingExtraError, error_line
+from lightmine.export.sentences import evaluation_sentences
 from lightmine.loading.bundle import TOKENIZER
 
 if TYPE_CHECKING:
@@ -17,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def write_tokenizer(model: SentenceTransformer, folder: Path, *, source_folder: Path) -> str:
-    """Save the tokenizer without the truncation and padding that the last call left in it.
+    """Save the tokenizer, with truncation and padding switched off.
 
     Returns
     -------
     str
-        Where it came from, for the report.
+        Its origin, for the report.
 
     Raises
     ------
     BundleError
-        There is no fast form of it, or one that gives other ids.
+        There is no fast form of it, or the fast form gives other ids.
     """
     source = model.tokenizer
     if isinstance(source, Tokenizer):  # static embeddings, which take no special tokens
@@ -51,14 +50,14 @@ def write_tokenizer(model: SentenceTransformer, folder: Path, *, source_folder: 
 
 
 def _sentencepiece(folder: Path) -> Path | None:
-    """The sentencepiece model of a folder that has no fast tokenizer, which transformers then makes of it."""
+    """The sentencepiece model that transformers converts, if the folder has no fast tokenizer."""
     if any(folder.glob("**/tokenizer.json")):
         return None
     return next(iter(sorted([*folder.glob("*.model"), *folder.glob("0_Transformer/*.model")])), None)
 
 
 def compare_pieces(fast: Tokenizer, path: Path) -> None:
-    """Refuse a fast tokenizer that cuts any of our sentences into other pieces than sentencepiece does.
+    """Refuse a fast tokenizer that gives other tokens than sentencepiece for any of our sentences.
 
     Raises
     ------
@@ -70,46 +69,45 @@ def compare_pieces(fast: Tokenizer, path: Path) -> None:
     try:
         import sentencepiece
     except ImportError as error:
-        raise MissingExtraError(
-            f"{path.name} has to be compared with what is made of it: pip install sentencepiece"
-        ) from error
+        what = f"{path.name} and the tokenizer made of it have to be compared, which needs sentencepiece"
+        raise MissingExtraError.of("export", what, only=("sentencepiece",)) from error
     own = sentencepiece.SentencePieceProcessor(model_file=str(path))
     for sentence in evaluation_sentences()[0]:
         wanted, found = own.encode(sentence, out_type=str), fast.encode(sentence, add_special_tokens=False)
-        # Where sentencepiece shows an unknown piece's text, tokenizers shows the unknown token.
+        # For an unknown token sentencepiece shows its text, and tokenizers shows the unknown token.
         if [own.piece_to_id(piece) == own.unk_id() or piece for piece in wanted] != [
             own.piece_to_id(piece) == own.unk_id() or piece for piece in found.tokens
         ]:
             raise BundleError(
-                f"the fast tokenizer made of {path.name} gives {found.tokens[:5]} in the place of "
+                f"the fast tokenizer made of {path.name} gives {found.tokens[:5]} instead of "
                 f"{wanted[:5]} for {sentence[:60]!r}: it cannot be exported exactly"
             )
 
 
 def convert(slow: Any) -> Tokenizer:
-    """The fast form of a slow tokenizer, refused where its ids are not the same.
+    """The fast form of a slow tokenizer; refused if any id differs.
 
     Raises
     ------
     BundleError
-        The kind is not known to transformers' converter, or a sentence gets other ids.
+        transformers cannot convert this kind, or a sentence gets other ids.
     """
     from transformers.convert_slow_tokenizer import convert_slow_tokenizer
 
     kind = type(slow).__name__
     try:
         fast: Tokenizer = convert_slow_tokenizer(slow)
-    except Exception as error:  # the converter raises whatever it trips over
+    except Exception as error:  # the converter raises errors of many kinds
         raise BundleError(
-            f"{kind} has no fast form that transformers knows ({first_line(error)}); save the model with a "
-            "tokenizer.json first"
+            f"{kind} has no fast form that transformers knows ({error_line(error, 0)}); save the model "
+            "with a tokenizer.json first"
         ) from error
     for sentence in evaluation_sentences()[0]:
         wanted, found = slow(sentence)["input_ids"], fast.encode(sentence).ids
         if list(wanted) != list(found):
             at = next((i for i, pair in enumerate(zip(wanted, found, strict=False)) if len({*pair}) > 1), -1)
             raise BundleError(
-                f"{kind} converted gives other ids, {found[at : at + 3]} in the place of "
+                f"{kind} converted gives other ids, {found[at : at + 3]} instead of "
                 f"{wanted[at : at + 3]}, for {sentence[:60]!r}: it cannot be exported exactly"
             )
     return fast

@@ -1,10 +1,10 @@
-"""Levels of optimisation, none of which changes what a graph computes.
+"""Levels of optimisation. None of them changes what a graph computes.
 
 none   the graph as it was traced
-basic  constants folded and idle nodes dropped; ONNX's own operators only, for any runtime
+basic  constants folded and unused nodes removed; only ONNX's own operators, for every runtime
 fused  ONNX Runtime's transformer fusions (attention, Gelu, embedding with its normalisation), for ONNX
-       Runtime only. GELU stays the exact one; SkipLayerNormalization and BiasGelu are left out, being
-       slower on the CPU than what they take the place of (several times, and twice).
+       Runtime only. GELU stays exact. SkipLayerNormalization and BiasGelu are not used: on the CPU they are
+       several times and twice slower than the operators that they replace.
 """
 
 from __future__ import annotations
@@ -16,44 +16,49 @@ from typing import Any
 
 import onnx
 
-from export_scripts.edit import MICROSOFT
-from export_scripts.files import is_large, save_graph
 from lightmine.encoder.onnx_runtime import runtime
+from lightmine.export.edit import MICROSOFT
+from lightmine.export.files import is_large, save_graph
 
-# ONNX Runtime's name for the family of fusions that knows an architecture; bert's are general enough
-# for every encoder, and where a pattern is not found nothing is fused.
+# ONNX Runtime's name for the family of fusions for an architecture. Those of bert fit every encoder: where a
+# pattern is not found, nothing is fused.
 FAMILIES = {"bart": "bart", "gpt2": "gpt2", "qwen3": "qwen3", "phi": "phi", "t5": "t5"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
-    """What the fusions want to know of a transformer; 0 where it is not known."""
+class TransformerShape:
+    """The shape of a transformer, for the fusions; 0 if it is not known."""
 
     architecture: str = "bert"
     heads: int = 0
     width: int = 0
 
     @classmethod
-    def of(cls, config: dict[str, Any]) -> Shape:
-        """Read it from a `config.json`, whose names for it differ from one architecture to another."""
+    def of(cls, config: dict[str, Any]) -> TransformerShape:
+        """Read it from a `config.json`; the names of its fields depend on the architecture."""
         heads = config.get("num_attention_heads") or config.get("n_heads") or 0
         width = config.get("hidden_size") or config.get("dim") or 0
         return cls(str(config.get("model_type", "bert")), int(heads), int(width))
 
 
 def optimize(
-    graph: onnx.ModelProto, level: str, *, scratch: Path, shape: Shape, products_visible: bool = False
+    graph: onnx.ModelProto,
+    level: str,
+    *,
+    scratch: Path,
+    shape: TransformerShape,
+    products_visible: bool = False,
 ) -> onnx.ModelProto:
     """The graph at one of `LEVELS`.
 
     Parameters
     ----------
     scratch
-        A folder for what ONNX Runtime writes.
+        A folder for the files that ONNX Runtime writes.
     shape
-        What the transformer is: its configuration's model type, attention heads and width.
+        The transformer's model type, number of attention heads and width.
     products_visible
-        Leave every product with weights a node of its own, as the quantiser needs it.
+        Keep every product with weights as a node of its own, as the quantizer needs it.
     """
     if level == "none":
         return graph
@@ -71,7 +76,7 @@ def _basic(graph: onnx.ModelProto, path: Path) -> onnx.ModelProto:
         options.add_session_config_entry(
             "session.optimized_model_external_initializers_file_name", path.name + ".data"
         )
-    # By its path, because a graph over 2 GB cannot be handed over in memory.
+    # By its path, because a graph over 2 GB cannot be passed in memory.
     before = save_graph(graph, path.with_name("unoptimized.onnx"))
     onnxruntime.InferenceSession(str(before), options, providers=["CPUExecutionProvider"])
     clean = onnx.load(path)
@@ -81,7 +86,9 @@ def _basic(graph: onnx.ModelProto, path: Path) -> onnx.ModelProto:
     return clean
 
 
-def _fused(graph: onnx.ModelProto, shape: Shape, products_visible: bool, scratch: Path) -> onnx.ModelProto:
+def _fused(
+    graph: onnx.ModelProto, shape: TransformerShape, products_visible: bool, scratch: Path
+) -> onnx.ModelProto:
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
@@ -96,7 +103,7 @@ def _fused(graph: onnx.ModelProto, shape: Shape, products_visible: bool, scratch
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        # opt_level 0: these fusions and no others.
+        # opt_level 0: only these fusions.
         fused = optimizer.optimize_model(
             str(path),
             model_type=family,

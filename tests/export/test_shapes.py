@@ -7,11 +7,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 
-from export_scripts import files, graph
-from export_scripts.check import Check
-from export_scripts.export import export_bundle, main
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
+from lightmine.export import files, graph
+from lightmine.export.check import Check
+from lightmine.export.command import main
+from lightmine.export.export import export_bundle
+from lightmine.export.recipe import Recipe
 from tests import small_models
 from tests.exporting import SHORT, edit, left_in, refused
 

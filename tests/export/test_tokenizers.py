@@ -6,11 +6,11 @@ from sentence_transformers import SentenceTransformer
 from transformers import XLMRobertaTokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from export_scripts import sentences, tokenizer
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
 from lightmine import Encoder
 from lightmine.errors import BundleError
+from lightmine.export import sentences, tokenizer
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
 from tests import small_models
 from tests.exporting import SHORT
 

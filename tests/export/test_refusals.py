@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from export_scripts import graph
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
 from lightmine import Encoder
 from lightmine.errors import BundleError, MissingExtraError, OutputError, TextError
+from lightmine.export import graph
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
 from tests import small_models
 from tests.exporting import edit, left_in, refused
 
@@ -118,7 +118,7 @@ def test_hub_model_that_cannot_be_had_says_why(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", unreachable)
     message = refused(capsys, "someone/nothing", tmp_path / "bundle", "--revision", "v2")
-    reason = "is neither a local folder nor to be had from the hub: no route to host"
+    reason = "is not a local folder, and the hub does not give it: no route to host"
     assert message == f"error: someone/nothing at revision v2 {reason}"
 
 
@@ -187,6 +187,6 @@ def test_evaluation_file_that_cannot_be_used_is_refused(small, tmp_path, content
 def test_missing_stack_names_the_install_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(
-        MissingExtraError, match=r'exporting needs onnx, .*: pip install "lightmine\[export\]"'
+        MissingExtraError, match=r"exporting needs onnx, .*: pip install torch==.* 'onnx>=1\.18'"
     ):
         export_bundle("anything", tmp_path / "bundle")

@@ -11,13 +11,13 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from export_scripts import files
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
 from lightmine.encoder import providers
 from lightmine.errors import ArgumentError
+from lightmine.export import files
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
+from lightmine.export.recipe import Recipe
 from tests import minilm, small_models
 from tests.exporting import SHORT, refused
 
@@ -133,7 +133,7 @@ def test_on_a_processor_without_vnni_only_the_reduced_range_is_right(made, real,
         [*command, tmp_path / "feed.npz", tmp_path / "out.npz", *graphs],
         # See test_emulated: NumPy's own AVX2 sorting crashes under this emulator.
         env=os.environ | {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"},
-        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     rows = np.load(tmp_path / "out.npz")

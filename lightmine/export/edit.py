@@ -1,4 +1,4 @@
-"""Rewriting a graph: its nodes taken one after another, kept or replaced, with constants beside them."""
+"""Rewriting a graph node by node: each node is kept or replaced, and constants are added."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def weights_of(graph: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 def products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The products of an activation with a matrix of weights: where a transformer's time and bytes are."""
+    """The products of an activation with a matrix of weights: most of a transformer's time and size."""
     matrices = {
         tensor.name
         for tensor in graph.graph.initializer
@@ -32,7 +32,7 @@ def products(graph: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 class Edit:
-    """A copy of a graph being rewritten: go through `nodes`, `keep` or `add`, then take what is `done`."""
+    """A copy of a graph to rewrite: for each of `nodes`, `keep` it or `add` others; then take `done`."""
 
     def __init__(self, graph: onnx.ModelProto) -> None:
         self._graph = onnx.ModelProto()
@@ -43,11 +43,11 @@ class Edit:
         self.opset = next(opset.version for opset in graph.opset_import if opset.domain in ("", "ai.onnx"))
 
     def nodes(self) -> Iterator[onnx.NodeProto]:
-        """The nodes as they were, in their order."""
+        """The nodes of the original graph, in their order."""
         yield from self._old
 
     def keep(self, node: onnx.NodeProto) -> None:
-        """Put a node in as it is."""
+        """Add a node without change."""
         self._new.append(node)
 
     def add(
@@ -59,7 +59,7 @@ class Edit:
         domain: str = "",
         **attributes: Any,
     ) -> str:
-        """Put a new node in, named by its first output; return that name."""
+        """Add a new node, named by its first output; return that name."""
         outputs = [output] if isinstance(output, str) else list(output)
         self._new.append(
             helper.make_node(kind, list(inputs), outputs, name=outputs[0], domain=domain, **attributes)
@@ -67,13 +67,13 @@ class Edit:
         return outputs[0]
 
     def reduce(self, kind: str, name: str, output: str) -> str:
-        """A reduction over the last axis that keeps it, in the form that this operator set has."""
+        """A reduction over the last axis that keeps it, in the form that this operator set requires."""
         if self.opset >= 18:
             return self.add(kind, [name, self.constant("/last_axis", np.array([-1]))], output, keepdims=1)
         return self.add(kind, [name], output, axes=[-1], keepdims=1)
 
     def constant(self, name: str, values: Any) -> str:
-        """Put a constant in, once; return its name."""
+        """Add a constant if it is new; return its name."""
         if name not in self._constants:
             self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
             if np.ndim(values) == 0:
@@ -81,7 +81,7 @@ class Edit:
         return name
 
     def done(self) -> onnx.ModelProto:
-        """The rewritten graph, without the constants that nothing reads any more."""
+        """The rewritten graph, without the constants that no node uses."""
         inner = self._graph.graph
         del inner.node[:]
         inner.node.extend(self._new)
@@ -90,9 +90,9 @@ class Edit:
         constants += [tensor for name, tensor in self._constants.items() if name in read]
         del inner.initializer[:]
         for tensor in constants:
-            # One by one: extend() passes through the serialised form, which ends at 2 GB.
+            # One by one: extend() serialises the tensors, which is limited to 2 GB.
             inner.initializer.add().CopyFrom(tensor)
-        # Shapes that were noted for the old nodes say nothing of the new ones.
+        # The shapes recorded for the old nodes are not those of the new ones.
         del inner.value_info[:]
         domains = {opset.domain for opset in self._graph.opset_import}
         if MICROSOFT not in domains and any(node.domain == MICROSOFT for node in self._new):

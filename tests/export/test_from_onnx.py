@@ -6,11 +6,11 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from export_scripts.check import Check
-from export_scripts.export import main
-from export_scripts.from_onnx import bundle_directory
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
+from lightmine.export.check import Check
+from lightmine.export.command import main
+from lightmine.export.from_onnx import bundle_directory
+from lightmine.export.recipe import Recipe
 from tests import small_models
 from tests.exporting import SHORT, refused
 from tests.onnx_directories import write_graph
@@ -55,7 +55,7 @@ def test_the_command_quantises_too_and_needs_no_torch(tmp_path, few):
     code = (
         "import sys\n"
         "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
-        "from export_scripts.export import main\n"
+        "from lightmine.export.command import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["--from-onnx", tmp_path / "model", tmp_path / "bundle", "--precision", "int8", "--eval", few]

@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from export_scripts.check import Check
-from export_scripts.export import export_bundle
-from export_scripts.optimum_graph import VARIABLE
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
+from lightmine.export.check import Check
+from lightmine.export.export import export_bundle
+from lightmine.export.optimum_graph import VARIABLE
+from lightmine.export.recipe import Recipe
 from tests import minilm
 from tests.exporting import SHORT, refused
 
@@ -53,4 +53,4 @@ def test_optimums_quantizer_makes_an_int8_fast_bundle(real, few, tmp_path):
 def test_without_its_environment_the_error_names_the_command(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     message = refused(capsys, small, tmp_path / "bundle", "--exporter", "optimum")
-    assert "is not there: run make optimum" in message
+    assert "is missing: in a clone run make optimum, or in an environment of your own pip install" in message

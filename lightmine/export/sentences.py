@@ -1,4 +1,4 @@
-"""Sentences from a file: for the gate, for calibration, with gold similarities for STS."""
+"""Sentences from files: for the gate, for calibration, and pairs with gold similarities for STS."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 
 from lightmine.errors import TextError
 
-# A file a language, named by its code, and `any` for what belongs to none: numbers, code, symbols.
+CALIBRATION = Path(__file__).with_name("calibration.txt")
+# One file for each language, named by its code, and `any` for text of no language: numbers, code, symbols.
 EVALUATION = Path(__file__).with_name("evaluation")
 NO_LANGUAGE = "any"
-# With fewer than these, a model's own languages do not tell enough.
+# With fewer sentences in a model's own languages, those of all languages are taken.
 ENOUGH = 50
 
 
 def evaluation_sentences(languages: Iterable[str] = ()) -> tuple[list[str], tuple[str, ...]]:
     """Our sentences for a model of these languages, and the languages that they are in.
 
-    All of them where the model states no language, or where too few are in those that it states.
+    All sentences if the model states no language, or if there are too few in those that it states.
 
     Examples
     --------
@@ -38,7 +39,7 @@ def evaluation_sentences(languages: Iterable[str] = ()) -> tuple[list[str], tupl
 
 
 def read_sentences(path: Path) -> list[str]:
-    """The lines of a UTF-8 file, empty ones left out."""
+    """The lines of a UTF-8 file that are not empty."""
     sentences = [line.removesuffix("\r") for line in _text(path).split("\n") if line.strip()]
     if not sentences:
         raise TextError(f"{path} has no sentences")

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from export_scripts import gate, verify
-from export_scripts.check import Check
-from export_scripts.sentences import read_scored_pairs
 from lightmine.errors import ArgumentError, TextError
+from lightmine.export import gate, verify
+from lightmine.export.check import Check
+from lightmine.export.sentences import read_scored_pairs
 from lightmine.loading.bundle import Manifest
 from tests import minilm
 from tests.exporting import SHORT

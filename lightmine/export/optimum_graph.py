@@ -1,8 +1,8 @@
-"""optimum's exporter, optimizer and quantizer, in the environment that `make optimum` builds.
+"""optimum's exporter, optimizer and quantizer, in an environment of their own.
 
-optimum-onnx 0.1.0 needs transformers 4 and so cannot live beside sentence-transformers 6. Run as a script
-by that environment's Python, this file writes a folder with ONNX; imported, it calls that Python and puts
-the model's remaining modules into the graph.
+optimum-onnx 0.1.0 needs transformers 4, so it cannot share an environment with sentence-transformers 6. As a
+module, this file runs itself as a script with the Python of the other environment, and adds the model's
+remaining modules to the graph. As a script, it writes a folder with ONNX and imports nothing of lightmine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = Path("build/optimum/bin/python")
 VARIABLE = "LIGHTMINE_OPTIMUM_PYTHON"
+# As make optimum does.
+INSTALL_LINE = (
+    "pip install torch==2.13.0 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' "
+    "onnxruntime"
+)
 
 
 def export_through_optimum(
@@ -30,31 +35,33 @@ def export_through_optimum(
     Raises
     ------
     MissingExtraError
-        The environment is not there.
+        The environment is missing.
     BundleError
         optimum cannot export the model.
     """
     import onnx
 
-    from export_scripts.head import with_head
     from lightmine.errors import BundleError
+    from lightmine.export.modules import with_modules
     from lightmine.loading.directory import open_directory
-    from lightmine.loading.modules import Truncate
+    from lightmine.loading.modules import PostProcessing, Truncate
 
     folder = scratch / "optimum"
-    # -P: this folder is not to stand in the way of packages of the same names.
+    # -P: the modules of this folder must not hide packages of the same names.
     command = [find_python(), "-P", __file__, str(source), str(folder)]
     command += ["--fused"] if fused else []
     command += ["--quantize", quantize] if quantize else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=scratch)
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no word of why"]
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise BundleError(f"optimum cannot export {source.name}: {lines[-1]}")
     opened = open_directory(folder, name=source.name, revision=None, file=None, pooling=None)
-    head = opened.post_processing
+    post = opened.post_processing
     if truncate_dim is not None:
-        head = type(head)(head.output, head.feature, (*head.modules, Truncate(truncate_dim)), truncate_dim)
-    return with_head(onnx.load(opened.graph), head), done.stdout.strip().splitlines()[-1]
+        post = PostProcessing(
+            post.output, post.feature, (*post.modules, Truncate(truncate_dim)), truncate_dim
+        )
+    return with_modules(onnx.load(opened.graph), post), done.stdout.strip().splitlines()[-1]
 
 
 def find_python() -> str:
@@ -65,14 +72,14 @@ def find_python() -> str:
     path = Path(named) if named else ENVIRONMENT.absolute()
     if not path.is_file():
         raise MissingExtraError(
-            f"--exporter optimum needs an environment of its own, and {path} is not there: run make optimum, "
-            f"or name its Python in {VARIABLE}"
+            f"--exporter optimum needs another environment, and {path} is missing: in a clone run make "
+            f"optimum, or in an environment of your own {INSTALL_LINE}, and name its Python in {VARIABLE}"
         )
     return str(path)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write a folder with ONNX: everything of the model but its weights, and optimum's graph."""
+    """Write a folder with ONNX: the files of the model without its weights, and optimum's graph."""
     import importlib.metadata
 
     parser = argparse.ArgumentParser()
@@ -83,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     weights = shutil.ignore_patterns("*.safetensors", "*.bin", "*.h5", "*.onnx", "onnx", "openvino")
     shutil.copytree(options.source, options.out, ignore=weights)
-    # Small weights of Dense modules are needed beside the graph.
+    # The small weights of Dense modules are needed in addition to the graph.
     for path in options.source.glob("*/model.safetensors"):
         shutil.copy(path, options.out / path.relative_to(options.source))
     graph = _export(options.source, options.out / "exported")
@@ -135,7 +142,7 @@ def _quantize(graph: Path, target: str) -> Path:
         kinds[target] = AutoQuantizationConfig.avx512_vnni
     make = kinds.get(target, AutoQuantizationConfig.avx2)
     config = make(is_static=False, per_channel=True)
-    # 8 bits saturate without VNNI, and optimum's own avx2 setting does not see to that for dynamic graphs.
+    # 8 bits saturate without VNNI, and optimum's avx2 setting does not prevent that for dynamic graphs.
     config.reduce_range = target not in ("vnni", "amx", "arm64")
     quantizer: Any = ORTQuantizer.from_pretrained(str(graph.parent), file_name=graph.name)
     quantizer.quantize(save_dir=str(graph.parent), quantization_config=config, file_suffix="int8")

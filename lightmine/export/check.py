@@ -1,4 +1,4 @@
-"""A bundle before the gate: what it is measured on, its report, and whether it passes."""
+"""Measure a bundle on sentences, write the report, and let it pass or refuse it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from export_scripts import gate
-from export_scripts.files import keep_rejected
-from export_scripts.sentences import evaluation_sentences, read_scored_pairs, read_sentences
 from lightmine.encoder.encoder import Encoder
 from lightmine.errors import ArgumentError, LightmineError
+from lightmine.export import gate
+from lightmine.export.files import keep_rejected
+from lightmine.export.sentences import evaluation_sentences, read_scored_pairs, read_sentences
 from lightmine.loading.bundle import Manifest, write_manifest
 
 VERIFY = "verify.md"
@@ -27,15 +27,15 @@ class Check:
     require: Mapping[str, float] = dataclasses.field(default_factory=dict)
     speed: bool = False
 
-    def look(self) -> None:
-        """Find out what cannot be read before the work, not after it."""
+    def refuse_unreadable(self) -> None:
+        """Read the files now, so that one that cannot be read is refused before the work."""
         if self.sts is not None:
             read_scored_pairs(self.sts)
         if self.evaluation is not None:
             read_sentences(self.evaluation)
 
     def sentences(self, languages: Sequence[str]) -> tuple[list[str], str]:
-        """The sentences for a model of these languages, and what they are."""
+        """The sentences for a model of these languages, and a description of them."""
         if self.evaluation is not None:
             found = read_sentences(self.evaluation)
             return found, f"{len(found)} sentences of {self.evaluation.name}"
@@ -54,7 +54,7 @@ def pass_gate(
     check: Check,
     report: Callable[[str], None],
 ) -> Manifest:
-    """Measure the bundle, write what was found into it, and let it pass or keep it aside."""
+    """Measure the bundle and write the figures into it; move it to OUT.rejected and raise if it fails."""
     sentences, what = check.sentences(manifest.languages)
     report(f"checking   {what}, against {against}")
     encoder = Encoder.load(folder)
@@ -83,7 +83,7 @@ def pass_gate(
 
 
 def summary(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """What a bundle is, for a table."""
+    """Rows of a table that describe a bundle."""
     return {
         "size": f"{size_of(folder, manifest) / 1e6:.1f} MB",
         "precision": f"{manifest.precision} ({manifest.recipe})",
@@ -95,7 +95,7 @@ def summary(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 
 def size_of(folder: Path, manifest: Manifest) -> int:
-    """Bytes of a bundle's files."""
+    """The bytes of all files of a bundle."""
     return sum((folder / name).stat().st_size for name in manifest.files)
 
 
@@ -106,7 +106,7 @@ def table_of(text: str) -> dict[str, str]:
 
 
 def check_of(options: argparse.Namespace) -> Check:
-    """The options of the gate, which `export` and `verify` share."""
+    """The options of the gate, which the commands export and verify share."""
     require = {}
     for entry in options.require:
         name, _, value = entry.partition("=")
@@ -123,7 +123,7 @@ def check_of(options: argparse.Namespace) -> Check:
 
 
 def exit_status(work: Callable[[], int]) -> int:
-    """What a command ends with: its own status, 2 for an error that has a message, 3 for one of the gate."""
+    """The exit status of a command: its own, 2 for an error with a message, 3 for one of the gate."""
     try:
         return work()
     except LightmineError as error:

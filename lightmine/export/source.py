@@ -1,42 +1,41 @@
-"""The source model: where it lies, what its card says, and whether it can be exported exactly.
+"""The source model: where it is, what its card states, and whether it can be exported exactly.
 
 A sentence-transformers model is a folder with `modules.json`, a list of modules that run one after
-another. Whatever can be refused is refused from the files, before any weight is read.
+another. What can be refused is refused from the files, before the weights are read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightmine.errors import BundleError, MissingExtraError
+import numpy as np
+
+from lightmine.errors import BundleError, error_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-INSTALL_LINE = 'pip install "lightmine[export]"'
-DISTRIBUTIONS = ("torch", "transformers", "sentence-transformers", "onnx")
 # Each of these is run by sentence-transformers' own code inside the traced graph.
 KNOWN_MODULES = ("Transformer", "StaticEmbedding", "Pooling", "Dense", "LayerNorm", "Dropout", "Normalize")
-# Static embeddings have no limit of their own; a bundle must have one.
+# Static embeddings have no maximum length; a bundle must have one.
 STATIC_TOKENS = 4096
-# What a download leaves out: weights for other frameworks and ready-made graphs.
+# Not downloaded: weights for other frameworks, and graphs.
 OTHER_WEIGHTS = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "coreml/*")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceModel:
-    """A model's folder and what is recorded about where it came from.
+    """A model's folder and its origin.
 
-    ``name`` never holds a local path: it is the hub id, the id that the model's own card loads it
-    by, or the folder's name.
+    ``name`` is never a local path: it is the id on the hub, the id that the model's card loads it by, or
+    the folder's name.
     """
 
     folder: Path
@@ -44,16 +43,6 @@ class SourceModel:
     revision: str | None
     licence: str | None
     languages: tuple[str, ...]
-
-
-def require_stack() -> None:
-    """Import torch and its companions, or say in one line how to install them."""
-    for name in DISTRIBUTIONS:
-        try:
-            importlib.import_module(name.replace("-", "_"))
-        except ImportError as error:
-            message = f"exporting needs {name}, which cannot be imported ({first_line(error)}): "
-            raise MissingExtraError(message + INSTALL_LINE) from error
 
 
 def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -> SourceModel:
@@ -66,7 +55,7 @@ def find_source(model: str | os.PathLike[str], *, revision: str | None = None) -
         source = _describe(folder.resolve(), hub_id=None, revision=None)
     elif re.fullmatch(r"[\w.-]+(/[\w.-]+)?", text) and not text.startswith("."):
         folder = _download(text, revision)
-        # A snapshot's folder is named by the commit that it holds.
+        # The name of a snapshot's folder is its commit.
         source = _describe(folder, hub_id=text, revision=folder.name)
     else:
         raise BundleError(f"{text} does not exist, and is not a hub model's id either (owner/name)")
@@ -88,8 +77,8 @@ def load_model(source: SourceModel) -> SentenceTransformer:
                 # transformers loads half-precision checkpoints as such unless told otherwise.
                 model_kwargs={"attn_implementation": "eager", "dtype": torch.float32},
             )
-    except Exception as error:  # whatever a broken folder makes of the libraries below
-        raise BundleError(f"{source.name} cannot be loaded: {first_line(error)}") from error
+    except Exception as error:  # the libraries raise many kinds for a broken folder
+        raise BundleError(f"{source.name} cannot be loaded: {error_line(error, 0)}") from error
     _check_loaded(source, model)
     limit = token_limit(model)
     if type(model[0]).__name__ != "StaticEmbedding":
@@ -99,7 +88,7 @@ def load_model(source: SourceModel) -> SentenceTransformer:
 
 @contextlib.contextmanager
 def _no_progress_bars() -> Iterator[None]:
-    """Loading takes a second: transformers' bar for it, written to pipes too, is only noise."""
+    """Switch off the progress bar that transformers shows while loading, in pipes too."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
@@ -117,11 +106,11 @@ def token_limit(model: SentenceTransformer) -> int:
 
     if type(model[0]).__name__ == "StaticEmbedding":
         return STATIC_TOKENS
-    limits = []
+    limits: list[int] = []
     for module in model.modules():
         table = getattr(module, "position_embeddings", None)
         if isinstance(table, torch.nn.Embedding):
-            # RoBERTa's relatives count positions from the padding index on.
+            # RoBERTa and models like it count positions from the padding index.
             padding = getattr(module, "padding_idx", None)
             limits.append(table.num_embeddings - (padding + 1 if isinstance(padding, int) else 0))
     config = model.transformers_model.config.get_text_config()
@@ -137,10 +126,9 @@ def token_limit(model: SentenceTransformer) -> int:
     return min(limits)
 
 
-def first_line(error: BaseException) -> str:
-    """An error's first line of text, or its type where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+def encode_source(model: SentenceTransformer, sentences: Sequence[str]) -> np.ndarray:
+    """The source model's vectors."""
+    return np.asarray(model.encode(list(sentences), show_progress_bar=False))
 
 
 def _download(model: str, revision: str | None) -> Path:
@@ -150,7 +138,7 @@ def _download(model: str, revision: str | None) -> Path:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=list(OTHER_WEIGHTS)))
     except Exception as error:  # network, permission, unknown name: the hub's line says which
         at = f" at revision {revision}" if revision else ""
-        message = f"{model}{at} is neither a local folder nor to be had from the hub: {first_line(error)}"
+        message = f"{model}{at} is not a local folder, and the hub does not give it: {error_line(error, 0)}"
         raise BundleError(message) from error
 
 
@@ -178,11 +166,13 @@ def _front_matter(card: Path) -> dict[str, Any]:
     try:
         return metadata_load(card) or {}
     except Exception as error:  # a YAML error, or front matter that is no mapping
-        raise BundleError(f"the front matter of {card.name} cannot be read: {first_line(error)}") from error
+        raise BundleError(
+            f"the front matter of {card.name} cannot be read: {error_line(error, 0)}"
+        ) from error
 
 
 def _check_modules(source: SourceModel) -> None:
-    """Refuse, from `modules.json` and the modules' settings, what would not be honoured exactly."""
+    """Refuse, from `modules.json` and the modules' settings, what cannot be exported exactly."""
     for entry in _read_json(source, "modules.json"):
         kind = str(entry.get("type"))
         if not kind.startswith("sentence_transformers.") or kind.split(".")[-1] not in KNOWN_MODULES:
@@ -190,7 +180,7 @@ def _check_modules(source: SourceModel) -> None:
             raise BundleError(f"module {kind} of {source.name} cannot be exported; known modules: {known}")
         if kind.endswith(".Dense"):
             settings = _read_json(source, f"{entry['path']}/config.json")
-            # sentence-transformers puts Tanh in the place of an activation that it does not trust.
+            # sentence-transformers replaces an activation that it does not trust by Tanh.
             activation = settings.get("activation_function", "torch.")
             if not activation.startswith("torch."):
                 raise BundleError(
@@ -205,7 +195,7 @@ def _read_json(source: SourceModel, name: str) -> Any:
         message = f"{source.name} has no {name}: not a sentence-transformers model"
         raise BundleError(message) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{name} of {source.name} cannot be read: {first_line(error)}") from error
+        raise BundleError(f"{name} of {source.name} cannot be read: {error_line(error, 0)}") from error
 
 
 def _check_loaded(source: SourceModel, model: SentenceTransformer) -> None:

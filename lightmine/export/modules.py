@@ -1,15 +1,19 @@
-"""What stands behind a graph's token vectors, as nodes of the graph: `lightmine.loading.modules` in ONNX."""
+"""The modules after the transformer (pooling, dense layers, normalisation) as nodes of an ONNX graph.
+
+They compute what `lightmine.loading.modules` computes in NumPy.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, version_converter
 
-from export_scripts.edit import Edit
-from export_scripts.source import first_line
 from lightmine.encoder.runtime import POOLING_MASK
-from lightmine.errors import BundleError
+from lightmine.errors import BundleError, error_line
+from lightmine.export.edit import Edit
 from lightmine.loading.modules import (
     SENTENCE,
     TOKENS,
@@ -22,19 +26,19 @@ from lightmine.loading.modules import (
     Truncate,
 )
 
-# LayerNormalization is an operator from here on.
+# LayerNormalization is an operator since this version.
 OLDEST_OPSET = 17
 PREFIX = "/head/"
 GIVEN = "/given"
 
 
-def with_head(graph: onnx.ModelProto, head: PostProcessing) -> onnx.ModelProto:
-    """The graph with the modules of a head behind it, and rows of unit length.
+def with_modules(graph: onnx.ModelProto, post: PostProcessing) -> onnx.ModelProto:
+    """The graph followed by the modules, with rows of unit length.
 
     Raises
     ------
     BundleError
-        The graph's operator set is too old to be converted, or a module has no form in ONNX.
+        The graph's operator set is too old to be converted, or a module cannot be written in ONNX.
     """
     graph = _recent(graph)
     _rename(graph, SENTENCE, GIVEN)
@@ -43,11 +47,11 @@ def with_head(graph: onnx.ModelProto, head: PostProcessing) -> onnx.ModelProto:
         edit.keep(node)
     builder = _Builder(edit)
     features = {
-        head.feature: builder.add(
-            "Cast", [GIVEN if head.output == SENTENCE else head.output], "/input", to=TensorProto.FLOAT
+        post.feature: builder.add(
+            "Cast", [GIVEN if post.output == SENTENCE else post.output], "/input", to=TensorProto.FLOAT
         )
     }
-    for place, module in enumerate(head.modules):
+    for place, module in enumerate(post.modules):
         builder.prefix = f"{PREFIX}{place}"
         builder.write(module, features)
     builder.prefix = f"{PREFIX}unit"
@@ -56,11 +60,11 @@ def with_head(graph: onnx.ModelProto, head: PostProcessing) -> onnx.ModelProto:
     inner = finished.graph
     del inner.output[:]
     inner.output.append(helper.make_tensor_value_info(SENTENCE, TensorProto.FLOAT, ["batch", "width"]))
-    if any(isinstance(module, Pooling) and not module.include_prompt for module in head.modules):
+    if any(isinstance(module, Pooling) and not module.include_prompt for module in post.modules):
         inner.input.append(
             helper.make_tensor_value_info(POOLING_MASK, TensorProto.INT64, ["batch", "tokens"])
         )
-    # What else the graph computes is for nobody: it goes when constants are folded.
+    # Nodes that nothing uses now are removed when constants are folded.
     return finished
 
 
@@ -70,14 +74,15 @@ def _recent(graph: onnx.ModelProto) -> onnx.ModelProto:
         return graph
     try:
         return version_converter.convert_version(graph, OLDEST_OPSET)
-    except Exception as error:  # the converter raises whatever it trips over
+    except Exception as error:  # the converter raises errors of many kinds
+        why = error_line(error, 0)
         raise BundleError(
-            f"the graph's operator set {version} cannot be raised to {OLDEST_OPSET}: {first_line(error)}"
+            f"the graph's operator set {version} cannot be converted to {OLDEST_OPSET}: {why}"
         ) from error
 
 
 def _rename(graph: onnx.ModelProto, old: str, new: str) -> None:
-    """A name of ours in a graph that already ends with one would stand for two things."""
+    """Rename a tensor, because the graph may already use the name of our output."""
     for node in graph.graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]
@@ -90,14 +95,14 @@ class _Builder:
         self._edit = edit
         self.prefix = PREFIX + "in"
 
-    def add(self, kind: str, inputs: list[str], name: str, **attributes: object) -> str:
+    def add(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
         return self._edit.add(kind, inputs, self.prefix + name, **attributes)
 
     def constant(self, name: str, values: object) -> str:
         return self._edit.constant(self.prefix + name, values)
 
     def write(self, module: Module, features: dict[str, str]) -> None:
-        """Put in the nodes of a module, and note its outputs."""
+        """Add the nodes of a module, and record its outputs in `features`."""
         if isinstance(module, Pooling):
             parts = [self.pool(mode, features[TOKENS], module.include_prompt) for mode in module.modes]
             features[SENTENCE] = parts[0] if len(parts) == 1 else self.add("Concat", parts, "/all", axis=1)
@@ -116,7 +121,7 @@ class _Builder:
             ]
             features[SENTENCE] = self.add("Slice", [features[SENTENCE], *bounds], "/cut")
         else:
-            raise BundleError(f"module {type(module).__name__} has no form in a graph")
+            raise BundleError(f"module {type(module).__name__} cannot be written in ONNX")
 
     def unit(self, rows: str, output: str | None = None) -> str:
         """Rows of unit length."""
@@ -162,7 +167,7 @@ class _Builder:
         return self.add("Div", [summed, total], name + "/mean")
 
     def dense(self, module: Dense, x: str) -> str:
-        """A linear layer, its activation, and what is added to it."""
+        """A linear layer, its activation and its residual connection."""
         weight = self.constant("/weight", np.ascontiguousarray(module.weight.T))
         out = self.add("MatMul", [x, weight], "/product")
         if module.bias is not None:
@@ -191,4 +196,4 @@ class _Builder:
             erf = self.add("Erf", [self.add("Div", [x, root], "/scaled")], "/erf")
             gate = self.add("Mul", [self.add("Add", [erf, one], "/raised"), half], "/gate")
             return self.add("Mul", [x, gate], "/active")
-        raise BundleError(f"activation {activation} has no form in a graph")
+        raise BundleError(f"activation {activation} cannot be written in ONNX")

@@ -1,4 +1,4 @@
-"""Graphs on disk, weights beside them where one file would be too large, and folders that appear whole."""
+"""Graphs on disk, with large weights in a second file, and folders that appear only when complete."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import onnx
-from onnx.external_data_helper import load_external_data_for_model
+from typing import TYPE_CHECKING
 
 from lightmine.errors import OutputError
 from lightmine.loading.bundle import MANIFEST, MODEL
 
-# A protobuf file ends at 2 GiB; the margin is for everything in it that is no weight.
+if TYPE_CHECKING:
+    import onnx
+
+# A protobuf file holds less than 2 GiB; the difference is for everything in it except the weights.
 LARGEST_FILE = 2**31 - 2**24
 DATA = MODEL + ".data"
 
@@ -24,16 +25,19 @@ def is_large(graph: onnx.ModelProto) -> bool:
     return sum(len(tensor.raw_data) for tensor in graph.graph.initializer) > LARGEST_FILE
 
 
-def save_graph(graph: onnx.ModelProto, path: Path, *, beside: bool = False) -> Path:
-    """Write a graph, its weights beside it where it is large or that is asked for.
+def save_graph(graph: onnx.ModelProto, path: Path, *, external_data: bool = False) -> Path:
+    """Write a graph; its weights go to a second file if it is large, or with `external_data`.
 
-    ONNX Runtime maps weights that lie beside, and copies others twice.
+    ONNX Runtime maps the weights of a second file, and copies those of the graph's file twice.
     """
-    if beside or is_large(graph):
-        # What is there is not written over, but gone on from.
+    import onnx
+    from onnx.external_data_helper import load_external_data_for_model
+
+    if external_data or is_large(graph):
+        # onnx would append to a file that exists.
         path.with_name(path.name + ".data").unlink(missing_ok=True)
         onnx.save(graph, path, save_as_external_data=True, location=path.name + ".data")
-        # Saving takes them out of the graph in memory.
+        # Saving removes them from the graph in memory.
         load_external_data_for_model(graph, str(path.parent))
     else:
         onnx.save(graph, path)
@@ -41,8 +45,8 @@ def save_graph(graph: onnx.ModelProto, path: Path, *, beside: bool = False) -> P
 
 
 @contextlib.contextmanager
-def appearing_whole(out: Path, *, force: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well, and goes when it does not."""
+def new_folder(out: Path, *, force: bool) -> Iterator[Path]:
+    """A folder next to `out` that is renamed to it when the block succeeds, and removed when it fails."""
     if not out.parent.is_dir():
         raise OutputError(f"{out.parent} is not a folder: create it first")
     _check_replaceable(out, force=force)
@@ -54,16 +58,16 @@ def appearing_whole(out: Path, *, force: bool) -> Iterator[Path]:
         folder = scratch / "new"
         folder.mkdir()
         yield folder
-        _replace(out, folder, aside=scratch / "old")
+        _replace(out, folder, backup=scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def keep_rejected(folder: Path, out: Path) -> Path:
-    """Move a bundle that failed the gate to OUT.rejected, in the place of an earlier such one."""
+    """Move a bundle that failed the gate to OUT.rejected; an earlier one is replaced."""
     rejected = out.with_name(out.name + ".rejected")
     _check_replaceable(rejected, force=True)
-    _replace(rejected, folder, aside=folder.with_name("rejected-before"))
+    _replace(rejected, folder, backup=folder.with_name("rejected-before"))
     return rejected
 
 
@@ -77,13 +81,13 @@ def _check_replaceable(out: Path, *, force: bool) -> None:
             raise OutputError(f"{out} holds no {MANIFEST}, so it is no bundle: --force does not replace it")
 
 
-def _replace(out: Path, folder: Path, *, aside: Path) -> None:
-    """Rename `folder` to `out`; what was there is back in its place if that fails."""
+def _replace(out: Path, folder: Path, *, backup: Path) -> None:
+    """Rename `folder` to `out`; if that fails, what was there is renamed back."""
     try:
         if out.exists():
-            out.rename(aside)
+            out.rename(backup)
         folder.rename(out)
     except OSError as error:
-        if aside.exists():
-            aside.rename(out)
+        if backup.exists():
+            backup.rename(out)
         raise OutputError(f"{out} cannot be written: {error.strerror}") from error

@@ -4,7 +4,7 @@ import doctest
 
 import numpy as np
 
-from export_scripts import rounding, sentences
+from lightmine.export import rounding, sentences
 
 
 def test_products_are_closer_than_with_weights_rounded_to_the_nearest(rng):
@@ -14,7 +14,7 @@ def test_products_are_closer_than_with_weights_rounded_to_the_nearest(rng):
     weights = rng.standard_normal((300, 16))
     scales = np.abs(weights).max(axis=0) / 63
     nearest = np.rint(weights / scales)
-    found = rounding.Rounding((rows.T @ rows).astype(np.float32)).round(weights, scales, levels=63)
+    found = rounding.Rounding((rows.T @ rows).astype(np.float32)).round(weights, scales, qmax=63)
     assert (found.dtype, np.abs(found).max()) == (np.int8, 63)
     wrong = [np.linalg.norm(rows @ (weights - whole * scales)) for whole in (found, nearest)]
     assert wrong[0] < 0.5 * wrong[1]
@@ -22,7 +22,7 @@ def test_products_are_closer_than_with_weights_rounded_to_the_nearest(rng):
 
 def test_channels_that_were_never_seen_are_rounded_to_the_nearest(rng):
     weights = rng.standard_normal((5, 4))
-    found = rounding.Rounding(np.zeros((5, 5))).round(weights, np.full(4, 0.05), levels=127)
+    found = rounding.Rounding(np.zeros((5, 5))).round(weights, np.full(4, 0.05), qmax=127)
     assert np.array_equal(found, np.rint(weights / 0.05))
 
 

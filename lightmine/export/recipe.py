@@ -11,29 +11,28 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from export_scripts import calibrate
-from export_scripts.arguments import INT8, LEVELS, PRECISIONS, TARGETS
-from export_scripts.calibrate import Feed
-from export_scripts.optimize import Shape, optimize
-from export_scripts.quantize import find_target, quantize
-from export_scripts.sentences import read_sentences
 from lightmine.encoder.tokenizer import Tokenizer
 from lightmine.errors import ArgumentError
+from lightmine.export.arguments import INT8, LEVELS, PRECISIONS, TARGETS
+from lightmine.export.calibrate import Feed
+from lightmine.export.optimize import TransformerShape, optimize
+from lightmine.export.quantize import find_target, quantize
+from lightmine.export.sentences import CALIBRATION, read_sentences
 from lightmine.loading.bundle import TOKENIZER, Manifest
 
-# Nodes of the modules after the transformer, as tracing names them, and those that are ours.
-AFTER_TRANSFORMER = re.compile(r"/(?!chain\.0/)")
-HEAD = re.compile(r"/?head/")
+# The names of nodes after the transformer: those that tracing gives, and ours.
+TRACED_AFTER_TRANSFORMER = re.compile(r"/(?!chain\.0/)")
+OURS_AFTER_TRANSFORMER = re.compile(r"/?head/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a graph becomes a bundle's: a level of optimisation, a precision, the processors that it is for."""
+    """How a graph is prepared for a bundle: level of optimisation, precision, and the processors to suit."""
 
     optimize: str = "basic"
     precision: str = "fp32"
     target: str = "any"
-    calibration: Path = calibrate.SENTENCES
+    calibration: Path = CALIBRATION
 
     def __post_init__(self) -> None:
         for name, choices in (("optimize", LEVELS), ("precision", PRECISIONS), ("target", TARGETS)):
@@ -41,9 +40,9 @@ class Recipe:
                 raise ArgumentError(f"{name} must be {', '.join(choices)}, not {getattr(self, name)!r}")
 
     def apply(
-        self, graph: onnx.ModelProto, *, scratch: Path, shape: Shape, manifest: Manifest
+        self, graph: onnx.ModelProto, *, scratch: Path, shape: TransformerShape, manifest: Manifest
     ) -> onnx.ModelProto:
-        """The bundle's graph; `scratch` holds the tokenizer, which calibration needs."""
+        """The bundle's graph; the folder above `scratch` holds the tokenizer, which calibration needs."""
         eight_bits = self.precision in INT8
         graph = optimize(graph, self.optimize, scratch=scratch, shape=shape, products_visible=eight_bits)
         if self.precision == "fp16":
@@ -54,32 +53,34 @@ class Recipe:
         return quantize(graph, self.precision, target=find_target(self.target), feeds=feeds, scratch=scratch)
 
     def describe(self, manifest: Manifest, how: str) -> Manifest:
-        """The manifest with what this recipe makes of a model."""
+        """The manifest with the precision, the steps and the processors of this recipe."""
         steps = [how, f"optimize {self.optimize}"]
         eight_bits = self.precision in INT8
         if eight_bits:
-            levels = find_target(self.target).levels
-            steps += [f"{self.precision} for {self.target}", f"weights to {levels}"]
+            qmax = find_target(self.target).qmax
+            steps += [f"{self.precision} for {self.target}", f"weights to {qmax}"]
         return dataclasses.replace(
             manifest,
             precision=self.precision,
             recipe=", ".join(steps),
-            # In float16 a sum's last bits depend on the shape of the product, and show.
+            # In float16 the last bits of a sum depend on the shape of the product, which changes vectors.
             batch="dependent" if self.precision in ("int8-fast", "fp16") else "any",
             cpus=find_target(self.target).cpus if eight_bits else (),
         )
 
 
 def _half(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The transformer in float16, pooling and all that follows in float32."""
+    """The transformer in float16; pooling and what follows in float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     names = [node.name for node in graph.graph.node]
     traced = any(name.startswith("/chain.0/") for name in names)
-    after = [name for name in names if (AFTER_TRANSFORMER if traced else HEAD).match(name)]
+    after = [
+        name for name in names if (TRACED_AFTER_TRANSFORMER if traced else OURS_AFTER_TRANSFORMER).match(name)
+    ]
     half = OnnxModel(convert_float_to_float16(graph, keep_io_types=True, node_block_list=after))
-    # A cast that several nodes read is put in for each of them, and all at the end.
+    # The converter adds a cast once for every node that reads it, at the end of the graph.
     once = {node.output[0]: node for node in half.model.graph.node}
     del half.model.graph.node[:]
     half.model.graph.node.extend(once.values())
