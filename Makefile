@@ -1,15 +1,20 @@
 # make demo and make test are all that a newcomer needs; make help lists the rest.
 PYTHON ?= python3
 VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN = $(VENV)/Scripts
+EXE = .exe
+else
 BIN = $(VENV)/bin
+endif
 # Plain torch would bring gigabytes of CUDA; the tests and the exporter need only the processor.
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test large check fuzz bench encoding size quality faults optimum soak dist audit licences sbom oldest newest clean
+.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak notebooks dist audit licences sbom oldest newest clean
 
 help:
-	@grep -E '^[a-z ]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 	@mkdir -p out
@@ -24,12 +29,19 @@ demo: $(VENV)/.runtime  ## install lightmine alone and mine the examples
 test: $(VENV)/.test  ## install what the tests need (torch too) and run them all
 	$(BIN)/python -m pytest
 
+test-fast: $(VENV)/.fast  ## the tests that need no torch and are not slow, in under two minutes
+	$(BIN)/python -m pytest -m 'not torch and not slow and not large' --hypothesis-profile fast --numprocesses auto
+
 large: $(VENV)/.test  ## the tests that take gigabytes of memory and disk
 	$(BIN)/python -m pytest -m large
 
-check: $(VENV)/.test  ## ruff and mypy --strict
+check: lint types  ## ruff and mypy --strict
+
+lint: $(VENV)/.check  ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.check  ## mypy --strict
 	$(BIN)/mypy
 
 # SECONDS are of each reader; what is found goes to tests/fuzzed.
@@ -63,7 +75,7 @@ OPTIMUM = build/optimum
 optimum: $(VENV)/.test $(OPTIMUM)/.made  ## build optimum's environment and test the exporter through it
 	LIGHTMINE_OPTIMUM_PYTHON=$(CURDIR)/$(OPTIMUM)/bin/python $(BIN)/python -m pytest tests/test_optimum.py
 
-$(OPTIMUM)/.made: | $(BIN)/python
+$(OPTIMUM)/.made: | $(BIN)/python$(EXE)
 	$(PYTHON) -m venv $(OPTIMUM)
 	$(OPTIMUM)/bin/python -m pip install --quiet '$(TORCH)'
 	$(OPTIMUM)/bin/python -m pip install --quiet 'optimum-onnx==0.1.0' 'transformers<4.58' 'sentence-transformers<6' onnxruntime
@@ -71,6 +83,9 @@ $(OPTIMUM)/.made: | $(BIN)/python
 
 soak: $(VENV)/.test  ## a thousand jobs, sixteen threads, ten million lines: memory, handles, answers
 	$(BIN)/python -m benchmarks.soak
+
+notebooks: $(VENV)/.fast  ## run the notebooks of examples/python and write their outputs into them
+	$(BIN)/python -m tests.notebooks
 
 # What is installed beside the wheel and nothing else; what builds and audits it stands apart.
 RUNTIME = build/runtime
@@ -108,14 +123,22 @@ $(TOOLS)/.made: pyproject.toml
 clean:  ## remove the virtual environment and what the commands left
 	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(BIN)/python:
+$(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'lightmine needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.fast: pyproject.toml $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --editable . --group test
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.fast
+	$(BIN)/python -m pip install --quiet --group check
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(VENV)/.runtime

@@ -23,23 +23,21 @@ import numpy as np
 
 import lightmine
 from benchmarks.run import machine
-from lightmine.engine import bounds as kernels
-from lightmine.engine import join, matrix, pool, worker
-from lightmine.engine import matmul as products
-from lightmine.engine import selection as topk
-from lightmine.engine import tiling as tiles
+from lightmine.engine import bounds, join, matmul, matrix, pool, selection, worker
+from lightmine.engine.tuning import DEFAULT_TUNING
+from lightmine.system.threads import default_threads
 
 RESULTS = Path(__file__).parent / "results" / "profile.json"
 
 # Name of the part, where the function stands, and what it is called there.
 PARTS = [
-    ("guess the floor", join, "guess_pairs"),
-    ("order, seeds, twins", join, "_kernel"),
-    ("product", kernels.Int8Scorer, "scores"),
+    ("estimate min_score", join.SimilarityJoin, "_estimate"),
+    ("order and compress rows", join.SimilarityJoin, "_kernel"),
+    ("product", bounds.Int8Scorer, "scores"),
     ("comparison", worker.Worker, "_flags"),
     ("float32 scores", matrix.PairScorer, "rough"),
-    ("the one score", matrix.PairScorer, "exact"),
-    ("selection", topk.Candidates, "_selected"),
+    ("exact scores", matrix.PairScorer, "exact"),
+    ("selection", selection.Candidates, "_selected"),
 ]
 
 
@@ -58,14 +56,14 @@ class Clock:
             result = function(*arguments, **options)
             with self._lock:
                 self.seconds[name] += time.perf_counter() - start
-                self.pairs[name] += len(arguments[1]) if name in ("float32 scores", "the one score") else 0
+                self.pairs[name] += len(arguments[1]) if name in ("float32 scores", "exact scores") else 0
             return result
 
         return timed
 
 
-class Depths:
-    """Counts the pairs that each depth was multiplied for."""
+class StageCounts:
+    """Counts the pairs that each number of components was multiplied for."""
 
     def __init__(self) -> None:
         self.pairs: Counter[int] = Counter()
@@ -73,21 +71,21 @@ class Depths:
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def counted(miner: Any, bound_stage: Any, raw: Any, *tile: Any) -> Any:
+        def counted(one: Any, bound_stage: Any, raw: Any, *tile: Any) -> Any:
             with self._lock:
                 self.pairs[bound_stage.n_components] += raw.size
-            return function(miner, bound_stage, raw, *tile)
+            return function(one, bound_stage, raw, *tile)
 
         return counted
 
     def shares(self, pairs: float) -> dict[str, float]:
-        """For each depth; over 1 in all, since some tiles take two, and those on the diagonal count whole."""
+        """For each number of components; over 1 in all: some tiles take two stages."""
         return {str(n_components): count / pairs for n_components, count in sorted(self.pairs.items())}
 
 
 def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any]:
     """One run of a job, its parts in thread-seconds."""
-    clock, stage_components = Clock(), Depths()
+    clock, stage_components = Clock(), StageCounts()
     originals = [(place, name, getattr(place, name)) for _, place, name in PARTS]
     for (part, _, _), (place, name, function) in zip(PARTS, originals, strict=True):
         setattr(place, name, clock.wrap(part, function))
@@ -102,15 +100,15 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
             setattr(place, name, function)
     wall = time.perf_counter() - start
     shares = {name: clock.seconds[name] / (workers * wall) for name, _, _ in PARTS}
-    # The guess runs on the calling thread: all workers wait or work for it.
-    for name in ("guess the floor", "order, seeds, twins"):
+    # These parts run on the calling thread: all workers wait or work for them.
+    for name in ("estimate min_score", "order and compress rows"):
         shares[name] *= workers
     return {
         "seconds": wall,
         "pairs_a_second": pairs / wall,
         "share_of_thread_time": shares,
         "pairs_scored_in_float32": clock.pairs["float32 scores"],
-        "pairs_scored_exactly": clock.pairs["the one score"],
+        "pairs_scored_exactly": clock.pairs["exact scores"],
         "depths": stage_components.shares(pairs),
         "product_picoseconds_a_pair": 1e12 * clock.seconds["product"] / pairs,
     }
@@ -119,14 +117,15 @@ def profile(job: Callable[[], Any], pairs: float, workers: int) -> dict[str, Any
 def best_product(n_components: int, workers: int) -> float:
     """Picoseconds of a thread for a pair, of the product alone on tiles that stay in a cache."""
     rng = np.random.default_rng(0)
-    a = rng.integers(64, 192, (tiles.ROWS, n_components)).astype(np.uint8)
-    b = rng.integers(-64, 64, (n_components, tiles.COLUMNS)).astype(np.int8)
-    size, count = tiles.ROWS * tiles.COLUMNS, 200
+    rows, columns = DEFAULT_TUNING.tile_rows, DEFAULT_TUNING.tile_columns
+    a = rng.integers(64, 192, (rows, n_components)).astype(np.uint8)
+    b = rng.integers(-64, 64, (n_components, columns)).astype(np.int8)
+    size, count = rows * columns, 200
     times = []
     for _ in range(5):
         start = time.perf_counter()
         pool.run(range(count), lambda product, _: product(a, b),
-                 lambda: products.Int8Product(size=size), workers=workers)  # fmt: skip
+                 lambda: matmul.Int8Product(size=size), workers=workers)  # fmt: skip
         times.append(time.perf_counter() - start)
     return 1e12 * min(times) * workers / (count * size)
 
@@ -137,7 +136,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     arguments = parser.parse_args()
     x = np.ascontiguousarray(np.load(arguments.work / "minilm.npy")[: arguments.rows])
-    workers = join.default_threads()
+    workers = default_threads()
     jobs: dict[str, Callable[[], Any]] = {
         "paraphrase, top_k 100, max_pairs 500,000": lambda: lightmine.mine_paraphrases(x),
         "paraphrase, top_k 10, max_pairs 100,000": lambda: lightmine.mine_paraphrases(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lightmine.bitext.pairing import Bitext, retrieve
     from lightmine.encoder.encoder import Encoder
     from lightmine.engine.matrix import unit_rows
-    from lightmine.engine.selection import Pairs
+    from lightmine.engine.spec import Pairs
     from lightmine.errors import LightmineError
     from lightmine.paraphrase import mine_paraphrases
     from lightmine.search import Neighbors, neighbors
@@ -43,7 +43,7 @@ _HOMES = {
     "Encoder": "lightmine.encoder.encoder",
     "LightmineError": "lightmine.errors",
     "Neighbors": "lightmine.search",
-    "Pairs": "lightmine.engine.selection",
+    "Pairs": "lightmine.engine.spec",
     "mine_bitext": "lightmine.bitext.mining",
     "mine_paraphrases": "lightmine.paraphrase",
     "neighbors": "lightmine.search",

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
-from lightmine.engine.join import Job, KernelName, join, prepare
+from lightmine.engine.job import Job, KernelName, prepare
+from lightmine.engine.join import SimilarityJoin
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import JoinSpec, Pairs
+from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.progress import Progress
 
 
@@ -85,6 +86,15 @@ def mine_paraphrases(
     check_cosine(threshold, name="threshold")
     check_threshold(max_score, name="max_score")
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
+    return _mine(
+        x, other, top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score, job=job
+    )
+
+
+def _mine(
+    x: ArrayLike, other: ArrayLike | None = None, *, top_k: int | None = 100, max_pairs: int | None = 500_000,
+    threshold: float | None = None, max_score: float | None = None, job: Job,
+) -> Pairs:  # fmt: skip
     unit, right, budget = prepare(x, other, job)
     if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
@@ -97,7 +107,7 @@ def mine_paraphrases(
         n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
         max_score=math.inf if max_score is None or max_score >= 2 else max_score, max_pairs=max_pairs,
     )  # fmt: skip
-    found = join(unit, right, spec, budget=budget, job=job).pairs
+    found = SimilarityJoin(unit, right, spec, budget=budget, job=job).run().pairs
     if k is None or threshold is None or not _leaves_out(found, unit, right, spec, budget, job):
         return found
     return dataclasses.replace(found, limited_by=("top_k", *found.limited_by))
@@ -114,5 +124,5 @@ def _leaves_out(
         found = found[found.score >= min_score]
     return top_k_was_reached(
         found, x, other, min_score=min_score, max_score=spec.max_score, top_k=spec.k_left or 0,
-        memory_budget=budget, threads=job.threads,
+        budget=budget, job=job,
     )  # fmt: skip

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
-from lightmine.engine.join import Job, KernelName, join, prepare
-from lightmine.engine.selection import JoinSpec, Scores
+from lightmine.engine.job import Job, KernelName, prepare
+from lightmine.engine.join import SimilarityJoin
+from lightmine.engine.selection import Scores
+from lightmine.engine.spec import JoinSpec
 from lightmine.progress import Progress
 from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
 
@@ -122,20 +124,24 @@ def neighbors(
     """
     k = check_count("k", k, optional=False) or 1
     job = Job(memory_budget=memory_budget, threads=threads, kernel=kernel, progress=progress, resume=resume)
+    return _neighbors(x, y, k, both, job)
+
+
+def _neighbors(x: ArrayLike, y: ArrayLike | None, k: int, both: bool, job: Job) -> Neighbors:
     x, y, budget = prepare(x, y, job)
     n, m = len(x), len(x if y is None else y)
     if y is None:
         if n < 2:
             return _empty(n)
         spec = JoinSpec(n, n, self_join=True, k_left=min(k, n - 1))
-        found = join(x, None, spec, budget=budget, job=job)
+        found = SimilarityJoin(x, None, spec, budget=budget, job=job).run()
         left, right = found.pairs[found.by_left], found.pairs[found.by_right]
         return _lists(n, np.r_[left.left, right.right], np.r_[left.right, right.left],
                       np.r_[left.score, right.score])  # fmt: skip
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
     spec = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
-    found = join(x, y, spec, budget=budget, job=job)
+    found = SimilarityJoin(x, y, spec, budget=budget, job=job).run()
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(
         _lists(n, forward.left, forward.right, forward.score),

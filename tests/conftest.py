@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import needs_torch
 from tests.offline import sitecustomize as offline
 from tests.tiny import write_bundle
 
@@ -16,6 +17,7 @@ SHORT = ["One line.", "Another, somewhat longer line.", "Ein dritter Satz, 3 Wö
 settings.register_profile(
     "lightmine", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("fast", settings.get_profile("lightmine"), max_examples=10)  # make test-fast
 settings.load_profile("lightmine")
 
 
@@ -25,6 +27,31 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(Path(offline.__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 offline.install()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave a module marked `torch` unread where its tests would not run: it imports torch at its top."""
+    unwanted = "not torch" in config.option.markexpr or not needs_torch.installed()
+    if unwanted and collection_path.match("test_*.py") and needs_torch.is_marked(collection_path):
+        return True
+    return None
+
+
+# First, so that the marks are there when -m chooses by them.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests whose fixtures need torch; without torch, skip them and those marked by hand."""
+    for item in items:
+        if needs_torch.FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.torch)
+        if item.get_closest_marker("torch") and not needs_torch.installed():
+            item.add_marker(pytest.mark.skip(reason="needs torch (pip install 'lightmine[export]')"))
+
+
+def pytest_report_header():
+    if not needs_torch.installed():
+        return "torch is not installed: the tests marked `torch` are left out (make test installs it)"
+    return None
 
 
 @pytest.fixture(autouse=True)

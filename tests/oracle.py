@@ -25,12 +25,12 @@ def dense(x, y=None):
     return np.clip(lanes[:, :, 0].astype(np.float32), -1, 1) + np.float32(0)
 
 
-def nearest(scores, k, *, one_collection=False, max_score=None):
+def nearest(scores, k, *, self_join=False, max_score=None):
     """Per row, the indices of the k best that score at most `max_score`: score descending, then index."""
     most = np.inf if max_score is None else max_score
     lists = []
     for row, line in enumerate(scores.tolist()):
-        others = [j for j in range(len(line)) if not (one_collection and j == row) and line[j] <= most]
+        others = [j for j in range(len(line)) if not (self_join and j == row) and line[j] <= most]
         lists.append(sorted(others, key=lambda j, line=line: (-line[j], j))[:k])
     return lists
 
@@ -39,7 +39,7 @@ def paraphrases(x, *, top_k=None, max_pairs=None, threshold=None, max_score=None
     """(score, left, right) of every pair that one end lists, in the one order."""
     scores = dense(x)
     k = len(x) if top_k is None else top_k
-    lists = nearest(scores, k, one_collection=True, max_score=max_score)
+    lists = nearest(scores, k, self_join=True, max_score=max_score)
     pairs = {(min(i, j), max(i, j)) for i, others in enumerate(lists) for j in others}
     found = sorted((-float(scores[i, j]), i, j) for i, j in pairs)
     found = [(-score, i, j) for score, i, j in found if threshold is None or -score >= threshold]

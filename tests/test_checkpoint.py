@@ -1,7 +1,9 @@
-"""An interrupted job goes on where it was, and its answer is the same to the byte."""
+"""An interrupted job resumes from its checkpoint, and its answer is the same to the byte."""
 
+import dataclasses
 import functools
 import io
+import json
 import os
 import resource
 import signal
@@ -12,32 +14,35 @@ import zipfile
 import numpy as np
 import pytest
 
-from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine import checkpoint, join
-from lightmine.engine import clustering as orders
-from lightmine.engine import estimate as sampling
-from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as worker
+from lightmine import mine_bitext, unit_rows
+from lightmine.engine import checkpoint, worker
+from lightmine.engine.job import Job
+from lightmine.engine.spec import JoinSpec
+from lightmine.engine.tiling import Plan
+from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError, BudgetError, OutputError, StoreError
+from lightmine.paraphrase import _mine
+from lightmine.search import _neighbors
 
 
 class Stop(BaseException):
     """As Ctrl-C is: no error that anything may swallow."""
 
 
-@pytest.fixture(autouse=True)
-def _small_is_large(monkeypatch):
-    monkeypatch.setattr(join, "SMALL", 1)
-    monkeypatch.setattr(tiles, "ROWS", 16)
-    monkeypatch.setattr(tiles, "COLUMNS", 32)
-    monkeypatch.setattr(sampling, "COLUMNS", 32)
-    monkeypatch.setattr(sampling, "LEAST_ROWS", 40)
-    monkeypatch.setattr(worker, "SURVIVORS", 20)
-    monkeypatch.setattr(orders, "PARTNERS", 24)
-    monkeypatch.setattr(orders, "PIVOTS", 8)
-    # Every tile may be the last before a checkpoint.
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint, "PATIENCE", 0.0)
+# Small inputs take the paths of large ones, and every tile may be the last before a checkpoint.
+SMALL = Tuning(
+    small_pairs=1, tile_rows=16, tile_columns=32, estimate_rows=40, survivors_at_once=20,
+    warm_start_columns=24, centroids=8, checkpoint_interval=0.0, checkpoint_patience=0.0,
+)  # fmt: skip
+
+
+def mine_paraphrases(x, *, tuning=SMALL, top_k=100, max_pairs=500_000, threshold=None, max_score=None, **job):
+    limits = dict(top_k=top_k, max_pairs=max_pairs, threshold=threshold, max_score=max_score)
+    return _mine(x, **limits, job=Job(tuning=tuning, **job))
+
+
+def neighbors(x, y, *, k, both, **job):
+    return _neighbors(x, y, k, both, Job(tuning=SMALL, **job))
 
 
 def rows(seed, n=400, d=24):
@@ -87,6 +92,7 @@ def same(one, other):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["done", "offered"])
 @pytest.mark.parametrize("kernel", ["int8", "fp32"])
 @pytest.mark.parametrize(
@@ -108,7 +114,7 @@ def test_a_job_that_is_stopped_again_and_again_ends_with_the_same_answer(tmp_pat
         for stop in (1, 17, 40, 90)
         if stops(stop, part, lambda: mine_paraphrases(x, resume=str(tmp_path), **options))
     ]
-    # Pairs are offered by the first tiles alone, once a floor is known.
+    # Pairs are offered by the first tiles alone, once min_score is estimated.
     assert stopped[:2] == [1, 17]
     found = mine_paraphrases(x, resume=str(tmp_path), progress=lambda *at: told.append(at), **options)
     assert same(found, whole)
@@ -118,7 +124,7 @@ def test_a_job_that_is_stopped_again_and_again_ends_with_the_same_answer(tmp_pat
     assert same(mine_paraphrases(x, resume=str(tmp_path), **options), whole)
 
 
-def test_neighbours_of_two_sides_go_on_too(tmp_path):
+def test_a_job_of_two_sides_resumes_too(tmp_path):
     x, y = rows(1, 300), rows(2, 350)
     whole = neighbors(x, y, k=3, both=True, kernel="int8")
     bitext = mine_bitext(x, y, k=3)
@@ -138,24 +144,26 @@ def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
     for options, reason in (
         (dict(top_k=6), "other options"),
         (dict(top_k=5, threshold=0.3), "other options"),
-        (dict(top_k=5, memory_budget="40MiB", threads=1, kernel="fp32"), "another memory_budget"),
+        (dict(top_k=5, tuning=dataclasses.replace(SMALL, tile_rows=8)), "another memory_budget"),
     ):
-        if "memory" in reason:
-            tiles_before = tiles.ROWS
-            tiles.ROWS //= 2
-        try:
-            with pytest.raises(ArgumentError, match=reason):
-                mine_paraphrases(x, resume=str(tmp_path), **options)
-        finally:
-            if "memory" in reason:
-                tiles.ROWS = tiles_before
+        with pytest.raises(ArgumentError, match=reason):
+            mine_paraphrases(x, resume=str(tmp_path), **options)
     with pytest.raises(ArgumentError, match="other embeddings"):
         mine_paraphrases(x[::-1].copy(), top_k=5, resume=str(tmp_path))
 
 
+def test_the_file_keeps_the_names_of_its_format(tmp_path):
+    mine_paraphrases(rows(0), top_k=5, resume=str(tmp_path))
+    facts = json.loads(np.load(tmp_path / checkpoint.NAME)["job"].tobytes())
+    assert set(facts) == {"format", "left", "right", "rule", "tiles", "floor", "lowest"}
+    assert set(facts["rule"]) == {
+        "n", "m", "one_collection", "k_left", "k_right", "floor", "ceiling", "max_pairs",
+    }  # fmt: skip
+
+
 def damaged(path, how):
     data = path.read_bytes()
-    if how == "cut":
+    if how == "half":
         path.write_bytes(data[: len(data) // 2])
     elif how == "flipped":
         middle = len(data) // 2
@@ -177,7 +185,7 @@ def damaged(path, how):
 @pytest.mark.parametrize(
     "how",
     [
-        "cut",
+        "half",
         "flipped",
         "empty",
         ("left", lambda old: old + np.int32(10_000)),
@@ -211,7 +219,7 @@ def test_one_folder_is_for_one_process_at_a_time(tmp_path):
     mine_paraphrases(x, top_k=5, resume=str(tmp_path), progress=meanwhile)
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_and_what_was_saved_stands(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_an_error_and_what_was_saved_stands(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file.*cannot be written"):
         mine_paraphrases(rows(0), resume=str(tmp_path / "file"))
@@ -231,53 +239,53 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_what_was_saved_stands(t
     assert same(mine_paraphrases(x, top_k=5, resume=str(folder)), whole)
 
 
-def test_a_threshold_that_lets_too_many_through_is_still_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiles, "BYTES_PER_PAIR", 1 << 20)
+def test_a_threshold_that_lets_too_many_through_is_still_refused(tmp_path):
+    tuning = dataclasses.replace(SMALL, bytes_per_pair=1 << 20)
+    options = dict(top_k=None, max_pairs=None, threshold=-1.0, tuning=tuning)
     for _ in range(2):
         with pytest.raises(BudgetError, match="pairs qualify"):
-            mine_paraphrases(rows(0), top_k=None, max_pairs=None, threshold=-1.0, resume=str(tmp_path))
+            mine_paraphrases(rows(0), resume=str(tmp_path), **options)
 
 
-def test_checkpoints_take_a_small_part_of_the_time(monkeypatch, tmp_path):
+def test_checkpoints_take_a_small_part_of_the_time(tmp_path):
     now, saved = [0.0], []
-    monkeypatch.setattr(checkpoint, "monotonic", lambda: now[0])
-    monkeypatch.setattr(checkpoint, "INTERVAL", 60.0)
-    monkeypatch.setattr(checkpoint, "PATIENCE", 100.0)
-    write = checkpoint._write
 
-    def slow(*what):
-        write(*what)
-        now[0] += 3.0
-        saved.append(now[0])
+    def clock():
+        # Saving asks for the time before and after; a save takes three seconds.
+        now[0] += 3.0 * saving[0]
+        return now[0]
 
-    monkeypatch.setattr(checkpoint, "_write", slow)
-    x = rows(0)
-    rule = join.JoinSpec(len(x), len(x), self_join=True, max_pairs=100)
-    plan = tiles.Plan(len(x), len(x), True, 16, 32, 1, 1000)
+    x, saving = rows(0), [False]
+    spec = JoinSpec(len(x), len(x), self_join=True, max_pairs=100)
+    plan = Plan(len(x), len(x), True, 16, 32, 1, 1000)
     pairs = mine_paraphrases(x[:2])
     state = checkpoint.State(0.0, np.float32(0), None, (None, None), np.zeros((25, 13), bool), [pairs])
-    with checkpoint.Checkpoint(str(tmp_path), x, None, rule, plan) as one:
+    with checkpoint.Checkpoint(str(tmp_path), x, None, spec, plan, clock=clock) as one:
         while now[0] < 3000:
             now[0] += 0.5
             if one.due():
+                saving[0] = True
                 one.save(state)
+                saving[0] = False
+                saved.append(now[0])
     assert saved[0] >= 60
     assert 3.0 * len(saved) / now[0] < 0.02
 
 
 KILLED = """
 import sys, numpy as np
-from lightmine import mine_paraphrases
-from lightmine.engine import checkpoint, join
-from lightmine.engine import tiling as tiles
-checkpoint.INTERVAL = checkpoint.PATIENCE = 0.0
+from lightmine.engine.job import Job
+from lightmine.engine.tuning import Tuning
+from lightmine.paraphrase import _mine
+tuning = Tuning(checkpoint_interval=0.0, checkpoint_patience=0.0)
 x = np.load(sys.argv[1])
 print("ready", flush=True)
-pairs = mine_paraphrases(x, top_k=20, max_pairs=5000, resume=sys.argv[2])
+pairs = _mine(x, top_k=20, max_pairs=5000, job=Job(resume=sys.argv[2], tuning=tuning))
 np.savez(sys.argv[3], left=pairs.left, right=pairs.right, score=pairs.score)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_nothing(tmp_path, rng):
     x = rows(3, 6000, 64)
     np.save(tmp_path / "x.npy", x)

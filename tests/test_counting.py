@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from lightmine import Pairs, mine_paraphrases, unit_rows
-from lightmine.engine import counting
-from lightmine.engine.counting import count_pairs, left_out
+from lightmine.engine.counting import _left_out, count_pairs, left_out
+from lightmine.engine.job import Job
+from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError
 from tests.oracle import dense
 
@@ -35,7 +36,7 @@ def test_pairs_left_out_are_those_of_brute_force(rng, threshold, max_score, top_
         assert cut.cap == ("max_pairs" if max_pairs and len(found) == max_pairs else "top_k")
 
 
-def test_between_two_lists_too_and_for_pairs_that_were_cut_afterwards(rng):
+def test_between_two_lists_too_and_for_pairs_that_were_selected_afterwards(rng):
     x, y = near_copies(rng, 60, 6), near_copies(rng, 80, 6)
     y = np.concatenate([y[:40], x[:40]])
     found = mine_paraphrases(x, y, top_k=4)
@@ -53,16 +54,16 @@ def test_without_a_threshold_max_pairs_leaves_out_all_others_and_top_k_nothing(r
     assert left_out(found, x, threshold=None, top_k=2, max_pairs=10_000) is None
 
 
-def test_many_rows_are_estimated_from_some_the_same_each_time(rng, monkeypatch):
+def test_many_rows_are_estimated_from_some_the_same_each_time(rng):
     x = near_copies(rng, 2000, 40)
     found = mine_paraphrases(x, threshold=0.8, max_pairs=500)
     options = dict(threshold=0.8, top_k=100, max_pairs=500)
     exact = left_out(found, x, **options)
-    monkeypatch.setattr(counting, "EXACT", 2000 * 24 * 400)
-    estimate = left_out(found, x, **options)
+    job = Job(tuning=Tuning(count_products=2000 * 24 * 400))
+    estimate = _left_out(found, x, **options, job=job)
     assert exact.error == 0 < estimate.error
     assert abs(estimate.pairs - exact.pairs) <= 2 * estimate.error
-    assert left_out(found, x, **options) == estimate
+    assert _left_out(found, x, **options, job=job) == estimate
 
 
 def test_no_cap_was_reached(rng):
@@ -111,7 +112,7 @@ def test_count_pairs_refuses_a_limit_that_no_cosine_can_have(rng):
 
 
 @pytest.mark.parametrize("start", [0, 1000, 2000, 3000, 4000, 5000])
-def test_a_cap_that_few_rows_reach_is_not_missed_by_the_sample(rng, monkeypatch, start):
+def test_a_cap_that_few_rows_reach_is_not_missed_by_the_sample(rng, start):
     # One row in 300 has copies: a sample of 150 rows often meets none of them.
     x = rng.standard_normal((6000, 24))
     x[start : start + 20] = x[start]
@@ -119,36 +120,37 @@ def test_a_cap_that_few_rows_reach_is_not_missed_by_the_sample(rng, monkeypatch,
     options = dict(threshold=0.95, top_k=100, max_pairs=100)
     found = mine_paraphrases(x, **options)
     exact = left_out(found, x, **options)
-    monkeypatch.setattr(counting, "EXACT", 6000 * 24 * 150)
-    estimate = left_out(found, x, **options)
+    job = Job(tuning=Tuning(count_products=6000 * 24 * 150))
+    estimate = _left_out(found, x, **options, job=job)
     assert (exact.pairs, exact.error) == (90, 0)
     assert 0 < estimate.error < 2 * exact.pairs
     assert abs(estimate.pairs - exact.pairs) <= estimate.error
 
 
-def test_a_sample_of_two_lists_agrees_with_the_count(rng, monkeypatch):
+def test_a_sample_of_two_lists_agrees_with_the_count(rng):
     x = near_copies(rng, 3000, 40)
     y = unit_rows(x[:500] + 0.05 * rng.standard_normal((500, 24)))
     options = dict(threshold=0.8, top_k=100, max_pairs=500)
     found = mine_paraphrases(x, y, **options)
     exact = left_out(found, x, y, **options)
-    monkeypatch.setattr(counting, "EXACT", 500 * 24 * 400)
-    estimate = left_out(found, x, y, **options)
+    job = Job(tuning=Tuning(count_products=500 * 24 * 400))
+    estimate = _left_out(found, x, y, **options, job=job)
     assert exact.pairs == count_pairs(x, y, threshold=0.8) - 500
     assert exact.error == 0 < estimate.error < exact.pairs
     assert abs(estimate.pairs - exact.pairs) <= 2 * estimate.error
 
 
-def test_a_sample_that_meets_no_pair_has_an_error_all_the_same(rng, monkeypatch):
+def test_a_sample_that_meets_no_pair_has_an_error_all_the_same(rng):
     x = unit_rows(rng.standard_normal((3000, 24)))
     found = mine_paraphrases(x, threshold=0.7, max_pairs=3)
     assert found.limited_by == ("max_pairs",)
-    monkeypatch.setattr(counting, "EXACT", 1)
-    cut = left_out(found, x, threshold=0.7, top_k=100, max_pairs=3)
+    job = Job(tuning=Tuning(count_products=1))
+    cut = _left_out(found, x, threshold=0.7, top_k=100, max_pairs=3, job=job)
     assert cut.pairs > 0 < cut.error
     assert abs(cut.pairs - (count_pairs(x, threshold=0.7) - 3)) <= 2 * cut.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("two", [False, True])
 @pytest.mark.parametrize("threshold", [None, 0.5, 0.9, 0.97])
 @pytest.mark.parametrize("max_score", [None, 0.98])

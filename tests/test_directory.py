@@ -27,6 +27,8 @@ from lightmine.untrusted.safetensors import read_weights
 from tests import minilm, small_models
 from tests.onnx_directories import edit, make_old, make_oldest, write_graph
 
+pytestmark = pytest.mark.torch
+
 SENTENCES = evaluation_sentences()[0][:40]
 WIDTH = small_models.WIDTH
 

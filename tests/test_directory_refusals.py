@@ -22,6 +22,8 @@ from lightmine.untrusted.safetensors import read_weights
 from tests import small_models
 from tests.onnx_directories import edit, write_graph
 
+pytestmark = pytest.mark.torch
+
 SENTENCES = evaluation_sentences()[0][:40]
 WIDTH = small_models.WIDTH
 

@@ -120,6 +120,7 @@ def run(monkeypatch, capsys, *arguments):
     return end.value.code, capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_prints_lines_or_json(monkeypatch, capsys):
     start = time.monotonic()
     status, out = run(monkeypatch, capsys, "--seconds", "0.5")

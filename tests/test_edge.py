@@ -68,6 +68,7 @@ print(list(lightmine.mine_paraphrases(x, threshold=0.6))[0][1:], len(lightmine.m
     assert (done.returncode, done.stdout, done.stderr) == (0, "(0, 1) 3\n", "")
 
 
+@pytest.mark.slow
 def test_the_command_line_works_there_too(sealed):
     done = sealed("-m", "lightmine", "paraphrase", "-", stdin="Guten Morgen!\nGood morning!\nIt rains.\n")
     assert done.returncode == 0, done.stderr
@@ -81,6 +82,7 @@ def test_the_command_line_works_there_too(sealed):
     assert json.loads(done.stdout)["providers"]["cpu"]["runs"] is True, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_forked_processes_encode_and_mine_on(tmp_path):
     code = """
 import os, sys, lightmine
@@ -105,6 +107,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     assert done.stdout == "[0, 0]\n", done.stderr
 
 
+@pytest.mark.slow
 def test_importing_takes_no_time_and_a_cold_process_little():
     timed = "import time; start = time.perf_counter(); import lightmine; print(time.perf_counter() - start)"
     code = [sys.executable, "-c", timed]

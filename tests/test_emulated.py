@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 EMULATOR = shutil.which("qemu-x86_64")
 
 
 @pytest.mark.skipif(EMULATOR is None, reason="qemu-x86_64 is absent: apt-get install qemu-user")
 @pytest.mark.parametrize(
-    ("processor", "levels"),
+    ("processor", "qmax"),
     # AVX2 and AVX-512 without VNNI saturate 8-bit operands; SSE does not.
     [("Haswell", 63), ("Skylake-Server", 63), ("Nehalem", 127)],
 )

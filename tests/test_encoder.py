@@ -71,6 +71,7 @@ def test_a_megabyte_of_text_is_one_cut_sentence(default):
     assert np.isfinite(vectors).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [" ", ""])
 def test_the_start_of_a_book_on_one_line_gives_the_tokens_of_the_whole(default, monkeypatch, space):
     from lightmine.encoder import tokenizer
@@ -199,6 +200,7 @@ def test_a_stream_names_the_place_of_what_it_cannot_encode(tiny, monkeypatch):
         tiny.encode("" if place == 25 else text for place, text in enumerate(some(40)))
 
 
+@pytest.mark.slow
 def test_a_long_stream_runs_in_bounded_memory(tiny_bundle):
     code = """
 import resource, sys, lightmine
@@ -275,6 +277,7 @@ def test_a_shorter_longest_input_cuts_and_counts(tiny):
     assert tiny.truncated == 0
 
 
+@pytest.mark.torch
 def test_fewer_bytes_are_those_of_sentence_transformers(tiny):
     from sentence_transformers.util import quantize_embeddings
 
@@ -351,10 +354,12 @@ def vary(encoder, **options):
     return max(np.abs(found - expected).max() for found in [*others, shuffled])
 
 
+@pytest.mark.torch
 def test_a_transformers_vectors_do_not_depend_on_batch_mates(transformer):
     assert vary(Encoder.load(transformer[0], provider="cpu")) <= 1e-6
 
 
+@pytest.mark.torch
 def test_an_int8_transformers_vectors_do_not_either_unless_asked_to_be_fast(transformer):
     plain, int8 = (Encoder.load(bundle, provider="cpu") for bundle in transformer)
     assert vary(int8) == 0

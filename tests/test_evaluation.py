@@ -37,6 +37,7 @@ def test_retrieval_of_a_constant_embedding_is_one_in_n():
     assert evaluate.retrieval_accuracy(constant, constant) == evaluate.RetrievalAccuracy(0.2, 0.2)
 
 
+@pytest.mark.slow
 def test_retrieval_agrees_with_scikit_learn_over_several_blocks():
     rng = np.random.default_rng(0)
     source = unit_rows(rng, 2500, 8)

@@ -2,6 +2,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 from tokenizers import Tokenizer
 
 from lightmine import Encoder
@@ -11,6 +12,8 @@ from lightmine.export.export import export_bundle
 from lightmine.export.sentences import evaluation_sentences
 from tests import minilm
 from tests.exporting import left_in
+
+pytestmark = pytest.mark.torch
 
 # The real model
 

@@ -12,6 +12,8 @@ from lightmine.export.export import export_bundle
 from tests import small_models
 from tests.exporting import edit, left_in, refused
 
+pytestmark = pytest.mark.torch
+
 # Refusals
 
 

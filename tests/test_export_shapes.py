@@ -16,6 +16,8 @@ from lightmine.export.recipe import Recipe
 from tests import small_models
 from tests.exporting import SHORT, edit, left_in, refused
 
+pytestmark = pytest.mark.torch
+
 # Small models of every shape
 
 SHAPES = {

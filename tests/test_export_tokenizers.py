@@ -14,6 +14,8 @@ from lightmine.export.export import export_bundle
 from tests import small_models
 from tests.exporting import SHORT
 
+pytestmark = pytest.mark.torch
+
 
 @pytest.fixture(scope="module")
 def pieces(tmp_path_factory):

@@ -10,6 +10,8 @@ from benchmarks.faults.bench import Bench
 from benchmarks.faults.sources import made_up
 from tests.tiny import write_bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory, tiny_bundle):

@@ -15,6 +15,8 @@ from tests import small_models
 from tests.exporting import SHORT, refused
 from tests.onnx_directories import write_graph
 
+pytestmark = pytest.mark.torch
+
 SHAPES = {
     "mean, Normalize": {"normalize": True},
     "cls, Dense": {"pooling": "cls", "dense": 16, "normalize": True},

@@ -11,6 +11,8 @@ from lightmine.loading.bundle import Manifest
 from tests import minilm
 from tests.exporting import SHORT
 
+pytestmark = pytest.mark.torch
+
 MANIFEST = Manifest(name="m", source="m", revision=None, licence="x", dimension=3, max_tokens=9)
 ROWS = dict(zip(SHORT, np.eye(3) + 0.1, strict=True))
 

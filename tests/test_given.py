@@ -82,6 +82,7 @@ def test_a_sparse_matrix_is_refused():
             unit_rows(make(np.eye(2)))
 
 
+@pytest.mark.torch
 def test_dense_tensors_are_taken():
     torch = pytest.importorskip("torch")
     plain = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
@@ -94,12 +95,14 @@ def test_dense_tensors_are_taken():
         assert (unit_rows(x) == expected).all()
 
 
+@pytest.mark.torch
 def test_a_tensor_of_unit_rows_is_used_without_a_copy():
     torch = pytest.importorskip("torch")
     x = torch.eye(3)
     assert np.shares_memory(unit_rows(x), x.numpy())
 
 
+@pytest.mark.torch
 def test_other_tensors_are_refused_in_one_line():
     torch = pytest.importorskip("torch")
     x = torch.eye(2)

@@ -48,6 +48,7 @@ def put(bundle, model):
 # --- the manifest
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from([*Manifest.__dataclass_fields__, "later"]), value=JSON)
 def test_whatever_a_manifest_says_it_is_read_whole_or_refused_in_a_line(tiny_bundle, name, value):
     fields = json.loads((tiny_bundle / "lightmine.json").read_text()) | {name: value}

@@ -89,6 +89,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @given(place=st.sampled_from(PLACES), value=JSON)
 @settings(max_examples=400)
 @example(("sentence_bert_config.json", "modality_config"), ["text"])

@@ -76,6 +76,7 @@ def test_members_after_one_another_are_one_file_and_rubbish_after_them_is_refuse
         assert read_sentences(path).texts == ["one", "two", "three"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bomb_is_refused_after_a_bounded_part_of_it(tmp_path, kind):
     path = tmp_path / f"bomb.txt.{kind}"
@@ -156,6 +157,7 @@ def test_parquet_that_is_none_is_one_line(tmp_path, cut):
     assert "a.parquet: not Parquet that can be read: " in refused(path)
 
 
+@pytest.mark.slow
 def test_a_bomb_of_parquet_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     repeated = pyarrow.array(["x" * 100_000] * 1500)
@@ -182,6 +184,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["text", "struct.text"])
 @pytest.mark.parametrize("dictionary", [True, False])
 def test_a_bomb_of_parquet_is_refused_before_it_takes_memory(tmp_path, dictionary, column):

@@ -75,6 +75,7 @@ def client(hub, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_model_is_loaded_by_its_name_with_only_the_files_it_needs(client, hub, directory, tmp_path):
     code = f"""
 import json, lightmine
@@ -102,6 +103,7 @@ print(json.dumps([m.source, m.revision, m.licence, m.dimension, encoder.encode({
     assert client(code=code, HF_ENDPOINT="http://127.0.0.1:9").stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_a_revision_is_one_commit_for_good(client, hub, directory, tmp_path):
     changed = shutil.copytree(directory, tmp_path / "changed")
     (changed / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
@@ -118,6 +120,7 @@ def test_a_revision_is_one_commit_for_good(client, hub, directory, tmp_path):
     assert json.loads(client("info", NAME, "--json").stdout)["revision"] == second
 
 
+@pytest.mark.slow
 def test_a_file_is_chosen_and_its_weights_come_with_it(client, hub, directory):
     load = f"lightmine.Encoder.load({NAME!r}, file='model_large.onnx')"
     done = client(code=f"import lightmine; print({load}.encode({TEXTS!r}))")
@@ -160,6 +163,7 @@ def test_pull_prints_the_folder_that_mining_takes(client, tmp_path):
         assert len(done.stdout.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_a_bundle_on_a_hub_is_checked_by_its_hashes(client, hub, tmp_path):
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "notes.txt").write_text("not needed")

@@ -149,6 +149,7 @@ def test_a_long_element_in_many_pieces_is_not_parsed_again_for_each(monkeypatch)
     assert len(tries) < 20
 
 
+@pytest.mark.slow
 def test_blocks_are_bounded(tmp_path):
     path = tmp_path / "x.json.gz"
     element = json.dumps({"text": "A sentence of some length that is repeated. " * 4}) + ","

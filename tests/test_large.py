@@ -68,6 +68,7 @@ def folder(tmp_path):
         path.unlink()
 
 
+@pytest.mark.slow
 def test_weights_over_2_gb_are_hashed_and_mapped_rather_than_read(folder):
     rows = write_model(folder)
     manifest = Manifest(

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.quantization import basis
-from lightmine.engine.selection import Candidates, JoinSpec
+from lightmine.engine.basis import basis
+from lightmine.engine.selection import Candidates
+from lightmine.engine.spec import JoinSpec
 from lightmine.engine.stages import choose_stages
 from lightmine.engine.tiling import Plan, parse_bytes
+from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import BudgetError
 
 
@@ -29,6 +31,7 @@ def peak_of(job):
     return peak, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", ["24MiB", "64MiB", "256MiB"])
 def test_a_flood_of_candidates_stays_within_the_budget(clustered, budget):
     peak, pairs = peak_of(
@@ -38,19 +41,22 @@ def test_a_flood_of_candidates_stays_within_the_budget(clustered, budget):
     assert peak <= parse_bytes(budget)
 
 
+@pytest.mark.slow
 def test_neighbours_stay_within_the_budget(clustered):
     peak, near = peak_of(lambda: neighbors(clustered, k=10, memory_budget="40MiB", threads=2))
     assert near.index.shape == (6000, 10)
     assert peak <= parse_bytes("40MiB") + near.index.nbytes + near.score.nbytes
 
 
-def test_what_small_tiles_save_is_not_spent_on_choosing_their_depths():
+def test_small_tiles_need_no_more_memory_to_choose_their_stages():
     x = unit_rows(np.random.default_rng(4).standard_normal((40_000, 32)))
-    rule = JoinSpec(len(x), len(x), one_collection=True, floor=0.9)
-    limits = Candidates(rule, capacity=1).limits
+    spec = JoinSpec(len(x), len(x), self_join=True, min_score=0.9)
+    limits = Candidates(spec, capacity=1).limits
     plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
-    places = np.arange(len(x))
-    peak, _ = peak_of(lambda: choose_stages(x, x, limits, (places, places), basis(x, None), None, plan))
+    order, vectors = np.arange(len(x)), basis(x, None)
+    peak, _ = peak_of(
+        lambda: choose_stages(x, x, limits, (order, order), vectors, None, plan, DEFAULT_TUNING)
+    )
     assert peak <= 4 << 20
 
 
@@ -69,6 +75,7 @@ def test_a_budget_that_cannot_do_is_refused_before_any_work(clustered):
     assert not called
 
 
+@pytest.mark.slow
 def test_a_threshold_alone_may_fill_the_budget(clustered):
     peak, pairs = peak_of(
         lambda: mine_paraphrases(clustered, top_k=None, max_pairs=None, threshold=0.5, memory_budget="48MiB")
@@ -78,6 +85,7 @@ def test_a_threshold_alone_may_fill_the_budget(clustered):
     assert peak <= parse_bytes("48MiB") + result
 
 
+@pytest.mark.slow
 def test_identical_sentences_without_end_stay_within_the_budget():
     x = np.tile(unit_rows([[1.0, 2.0, 3.0]]), (3000, 1))
     peak, pairs = peak_of(
@@ -89,6 +97,7 @@ def test_identical_sentences_without_end_stay_within_the_budget():
     assert peak <= parse_bytes("24MiB")
 
 
+@pytest.mark.slow
 def test_bitext_mining_stays_within_the_budget_and_its_neighbours(clustered):
     peak, found = peak_of(
         lambda: mine_bitext(clustered, clustered[::-1], k=8, memory_budget="96MiB", threads=2)

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 
 from lightmine import neighbors, unit_rows
-from lightmine.engine import tiling as tiles
-from lightmine.engine import worker as module
+from lightmine.engine.job import Job
+from lightmine.engine.matrix import PairScorer
+from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError, BudgetError, MatrixError
+from lightmine.search import _neighbors
 from tests.oracle import dense, nearest
 
 
@@ -57,18 +59,20 @@ def test_permuted_rows_give_the_same_scores(seed, n):
     assert (near.index[order] == order[shuffled.index]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 7), (64, 16), (1000, 1000)])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_nothing_you_tune_changes_the_answer(monkeypatch, rows, columns, threads):
+def test_nothing_you_tune_changes_the_answer(rows, columns, threads):
     x = collection(5, 300, 6)
     expected = neighbors(x, k=7)
-    monkeypatch.setattr(tiles, "ROWS", rows)
-    monkeypatch.setattr(tiles, "COLUMNS", columns)
-    found = neighbors(x, k=7, threads=threads, memory_budget="2GiB")
+    tuning = Tuning(tile_rows=rows, tile_columns=columns)
+    job = Job(threads=threads, memory_budget="2GiB", tuning=tuning)
+    found = _neighbors(x, None, k=7, both=False, job=job)
     assert found.index.tobytes() == expected.index.tobytes()
     assert found.score.tobytes() == expected.score.tobytes()
 
 
+@pytest.mark.slow
 def test_a_thousand_dimensions_and_thousands_of_rows(rng):
     x = unit_rows(rng.standard_normal((3000, 1024)))
     near = neighbors(x, k=5)
@@ -106,7 +110,7 @@ def test_an_error_in_a_worker_stops_the_others_and_reaches_the_caller(monkeypatc
     def broken(*_):
         raise FloatingPointError("broken kernel")
 
-    monkeypatch.setattr(module.PairScorer, "exact", broken)
+    monkeypatch.setattr(PairScorer, "exact", broken)
     threads = threading.active_count()
     with pytest.raises(FloatingPointError, match="broken kernel"):
         neighbors(rng.standard_normal((3000, 8)), k=2)

@@ -14,6 +14,8 @@ from lightmine.export.recipe import Recipe
 from tests import minilm
 from tests.exporting import SHORT, refused
 
+pytestmark = pytest.mark.torch
+
 there = pytest.mark.skipif(
     VARIABLE not in os.environ,
     reason="runs only in make optimum, which builds the environment",

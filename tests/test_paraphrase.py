@@ -22,6 +22,7 @@ def test_pairs_are_those_of_brute_force(seed, n, d, top_k, max_pairs, threshold)
 
 
 @pytest.mark.parametrize(("top_k", "max_pairs"), [(100, 500), (3, 500), (10, 100_000)])
+@pytest.mark.torch
 def test_pairs_are_those_of_sentence_transformers(rng, top_k, max_pairs):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     centres = rng.standard_normal((40, 32))
@@ -32,7 +33,7 @@ def test_pairs_are_those_of_sentence_transformers(rng, top_k, max_pairs):
     ours = mine_paraphrases(x, top_k=top_k, max_pairs=max_pairs)
     assert len(ours) == len(theirs)
     assert np.allclose(ours.score, [score for score, _, _ in theirs], atol=1e-6)
-    # Scores a rounding apart may change places; the pairs are the same but at the cut.
+    # Scores a rounding apart may change places; the pairs are the same but at the last place.
     missing = {(i, j) for _, i, j in theirs} - set(zip(ours.left.tolist(), ours.right.tolist(), strict=True))
     assert all(abs(score - ours.score[-1]) < 1e-6 for score, i, j in theirs if (i, j) in missing)
 

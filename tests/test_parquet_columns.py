@@ -107,6 +107,7 @@ def test_a_field_that_stands_twice_in_a_struct_is_refused(read):
         read(columns={"t": twice}, text_column="t.x")
 
 
+@pytest.mark.slow
 def test_a_bomb_in_a_struct_is_refused_as_one_in_a_column(read, path):
     texts = pyarrow.array(["x" * (1 << 20)] * 200)
     for column in (texts, texts.dictionary_encode()):

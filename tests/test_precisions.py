@@ -21,6 +21,8 @@ from lightmine.export.recipe import Recipe
 from tests import minilm, small_models
 from tests.exporting import SHORT, refused
 
+pytestmark = pytest.mark.torch
+
 EMULATOR = shutil.which("qemu-x86_64")
 TEXTS = ["How do I fix a flat bicycle tyre?", "The cat sleeps.", "That's what happened."]
 

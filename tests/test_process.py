@@ -46,6 +46,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("moment", ["click", "lightmine.encoder.encoder", "leaving"])
 def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number, status, moment):
@@ -68,12 +69,14 @@ def test_a_signal_is_answered_from_the_first_import_to_the_end(tmp_path, number,
     assert out.exists() == (moment == "leaving")
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_ends_it_as_any_filter_would():
     command = f"lightmine paraphrase {QUESTIONS} --threshold none"
     done = shell(f"{command} | head -c 9; echo ${{PIPESTATUS[0]}} >&2")
     assert (done.stdout, done.stderr) == ("score\tlef", "141\n")
 
 
+@pytest.mark.slow
 def test_closed_standard_streams_put_nothing_where_it_does_not_belong(tmp_path):
     done = shell(f"lightmine paraphrase {QUESTIONS} --threshold none -o - 2>&-")
     assert done.returncode == 0
@@ -86,6 +89,7 @@ def test_closed_standard_streams_put_nothing_where_it_does_not_belong(tmp_path):
     assert out.read_text().startswith("score\t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp_path, number, status):
     # A pipe that gives nothing more keeps it waiting in the midst of its input.
@@ -106,6 +110,7 @@ def test_a_signal_ends_it_with_the_status_that_tells_and_leaves_no_half_file(tmp
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "columns"), [(24, 80), (0, 0), (0, 80), (24, 0)])
 def test_progress_is_whole_on_terminals_that_do_not_know_their_size(tmp_path, rows, columns):
     ours, theirs = pty.openpty()

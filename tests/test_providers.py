@@ -200,6 +200,7 @@ assert not loaded, loaded
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user: apt-get install qemu-user")
 def test_openvinos_plugin_runs_every_node_on_an_intel_processor(tiny_bundle):
     code = """

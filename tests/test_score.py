@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lightmine import mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.matrix import CHUNK_BYTES, PairScorer
+from lightmine.engine.matrix import PairScorer
+from lightmine.engine.tuning import Tuning
 from lightmine.summation import sum_rows
 from tests.oracle import dense, exact_score
 
@@ -70,6 +71,7 @@ def test_ties_at_1_and_at_minus_1_keep_the_order_of_their_rows(rng, kernel):
     assert opposite.index[0].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["fp32", "int8"])
 @pytest.mark.parametrize("dimension", [1, 2, 3, 33, 384])
 def test_rows_whose_norms_are_off_lose_no_neighbour_and_no_pair(rng, kernel, dimension):
@@ -97,7 +99,7 @@ def test_rows_of_one_coordinate_take_no_more_room_than_planned():
     try:
         PairScorer(x, x).exact(rows, rows)
         # What a worker is granted for scoring, beside the scores themselves and a copy of them.
-        assert tracemalloc.get_traced_memory()[1] < 8 * CHUNK_BYTES + 12 * len(x)
+        assert tracemalloc.get_traced_memory()[1] < 8 * Tuning().chunk_bytes + 12 * len(x)
     finally:
         tracemalloc.stop()
 
@@ -124,6 +126,7 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in data)).hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_every_kernel_of_openblas_gives_the_same_bytes():
     names = [None, "Prescott", "Nehalem", "Haswell", "SkylakeX"]
     found = {}

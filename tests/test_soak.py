@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.soak import CORPORA, soak_threads, trend, verdict
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -12,6 +12,8 @@ from lightmine import Encoder
 from lightmine import evaluation as evaluate
 from lightmine.loading.bundle import read_manifest
 
+pytestmark = pytest.mark.torch
+
 NOUNS = [
     "dog", "cat", "house", "tree", "river", "stone", "bird", "road", "child", "bread", "ship", "lamp",
 ]  # fmt: skip

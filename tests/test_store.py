@@ -87,6 +87,7 @@ def test_every_precision_is_kept_and_continued(encoder, path, tmp_path, precisio
     ).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=60), st.data())
 def test_whenever_it_is_stopped_it_goes_on_to_the_same_bytes(tiny_bundle, tmp_path_factory, lines, data):

@@ -179,6 +179,7 @@ def _job(folder, bundle, seed, results):
     results.put("done")
 
 
+@pytest.mark.slow
 def test_jobs_and_prunes_at_once_give_right_answers(tiny_bundle, tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()

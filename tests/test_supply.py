@@ -30,6 +30,7 @@ def built(tmp_path_factory):
     return out, done.stdout
 
 
+@pytest.mark.slow
 def test_two_builds_in_two_places_are_the_same_bytes(built):
     out, told = built
     files = sorted(out.iterdir())
@@ -38,6 +39,7 @@ def test_two_builds_in_two_places_are_the_same_bytes(built):
         assert f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" in told
 
 
+@pytest.mark.slow
 def test_what_is_packed_is_ours_and_of_the_stated_time(built):
     wheel, archive = sorted(built[0].iterdir())
     with zipfile.ZipFile(wheel) as file:
@@ -45,6 +47,7 @@ def test_what_is_packed_is_ours_and_of_the_stated_time(built):
         assert {entry.date_time[:3] for entry in file.infolist()} == {(2020, 9, 13)}
     assert "lightmine/models/static-multilingual/model.onnx" in names
     assert "lightmine/py.typed" in names
+    assert {f"lightmine/engine/data/{name}.onnx" for name in ("gemm", "matmul_integer")} <= set(names)
     assert not [name for name in names if "test" in name or "__pycache__" in name]
     with tarfile.open(archive) as file:
         members = file.getmembers()
@@ -95,3 +98,10 @@ def test_no_make_target_names_a_registry():
     text = (ROOT / "Makefile").read_text()
     assert "://" not in text
     assert "--index-url" not in text
+
+
+def test_the_tests_at_the_bounds_are_there():
+    from supply import bounds
+
+    missing = [path for path in bounds.test_files() if not (ROOT / path).is_file()]
+    assert not missing

@@ -137,6 +137,7 @@ print(len(os.listdir("/proc/self/task")) - threads)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="Linux counts threads there")
 @pytest.mark.parametrize(
     ("variables", "threads"),

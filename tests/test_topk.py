@@ -1,9 +1,10 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
-from lightmine.engine.selection import Candidates, JoinSpec, ScoreBounds, descending, top_k
+from lightmine.engine.selection import Candidates, ScoreBounds, descending, top_k
+from lightmine.engine.spec import JoinSpec
 from lightmine.errors import BudgetError
 
 scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])
@@ -13,6 +14,7 @@ scores = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 0.5000001, 1.0])
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60), scores), unique_by=lambda e: e[:2]),
     st.integers(1, 6),
 )
+@example([(0, 0, -1.0), (0, 1, -1.0)], 1)  # a score of -1 may have been cut, so it is no limit
 def test_top_k_is_the_sorted_head_of_each_row(entries, k):
     rows, others, values = (
         (np.array(column) for column in zip(*entries, strict=True)) if entries else [np.empty(0, int)] * 3
@@ -25,7 +27,8 @@ def test_top_k_is_the_sorted_head_of_each_row(entries, k):
             (-np.float32(s), o) for (r, o, s), m in zip(entries, mask, strict=True) if r == row and m
         )
         assert found == mine[:k]
-        assert limits[row] == (-mine[k - 1][0] if len(mine) > k else -np.inf)
+        kth = -mine[k - 1][0] if len(mine) > k else -1
+        assert limits[row] == (kth if kth > -1 else -np.inf)
 
 
 @given(st.lists(st.floats(-1, 1, width=32)))

@@ -14,7 +14,7 @@ import pytest
 import lightmine
 from lightmine import evaluation
 from lightmine.bitext import margin, presets
-from lightmine.engine import join
+from lightmine.engine import job
 
 CODE = Path(__file__).parent / "typing"
 ROOT = Path(lightmine.__file__).parents[1]
@@ -35,11 +35,13 @@ def checked(name, folder):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_user_code_is_accepted(tmp_path):
     done = checked("user_code.py", tmp_path)
     assert (done.returncode, done.stdout) == (0, "Success: no issues found in 1 source file\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_mistakes_in_user_code_are_refused(tmp_path):
     done = checked("wrong_code.py", tmp_path)
     lines = (CODE / "wrong_code.py").read_text().splitlines()
@@ -72,7 +74,7 @@ def test_choices_are_those_of_the_types():
     for choices, type_ in (
         (margin.MARGINS, margin.Margin), (presets.RETRIEVALS, presets.Retrieval),
         (presets.RANKS, presets.Rank), (presets.ONE_TO_ONE, presets.OneToOne),
-        (presets.PRESETS, presets.Preset), (join.KERNELS, join.KernelName),
+        (presets.PRESETS, presets.Preset), (job.KERNELS, job.KernelName),
     ):  # fmt: skip
         assert choices == get_args(type_)
     assert tuple(presets.PRESET_SPECS) == presets.PRESETS

@@ -80,6 +80,7 @@ def test_members_after_one_another_are_one_file(tmp_path, standard):
     assert read_sentences(path).total == 180_000
 
 
+@pytest.mark.slow
 def test_bombs_and_windows_are_refused(tmp_path, standard):
     path = write(tmp_path / "a.txt.zst", bytes(300 << 20))
     assert path.stat().st_size < 100_000

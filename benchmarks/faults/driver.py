@@ -26,10 +26,10 @@ def prepare() -> None:
         fsync, delay = os.fsync, float(settings["slow"])
         os.fsync = lambda number: (time.sleep(delay), fsync(number))[1]
     if "checkpoint" in settings:
-        # After the clock, which it takes when it is imported.
-        from lightmine.engine import checkpoint
+        from lightmine.engine.tuning import DEFAULT_TUNING
 
-        checkpoint.INTERVAL = checkpoint.PATIENCE = float(settings["checkpoint"])
+        for name in ("checkpoint_interval", "checkpoint_patience"):
+            object.__setattr__(DEFAULT_TUNING, name, float(settings["checkpoint"]))
 
 
 if __name__ == "__main__":

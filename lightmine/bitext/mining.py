@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from lightmine.bitext.margin import Margin, margin_scores
 from lightmine.bitext.pairing import Bitext, both_directions, first_k, mean_scores, pairs_of_neighbors
 from lightmine.bitext.presets import OneToOne, Preset, Rank, Retrieval, margin_spec
-from lightmine.engine.join import Job, KernelName, prepare
+from lightmine.engine.job import Job, KernelName, prepare
 from lightmine.engine.matrix import PairScorer
 from lightmine.errors import ArgumentError
 from lightmine.progress import Progress

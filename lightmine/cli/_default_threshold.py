@@ -12,7 +12,7 @@ from lightmine.cli._notes import in_words
 from lightmine.cli._run import RunOptions
 from lightmine.encoder.encoder import Encoder
 from lightmine.engine.counting import LeftOut
-from lightmine.engine.selection import Pairs
+from lightmine.engine.spec import Pairs
 from lightmine.paraphrase import mine_paraphrases
 
 

@@ -19,7 +19,7 @@ from lightmine.cli._run import RunOptions, run_options
 from lightmine.cli._sentences import SentenceOptions, pair_filters, passing, script_option, sentence_options
 from lightmine.encoder.encoder import Encoder
 from lightmine.engine.counting import left_out
-from lightmine.engine.selection import Pairs
+from lightmine.engine.spec import Pairs
 from lightmine.io.output import open_text
 from lightmine.io.pair_writer import write_pairs
 from lightmine.io.sentences import Sentences

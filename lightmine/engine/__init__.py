@@ -1,24 +1,28 @@
-"""The vector tower: exact mining over matrices of unit rows; it knows nothing of text or models.
+"""Exact mining over matrices of unit rows. Nothing here knows of text or of models.
 
-How a pair is rejected or kept, each file one idea::
+How a pair is rejected or kept, from the first file to the last::
 
-    matrix     unit rows, checked once; the one score of a pair
-    sampling   a floor to begin with, guessed from a sample and checked
-    orders     like rows together, and limits of their own from likely neighbours
-    twins      a copy of the matrix that is cheap to multiply (turned, cut, quantised), with its error
-    products   the matrix products, and the proof that this processor's int8 product is right
-    ladder     how many coordinates to multiply for which tile
-    kernels    raw scores of a tile, and cuts: a raw score under its cut proves the true score to be under
-               the limit. Nearly every pair is rejected here, by one comparison of one integer
-    tiles      a memory budget becomes tiles and workers; the answer does not depend on it
-    pool       the workers
-    topk       the rule that says what the answer is; limits that only rise; the selection that raises them
-    miner      one worker's tile: bounds that tighten (twin, float32, the one score)
-    checkpoint what a job has found so far, on disk: an interrupted one goes on from there
-    join       all of it: plan, guess, mine, check
-    neighbors  the join as k nearest neighbours
-    partners   how many partners each row has within limits
-    counting   how many pairs are within limits, and how many a cap left out
+    array_input    what a caller passes as embeddings, as an array
+    matrix         unit rows, checked once; the exact score of a pair
+    spec           what the answer is: JoinSpec, Pairs, SelectedPairs
+    tuning         every tuning constant, in one dataclass that is passed in
+    job            how a join is run; from it and the spec to a plan
+    tiling         a memory budget becomes tiles and workers; the answer does not depend on it
+    estimate       an initial min_score from a sample of rows, checked against the answer later
+    clustering     row orders that put similar rows together, and bounds from likely neighbors
+    basis          an orthogonal basis, most of the norm in the first components, and its rotation
+    quantization   compressed rows (rotated, with fewer components, in int8 or float32), and their errors
+    matmul         the matrix products, and the check that this processor's int8 product is correct
+    stages         how many components to multiply for which tile
+    bounds         raw scores of a tile, and raw thresholds: a raw score under its threshold proves that the
+                   exact score is under the limit. This one comparison rejects nearly every pair
+    pool           threads that share tasks
+    worker         one worker's tiles: bounds that get tighter (compressed, float32), then the exact score
+    selection      candidates, limits that only rise, and the selection that raises them
+    checkpoint     what a job has found so far, on disk, so that an interrupted job resumes
+    join           SimilarityJoin: plans, estimates, mines, checks the estimate
+    partners       how many partners each row has within limits
+    counting       how many pairs are within limits, and how many of them a cap left out
 
-docs/engine.md draws it and gives the proofs.
+docs/engine.md has a drawing and the proofs.
 """

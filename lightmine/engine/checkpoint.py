@@ -1,10 +1,10 @@
-"""Checkpoints: what a job has found so far, on disk, so that a killed one goes on where it was.
+"""Checkpoints: what a job has found so far, on disk, so that an interrupted job resumes.
 
 A checkpoint holds which tiles are done, the pairs that may still be in the answer, and the limits
-under which no pair can be. All of that is true of the job whatever comes after: a pair was only ever
-dropped because the whole answer cannot hold it. So a job that starts from there, and does the tiles
-that are left, has the same answer to the byte. Pairs of tiles that were under way are left out when
-a checkpoint is read, since those tiles are done again.
+under which no pair can be. All of that stays true whatever follows: a pair was only dropped because it
+cannot be in the answer. So a job that starts from there, and does the tiles that are left, has the same
+answer to the byte. Pairs of tiles that were not finished are left out when a checkpoint is read, since
+those tiles are done again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import JoinSpec, Pairs, Scores
+from lightmine.engine.selection import Scores
+from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.engine.tiling import Plan
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
 from lightmine.results import Mask
 from lightmine.system.atomic_files import locked, replacing
@@ -33,8 +35,8 @@ from lightmine.untrusted.arrays import read_archive
 
 VERSION = 2
 NAME = "mining.checkpoint"
-# Seconds from one checkpoint to the next: at least so many, and so many times what the last one took.
-INTERVAL, PATIENCE = 60.0, 100.0
+# Fields of JoinSpec that have another name in the file.
+SPEC_KEYS = {"self_join": "one_collection", "min_score": "floor", "max_score": "ceiling"}
 
 
 @dataclasses.dataclass
@@ -43,12 +45,12 @@ class State:
 
     Attributes
     ----------
-    floor : float
-        That of the rule it is mined by: a guess, or the rule's own.
+    min_score : float
+        That of the spec it is mined by: an estimate, or the spec's own.
     lowest : float32
-        The running floor.
-    orders : tuple of int32 arrays, or None
-        The row at each place of both sides, if rows were put in another order.
+        The running min_score.
+    row_orders : tuple of int32 arrays, or None
+        The row at each place of both sides, if rows are in another order.
     limits : tuple of float32 arrays or None
         The rows' own, of the left and of the right side.
     done : bool array of shape (row blocks, column blocks)
@@ -59,7 +61,7 @@ class State:
 
     min_score: float
     lowest: np.float32
-    orders: tuple[RowOrder, RowOrder] | None
+    row_orders: tuple[RowOrder, RowOrder] | None
     limits: tuple[Scores | None, Scores | None]
     done: Mask
     parts: list[Pairs]
@@ -79,36 +81,40 @@ class Checkpoint:
     """
 
     def __init__(
-        self, folder: str, x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, plan: Plan
-    ) -> None:
-        self._folder, self._plan = Path(folder), plan
+        self, folder: str, x: FloatMatrix, y: FloatMatrix | None, spec: JoinSpec, plan: Plan,
+        tuning: Tuning = DEFAULT_TUNING,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:  # fmt: skip
+        self._folder, self._plan, self._tuning = Path(folder), plan, tuning
         self._job = {
             "format": VERSION,
             "left": _digest(x),
             "right": None if y is None else _digest(y),
             "rule": {
-                name: str(value) if isinstance(value, float) else value
-                for name, value in dataclasses.asdict(rule).items()
+                SPEC_KEYS.get(name, name): str(value) if isinstance(value, float) else value
+                for name, value in dataclasses.asdict(spec).items()
             },
             "tiles": [plan.rows, plan.columns, plan.compressed],
         }
-        self._due = monotonic() + INTERVAL
+        self._clock = clock
+        self._due = clock() + tuning.checkpoint_interval
         self._held = contextlib.ExitStack()
 
     def due(self) -> bool:
-        """Whether it is time for the next one; what the clock on the wall says does not matter."""
-        return monotonic() >= self._due
+        """Whether it is time for the next one, by a clock that is never set back."""
+        return self._clock() >= self._due
 
     def save(self, state: State) -> None:
-        """Put a state in the place of the last one: whole, or not at all."""
-        begun = monotonic()
+        """Replace the last state: completely, or not at all."""
+        begun = self._clock()
         with self._telling(), replacing(self._folder / NAME) as file:
             _write(file, self._job, state)
-        now = monotonic()
-        self._due = now + max(INTERVAL, PATIENCE * (now - begun))
+        now = self._clock()
+        tuning = self._tuning
+        self._due = now + max(tuning.checkpoint_interval, tuning.checkpoint_patience * (now - begun))
 
     def load(self) -> State | None:
-        """The state that was saved last, of the same job; None where there is none."""
+        """The last state that this job saved; None if there is none."""
         path = self._folder / NAME
         if not path.exists():
             return None
@@ -129,7 +135,7 @@ class Checkpoint:
             and all(
                 of is None or of.shape == (count,) for of, count in zip(state.limits, (n, m), strict=True)
             )
-            and all(map(_is_order, state.orders or (), (n, m)))
+            and all(map(_is_order, state.row_orders or (), (n, m)))
             and pairs.left.shape == pairs.right.shape == pairs.score.shape == (len(pairs.left),)
             and _within(pairs.left, n)
             and _within(pairs.right, m)
@@ -157,16 +163,16 @@ class Checkpoint:
         }
         for name, reason in reasons.items():
             if job.get(name) != self._job[name]:
-                raise ArgumentError(f"{path}: {reason}; repeat them to go on, or delete it to begin anew")
+                raise ArgumentError(f"{path}: {reason}; repeat them to resume, or delete it to begin anew")
 
     def _of_done_tiles(self, state: State) -> Pairs:
         found, plan = state.parts[0], self._plan
         if not len(found):
             return found
         left, right = found.left, found.right
-        if state.orders is not None:
+        if state.row_orders is not None:
             left, right = (
-                _inverse(order)[rows] for order, rows in zip(state.orders, (left, right), strict=True)
+                _inverse(order)[rows] for order, rows in zip(state.row_orders, (left, right), strict=True)
             )
         if plan.self_join:
             left, right = np.minimum(left, right), np.maximum(left, right)
@@ -222,7 +228,7 @@ def _inverse(order: RowOrder) -> RowOrder:
 
 def _write(file: Any, job: dict[str, Any], state: State) -> None:
     arrays: dict[str, Sequence[NDArray[Any]]] = {"done": [state.done]}
-    for name, pair in (("order", state.orders), ("limits", state.limits)):
+    for name, pair in (("order", state.row_orders), ("limits", state.limits)):
         for side, of in zip(("left", "right"), pair or (), strict=False):
             # Two sides of one collection are one.
             if of is not None and not (side == "right" and pair is not None and of is pair[0]):
@@ -237,7 +243,7 @@ def _write(file: Any, job: dict[str, Any], state: State) -> None:
                 shape = (sum(map(len, parts)), *parts[0].shape[1:])
                 header = {"descr": parts[0].dtype.str, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(member, header)
-                # A part after the other: together they would take as much memory again.
+                # One part after the other: joined, they would take as much memory again.
                 for part in parts:
                     member.write(_bytes(part))
 

@@ -8,18 +8,13 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lightmine.engine.join import Job, prepare
+from lightmine.engine.job import Job, prepare
 from lightmine.engine.matrix import FloatMatrix, unit_rows
 from lightmine.engine.partners import PartnerCounter, score_limits
-from lightmine.engine.selection import Pairs
+from lightmine.engine.spec import Pairs
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError
 from lightmine.results import Indices
-
-# Products of two coordinates that are spent on what a cap left out: some seconds of one thread. More than
-# that is estimated from a sample of rows, of so many at least.
-EXACT = 5e10
-LEAST_ROWS = 100
 
 Floats = NDArray[np.float64]
 
@@ -65,9 +60,10 @@ def count_pairs(
     for name, limit in (("threshold", threshold), ("max_score", max_score)):
         if limit is not None and not -1 <= limit <= 1:
             raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {limit:g}")
-    left, right, budget = prepare(x, other, Job(memory_budget=memory_budget, threads=threads))
+    job = Job(memory_budget=memory_budget, threads=threads)
+    left, right, budget = prepare(x, other, job)
     rows, columns = np.arange(len(left)), np.arange(len(left if right is None else right))
-    counter = PartnerCounter(left, right, score_limits(threshold, max_score), budget, threads)
+    counter = PartnerCounter(left, right, score_limits(threshold, max_score), budget=budget, job=job)
     if counter.everything:
         return _all_pairs(len(rows), len(columns), self_join=right is None)
     return int(counter.partners(rows, columns, pairs_once=right is None).sum())
@@ -136,9 +132,19 @@ def left_out(
     >>> len(found), left_out(found, x, threshold=0.9, top_k=2, max_pairs=None)
     (9, LeftOut(cap='top_k', pairs=6, error=0, rows=6))
     """
+    return _left_out(
+        found, x, other, threshold=threshold, max_score=max_score, top_k=top_k, max_pairs=max_pairs,
+        job=Job(memory_budget=memory_budget, threads=threads),
+    )  # fmt: skip
+
+
+def _left_out(
+    found: Pairs, x: FloatMatrix, other: FloatMatrix | None = None, *, threshold: float | None,
+    max_score: float | None = None, top_k: int | None, max_pairs: int | None, job: Job,
+) -> LeftOut | None:  # fmt: skip
     counter = PartnerCounter(
         unit_rows(x), None if other is None else unit_rows(other), score_limits(threshold, max_score),
-        parse_bytes(memory_budget), threads,
+        budget=parse_bytes(job.memory_budget), job=job,
     )  # fmt: skip
     rows, columns = np.arange(len(x)), np.arange(len(x if other is None else other))
     if max_pairs is not None and len(found) >= max_pairs:
@@ -155,7 +161,7 @@ def left_out(
 
 def top_k_was_reached(
     found: Pairs, x: FloatMatrix, other: FloatMatrix | None, *, min_score: float, max_score: float | None,
-    top_k: int, memory_budget: int, threads: int | None,
+    top_k: int, budget: int, job: Job,
 ) -> bool:  # fmt: skip
     """Whether neither end lists some pair from `min_score` to `max_score`; stops at the first that is found.
 
@@ -166,7 +172,7 @@ def top_k_was_reached(
     rows, columns = _full(found, n, m, top_k, self_join=other is None)
     if not len(rows) or not len(columns):
         return False
-    counter = PartnerCounter(x, other, score_limits(min_score, max_score), memory_budget, threads)
+    counter = PartnerCounter(x, other, score_limits(min_score, max_score), budget=budget, job=job)
     listed = _listed(found, rows, columns, n, self_join=other is None)
     counts = counter.partners(rows, columns, stop=lambda at, counts: bool((counts > listed[at]).any()))
     return bool((counts > listed).any())
@@ -193,9 +199,10 @@ def _others(counter: PartnerCounter, rows: Indices, columns: Indices, found: Pai
     """
     listed = _listed(found, rows, columns, counter.rows, self_join=counter.self_join)
     first, second, listed = rows[listed > 0], rows[listed == 0], listed[listed > 0]
-    most = max(LEAST_ROWS, int(EXACT / (max(1, len(columns)) * counter.dimension)))
+    least, products = counter.tuning.count_rows, counter.tuning.count_products
+    most = max(least, int(products / (max(1, len(columns)) * counter.dimension)))
     chosen = _sample(len(first), max(most // 2, most - len(second)))
-    last = _sample(len(second), max(most - len(chosen), LEAST_ROWS))
+    last = _sample(len(second), max(most - len(chosen), least))
     if counter.self_join:
         values = (counter.partners(first[chosen], first) - listed[chosen]) / 2
         values += counter.partners(first[chosen], second)

@@ -1,6 +1,6 @@
-"""What a sample of pairs tells before the tiles start: a floor to begin with.
+"""An estimate of min_score from a sample of rows, before the tiles start.
 
-Nothing here decides the answer: the caller checks what was guessed once the answer is there.
+Nothing here decides the answer: the join checks the estimate against the answer.
 """
 
 from __future__ import annotations
@@ -18,17 +18,9 @@ from lightmine.engine.bounds import Kernel, Scorer, Scores, plain
 from lightmine.engine.matmul import Fp32Product
 from lightmine.engine.matrix import FloatMatrix, score_error
 from lightmine.engine.quantization import RowOrder
-from lightmine.engine.selection import JoinSpec, rank_in_run, top_k
-from lightmine.engine.tiling import COLUMNS
-
-# Rows whose lists stand for everybody's: at least so many, and one in so many of a large collection.
-LEAST_ROWS, ONE_IN = 256, 400
-# Pairs that a sample should find over the score from which lists are looked at, and its most rows a side.
-HITS, LARGEST_SIDE = 400, 4096
-# Listings that must have been seen to go by.
-LEAST_SEEN = 16
-# Room for luck: pairs to expect for each that is needed, and how many standard errors beside.
-MORE, ERRORS = 1.05, 2.0
+from lightmine.engine.selection import rank_in_run, top_k
+from lightmine.engine.spec import JoinSpec
+from lightmine.engine.tuning import Tuning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,58 +34,66 @@ class BoundEstimate:
         Pairs that are expected to be listed from each score up, at the least.
     error : float64 array
         Standard error of those, as a share of them.
+    tuning : Tuning
     """
 
     scores: Scores
     pairs: NDArray[np.float64]
     error: NDArray[np.float64]
+    tuning: Tuning
 
     def min_score(self, wanted: float) -> float | None:
-        """The best score from which `wanted` pairs should be listed, with room for luck."""
-        seen = np.arange(1, len(self.scores) + 1) >= LEAST_SEEN
-        enough = np.flatnonzero(seen & (self.pairs >= (MORE + ERRORS * self.error) * wanted))
+        """The best score from which `wanted` pairs should be listed, with a safety margin."""
+        tuning = self.tuning
+        seen = np.arange(1, len(self.scores) + 1) >= tuning.estimate_least_seen
+        margin = tuning.estimate_margin + tuning.estimate_errors * self.error
+        enough = np.flatnonzero(seen & (self.pairs >= margin * wanted))
         return float(self.scores[enough[0]]) if len(enough) else None
 
     def corrected(self, min_score: float, found: int) -> BoundEstimate:
-        """The same, made to agree with what was found from some score up; half the error is left."""
+        """The same, scaled to what was found from some score up; half the error is left."""
         expected = self.pairs[np.searchsorted(-self.scores, -min_score, side="right") - 1]
-        return BoundEstimate(self.scores, self.pairs * (max(found, 1) / expected), self.error / 2)
+        pairs = self.pairs * (max(found, 1) / expected)
+        return BoundEstimate(self.scores, pairs, self.error / 2, self.tuning)
 
 
-def estimate_pairs(x: FloatMatrix, rule: JoinSpec, *, budget: int, workers: int) -> BoundEstimate | None:
-    """How many pairs of one collection a score leaves, for a rule that wants the best `max_pairs`.
+def estimate_pairs(
+    x: FloatMatrix, spec: JoinSpec, *, budget: int, workers: int, tuning: Tuning
+) -> BoundEstimate | None:
+    """How many pairs of one collection reach each score, for a spec that wants the best `max_pairs`.
 
-    The lists of some rows among all rows are made in full. None where there is nothing to gain, or the
-    lists are too long to be held.
+    The complete lists of a sample of rows are made. None if there is nothing to gain.
     """
-    every = rule.n * (rule.n - 1) / 2
-    if not rule.self_join or rule.max_pairs is None:
+    every = spec.n * (spec.n - 1) / 2
+    if not spec.self_join or spec.max_pairs is None:
         return None
-    if rule.n < 4 * LEAST_ROWS or 16 * rule.max_pairs > every:
+    if spec.n < 4 * tuning.estimate_rows or 16 * spec.max_pairs > every:
         return None
-    low = _low_score(x, min(1.0, 32 * rule.max_pairs / every), budget)
-    step = min(len(x) // LEAST_ROWS, ONE_IN)
-    rows, scores = _lists_of_sample(x, step, max(low, rule.min_score), budget, workers)
-    if rule.max_score < np.inf:
-        rows, scores = rows[scores <= rule.max_score], scores[scores <= rule.max_score]
-    mine = top_k(rows, np.arange(len(rows)), scores, rule.k_left or rule.n)
+    low = _low_score(x, min(1.0, 32 * spec.max_pairs / every), budget, tuning)
+    step = min(len(x) // tuning.estimate_rows, tuning.estimate_one_in)
+    rows, scores = _lists_of_sample(x, step, max(low, spec.min_score), budget, workers, tuning)
+    if spec.max_score < np.inf:
+        rows, scores = rows[scores <= spec.max_score], scores[scores <= spec.max_score]
+    mine = top_k(rows, np.arange(len(rows)), scores, spec.k_left or spec.n)
     listed = np.argsort(-scores[mine], kind="stable")
     row, best = rows[mine][listed], scores[mine][listed]
     count = np.arange(1, len(best) + 1)
-    # A pair that both its ends list was counted twice: half of the listings are pairs, or more.
+    # A pair that both its ends list is counted twice: at least half of the list entries are pairs.
     pairs = count * step / 2
-    # Rows are what was drawn, and one that lists much does so by chance: the error is between rows.
+    # The sample is one of rows, and a row with a long list is in it by chance: the error is between rows.
     by_row = np.argsort(row, kind="stable")
     before = np.empty_like(count)
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
-    # These are float32 products: of equal rows they may be over 1, which no pair's score is.
-    return BoundEstimate(np.minimum(best - np.float32(score_error(x.shape[1])), 1), pairs, error)
+    # These are float32 products: those of equal rows may be over 1, which no pair's score is.
+    best = np.minimum(best - np.float32(score_error(x.shape[1])), 1)
+    return BoundEstimate(best, pairs, error, tuning)
 
 
-def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
+def _low_score(x: FloatMatrix, share: float, budget: int, tuning: Tuning) -> float:
     """A score that about this share of all pairs reach."""
-    side = min(math.ceil(math.sqrt(32 * HITS / share)), LARGEST_SIDE, len(x) // 2, math.isqrt(budget // 64))
+    hits, largest = tuning.estimate_hits, tuning.estimate_largest_side
+    side = min(math.ceil(math.sqrt(32 * hits / share)), largest, len(x) // 2, math.isqrt(budget // 64))
     step = len(x) // side
     # Two samples without a row in common: no row meets itself.
     rows, others = x[::step][:side], x[step // 2 :: step][:side]
@@ -104,13 +104,13 @@ def _low_score(x: FloatMatrix, share: float, budget: int) -> float:
 
 
 def _lists_of_sample(
-    x: FloatMatrix, step: int, low: float, budget: int, workers: int
+    x: FloatMatrix, step: int, low: float, budget: int, workers: int, tuning: Tuning
 ) -> tuple[RowOrder, Scores]:
     """Every score from `low` up that each `step`-th row has, and that row; none if there are too many."""
-    sample = np.ascontiguousarray(x[::step])
+    sample, height, width = np.ascontiguousarray(x[::step]), tuning.estimate_rows, tuning.tile_columns
     found: list[tuple[RowOrder, Scores]] = []
-    kernel = Kernel([plain(sample, x)], COLUMNS)
-    # Far more than a sample should have: equal scores without end, which no floor can part.
+    kernel = Kernel([plain(sample, x)], width)
+    # Far more than a sample should have: so many equal scores that no min_score separates them.
     most, overflow = budget // 256, threading.Event()
 
     def look(scorer: Scorer, tile: tuple[slice, slice]) -> None:
@@ -126,8 +126,8 @@ def _lists_of_sample(
         other = row * step != column + columns.start
         found.append((row[other], raw[hits[other]].astype(np.float32)))
 
-    tiles = itertools.product(_strips(len(sample), LEAST_ROWS), _strips(len(x), COLUMNS))
-    pool.run(tiles, look, lambda: kernel.scorer(LEAST_ROWS * COLUMNS), workers=workers)
+    tiles = itertools.product(_strips(len(sample), height), _strips(len(x), width))
+    pool.run(tiles, look, lambda: kernel.scorer(height * width), workers=workers)
     if overflow.is_set() or not found:
         return np.empty(0, np.int64), np.empty(0, np.float32)
     rows, scores = (np.concatenate(part) for part in zip(*found, strict=True))

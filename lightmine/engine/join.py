@@ -1,183 +1,183 @@
-"""The exact join: tiles of pairs, proposed by a kernel, scored exactly, selected by a rule."""
+"""The exact join: workers bound the scores of tiles of pairs, score the survivors exactly, and select."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import Literal, get_args
 
-from numpy.typing import ArrayLike
-
-from lightmine._validation import check_count
 from lightmine.engine import pool
+from lightmine.engine.basis import basis
 from lightmine.engine.bounds import Kernel, bound_stage, plain
 from lightmine.engine.checkpoint import Checkpoint, State
-from lightmine.engine.clustering import cluster_rows, in_bands, order_bytes, warm_start_bounds
+from lightmine.engine.clustering import cluster_rows, in_groups, warm_start_bounds
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
-from lightmine.engine.matmul import MIN_SPEEDUP, int8_speedup, safe_int8_qmax
-from lightmine.engine.matrix import (
-    CHUNK_BYTES,
-    FloatMatrix,
-    check_matrix,
-    is_unit,
-    same_dimension,
-    unit_rows,
+from lightmine.engine.job import Job, plan_join
+from lightmine.engine.matrix import FloatMatrix
+from lightmine.engine.quantization import (
+    CompressedRows,
+    QuantizationParams,
+    RowOrder,
+    compress_rows,
 )
-from lightmine.engine.quantization import BASIS_ROWS, CHUNK, LARGEST_INT8, basis, compress_rows
-from lightmine.engine.selection import Candidates, JoinSpec, SelectedPairs
-from lightmine.engine.stages import MAX_STAGES, choose_stages
-from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
-from lightmine.engine.worker import SURVIVORS, SharedState, Worker
-from lightmine.errors import ArgumentError, BudgetError
-from lightmine.progress import Progress as Progress
-from lightmine.progress import check_progress, shown
-from lightmine.system.threads import default_threads
-
-KernelName = Literal["auto", "int8", "fp32"]
-KERNELS: tuple[KernelName, ...] = get_args(KernelName)
-
-# Under so many pairs a plain product is over before a twin would be made.
-SMALL = 1 << 23
-# Floors that are guessed before a job is mined without.
-ESTIMATES = 2
+from lightmine.engine.selection import Candidates, ScoreBounds
+from lightmine.engine.spec import JoinSpec, SelectedPairs
+from lightmine.engine.stages import Choice, choose_stages
+from lightmine.engine.worker import SharedState, Worker
+from lightmine.progress import Progress, shown
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """How to run: none of it changes the answer.
+class SimilarityJoin:
+    """All pairs that a `JoinSpec` keeps, in the canonical order, and which of them each side lists.
 
-    ``memory_budget`` bounds what is allocated beyond the caller's matrices and the result; ``threads``
-    defaults to the processors that the process may use; ``kernel`` is "auto", "int8" or "fp32";
-    ``progress``, unless it is True for a bar on stderr or False for nothing, is called with the number of
-    pairs done and the number in all, first with none done;
-    the latter only grows, by as much again, should a guessed floor have been too high. ``resume`` names a
-    folder that keeps how far the job has come: the same job with the same folder goes on from there.
+    Parameters
+    ----------
+    x, y : float32 arrays of shape (n, d) and (m, d), unit rows
+        `y` is None for one collection.
+    spec : JoinSpec
+    budget : int
+        Bytes that may be allocated beyond the matrices and the result.
+    job : Job
+
+    Raises
+    ------
+    ArgumentError, BudgetError
+
+    Examples
+    --------
+    >>> from lightmine.engine.matrix import unit_rows
+    >>> x, spec = unit_rows([[1, 0], [0, 1], [3, 4]]), JoinSpec(3, 3, self_join=True, min_score=0.7)
+    >>> list(SimilarityJoin(x, None, spec, budget=1 << 28, job=Job()).run().pairs)
+    [(0.800000011920929, 1, 2)]
     """
 
-    memory_budget: int | str = "1GiB"
-    threads: int | None = None
-    kernel: KernelName = "auto"
-    progress: Progress | bool | None = None
-    resume: str | None = None
+    def __init__(
+        self, x: FloatMatrix, y: FloatMatrix | None, spec: JoinSpec, *, budget: int, job: Job
+    ) -> None:
+        self.x, self.y, self.right = x, y, x if y is None else y
+        self.requested, self.budget, self.job, self.tuning = spec, budget, job, job.tuning
+        # One pair more than max_pairs is mined: it tells whether more qualify.
+        self.spec = spec
+        if spec.max_pairs is not None:
+            self.spec = dataclasses.replace(spec, max_pairs=spec.max_pairs + 1)
+        self.qmax, self.plan = plan_join(self.spec, x.shape[1], budget=budget, job=job)
+        self._checkpoint: Checkpoint | None = None
+        self._progress = _Progress(None, 0)
 
-    def __post_init__(self) -> None:
-        check_count("threads", self.threads)
-        check_progress(self.progress)
-        if self.kernel not in KERNELS:
-            raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
-
-
-def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:
-    """Unit rows of both sides, and the budget that is left after copies that had to be made."""
-    budget = parse_bytes(job.memory_budget)
-    sides = [("embeddings" if y is None else "left embeddings", x)]
-    if y is not None:
-        sides.append(("right embeddings", y))
-    ready: list[FloatMatrix] = []
-    for name, side in sides:
-        matrix = check_matrix(side, name=name)
-        if not is_unit(matrix, name=name):
-            budget -= matrix.size * 4
-            if budget <= 0:
-                raise BudgetError(
-                    f"{name}: a normalised copy takes {format_bytes(matrix.size * 4)}, more than the "
-                    "memory_budget leaves; pass C-contiguous float32 unit rows, which are used as they "
-                    "are, or raise it"
-                )
-            matrix = unit_rows(matrix, name=name)
-        ready.append(matrix)
-    if y is None:
-        return ready[0], None, budget
-    same_dimension(*ready)
-    return ready[0], ready[1], budget
-
-
-def join(x: FloatMatrix, y: FloatMatrix | None, rule: JoinSpec, *, budget: int, job: Job) -> SelectedPairs:
-    """All pairs that a rule keeps, in the one order, and which of them each side lists.
-
-    `x` and `y` are unit rows (`y` is None for one collection). See `JoinSpec` for the semantics. One pair more
-    than `max_pairs` is mined: it tells whether more qualify.
-    """
-    asked, most = rule, rule.max_pairs
-    if most is not None:
-        rule = dataclasses.replace(rule, max_pairs=most + 1)
-    qmax, plan = _plan(x, x if y is None else y, rule, budget, job)
-    kept = contextlib.nullcontext() if job.resume is None else Checkpoint(job.resume, x, y, asked, plan)
-    with kept as checkpoint, shown(job.progress, "mining", " pairs") as tell:
-        progress = _Progress(tell, plan.pairs() if tell else 0)
-        found = _answer(x, y, rule, qmax, plan, progress, budget, checkpoint)
-    if most is None or len(found.pairs) <= most:
-        return found
-    found = found[:most]
-    return dataclasses.replace(found, pairs=dataclasses.replace(found.pairs, limited_by=("max_pairs",)))
-
-
-def _answer(
-    x: FloatMatrix,
-    y: FloatMatrix | None,
-    rule: JoinSpec,
-    qmax: int | None,
-    plan: Plan,
-    progress: _Progress,
-    budget: int,
-    checkpoint: Checkpoint | None,
-) -> SelectedPairs:
-    """Mine with a guessed floor, with a better guess should that fail, and in the end with none."""
-    state = None if checkpoint is None else checkpoint.load()
-    estimate = None if state else estimate_pairs(x, rule, budget=budget, workers=plan.workers)
-    min_score = state.min_score if state else _estimated(estimate, rule)
-    for left in reversed(range(ESTIMATES + 1)):
-        found = _mine(
-            x, y, dataclasses.replace(rule, min_score=min_score), qmax, plan, progress, checkpoint, state
+    def run(self) -> SelectedPairs:
+        """Mine, or resume from the job's checkpoint."""
+        job, max_pairs = self.job, self.requested.max_pairs
+        saved = (
+            contextlib.nullcontext()
+            if job.resume is None
+            else Checkpoint(job.resume, self.x, self.y, self.requested, self.plan, self.tuning)
         )
-        # Lists are best first, so a floor only shortens them: max_pairs listed pairs over it are the best
-        # max_pairs of all. Fewer, and the guess was too high for this data.
-        if min_score == rule.min_score or len(found.pairs) == rule.max_pairs:
-            break
-        estimate = estimate or estimate_pairs(x, rule, budget=budget, workers=plan.workers)
-        estimate = estimate and estimate.corrected(min_score, len(found.pairs))
-        state, min_score = None, _estimated(estimate, rule) if left > 1 else rule.min_score
-        progress.again()
-    return found
+        with saved as self._checkpoint, shown(job.progress, "mining", " pairs") as tell:
+            self._progress = _Progress(tell, self.plan.pairs() if tell else 0)
+            found = self._answer()
+        if max_pairs is None or len(found.pairs) <= max_pairs:
+            return found
+        found = found[:max_pairs]
+        return dataclasses.replace(found, pairs=dataclasses.replace(found.pairs, limited_by=("max_pairs",)))
 
+    def _answer(self) -> SelectedPairs:
+        """Mine with an estimated min_score, with a better estimate if that fails, and at last with none."""
+        spec = self.spec
+        state = None if self._checkpoint is None else self._checkpoint.load()
+        estimate = None if state else self._estimate()
+        min_score = state.min_score if state else self._estimated(estimate)
+        for attempts in reversed(range(self.tuning.estimates + 1)):
+            found = self._mine(min_score, state)
+            # Lists are best first, so a higher min_score only shortens them: if max_pairs listed pairs reach
+            # it, they are the best max_pairs of all. If fewer do, the estimate was too high for this data.
+            if min_score == spec.min_score or len(found.pairs) == spec.max_pairs:
+                break
+            estimate = estimate or self._estimate()
+            estimate = estimate and estimate.corrected(min_score, len(found.pairs))
+            state, min_score = None, self._estimated(estimate) if attempts > 1 else spec.min_score
+            self._progress.again()
+        return found
 
-def _estimated(estimate: BoundEstimate | None, rule: JoinSpec) -> float:
-    min_score = None if estimate is None else estimate.min_score(rule.max_pairs or 0)
-    return rule.min_score if min_score is None else max(min_score, rule.min_score)
+    def _estimate(self) -> BoundEstimate | None:
+        return estimate_pairs(
+            self.x, self.spec, budget=self.budget, workers=self.plan.workers, tuning=self.tuning
+        )
 
+    def _estimated(self, estimate: BoundEstimate | None) -> float:
+        """The min_score to mine with."""
+        min_score = None if estimate is None else estimate.min_score(self.spec.max_pairs or 0)
+        return self.spec.min_score if min_score is None else max(min_score, self.spec.min_score)
 
-def _mine(
-    x: FloatMatrix,
-    y: FloatMatrix | None,
-    rule: JoinSpec,
-    qmax: int | None,
-    plan: Plan,
-    progress: _Progress,
-    checkpoint: Checkpoint | None,
-    state: State | None,
-) -> SelectedPairs:
-    """All pairs of a rule; goes on from a state, and keeps how far it has come."""
-    candidates = Candidates(rule, capacity=plan.candidates)
-    if state is not None:
-        candidates.restore(state.parts, state.limits, state.lowest)
-    with pool.one_blas_thread:
-        kernel = _kernel(x, y, rule, candidates, qmax, plan, state)
-    shared = SharedState(x, x if y is None else y, kernel, candidates, plan, state)
+    def _mine(self, min_score: float, state: State | None) -> SelectedPairs:
+        """All pairs from a min_score on; resumes from a state, and saves the state of the job."""
+        spec = dataclasses.replace(self.spec, min_score=min_score)
+        candidates = Candidates(spec, capacity=self.plan.candidates, tuning=self.tuning)
+        if state is not None:
+            candidates.restore(state.parts, state.limits, state.lowest)
+        with pool.one_blas_thread:
+            kernel = self._kernel(candidates, state)
+        shared = SharedState(self.x, self.right, kernel, candidates, self.plan, state)
 
-    def tick() -> None:
-        progress.at(shared.done)
-        if checkpoint is not None and checkpoint.due():
-            checkpoint.save(shared.state())
+        def tick() -> None:
+            self._progress.at(shared.done)
+            if self._checkpoint is not None and self._checkpoint.due():
+                self._checkpoint.save(shared.state())
 
-    try:
-        pool.run(shared.tiles(), lambda worker, tile: worker.mine(tile), lambda: Worker(shared),
-                 workers=plan.workers, tick=tick)  # fmt: skip
-    finally:
-        # When it is interrupted, and at the end too: whoever is killed before the answer is safe has it here.
-        if checkpoint is not None:
-            checkpoint.save(shared.state())
-    progress.at(shared.done)
-    return candidates.answer()
+        try:
+            pool.run(shared.tiles(), lambda worker, tile: worker.mine(tile), lambda: Worker(shared),
+                     workers=self.plan.workers, tick=tick)  # fmt: skip
+        finally:
+            # After an interruption, and at the end too: a process that is killed before it could use the
+            # answer finds it here.
+            if self._checkpoint is not None:
+                self._checkpoint.save(shared.state())
+        self._progress.at(shared.done)
+        return candidates.answer()
+
+    def _kernel(self, candidates: Candidates, state: State | None) -> Kernel:
+        """Compressed rows, and the stage of each tile; or the matrices themselves."""
+        if not self.plan.compressed or (state is not None and state.row_orders is None):
+            return self._plain_kernel()
+        row_orders = None if state is None else state.row_orders
+        if row_orders is None:
+            row_orders = self._order_rows(candidates)
+        vectors = basis(self.x, self.y, self.tuning.basis_rows)
+        stage_components, choice = self._choose_stages(candidates.limits, row_orders, vectors)
+        if self.qmax is None and stage_components == [self.x.shape[1]] and state is None:
+            return self._plain_kernel()
+        stages = [
+            bound_stage(*self._compress(vectors[:n_components], row_orders))
+            for n_components in stage_components
+        ]
+        return Kernel(stages, self.plan.columns, choice.of, self.plan.band)
+
+    def _plain_kernel(self) -> Kernel:
+        return Kernel([plain(self.x, self.y)], self.plan.columns, band=self.plan.band)
+
+    def _order_rows(self, candidates: Candidates) -> tuple[RowOrder, RowOrder]:
+        """Cluster the rows, raise their bounds by likely neighbors, and group them by those bounds."""
+        limits = candidates.limits
+        clusters = cluster_rows(self.x, self.y, workers=self.plan.workers, tuning=self.tuning)
+        warm_start_bounds(self.x, self.right, candidates, clusters, self.plan.workers, self.tuning)
+        left, right = (
+            in_groups(cluster, own, limits.min_score, self.tuning.bound_groups)
+            for cluster, own in zip(clusters, (limits.left, limits.right), strict=True)
+        )
+        return left, right
+
+    def _choose_stages(
+        self, limits: ScoreBounds, row_orders: tuple[RowOrder, RowOrder], vectors: FloatMatrix
+    ) -> tuple[list[int], Choice]:
+        return choose_stages(
+            self.x, self.right, limits, row_orders, vectors, self.qmax, self.plan, self.tuning
+        )
+
+    def _compress(
+        self, vectors: FloatMatrix, row_orders: tuple[RowOrder, RowOrder]
+    ) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
+        return compress_rows(
+            self.x, self.y, vectors, self.qmax, row_orders, columns=self.plan.columns,
+            workers=self.plan.workers, tuning=self.tuning,
+        )  # fmt: skip
 
 
 class _Progress:
@@ -193,76 +193,5 @@ class _Progress:
             self._tell(self._before + done, self._before + self._pairs)
 
     def again(self) -> None:
-        """All pairs have to be gone through once more."""
+        """Another round over all pairs begins."""
         self._before += self._pairs
-
-
-def _plan(x: FloatMatrix, y: FloatMatrix, rule: JoinSpec, budget: int, job: Job) -> tuple[int | None, Plan]:
-    """Levels for int8 (None: float32), and tiles that leave room for twins where twins are worth making."""
-    qmax = safe_int8_qmax() if job.kernel != "fp32" else None
-    if job.kernel == "int8" and qmax is None:
-        raise ArgumentError("this processor's int8 product is wrong; use kernel 'auto' or 'fp32'")
-    d = x.shape[1]
-    # A basis takes some 10·d³ steps, and is to be a small part of the n·m·d of a product.
-    small = rule.n * rule.m < SMALL * max(1, (d / 512) ** 2)
-    if d > LARGEST_INT8 or (job.kernel == "auto" and (small or (qmax and int8_speedup() < MIN_SPEEDUP))):
-        qmax = None
-    rows = len(x) + (0 if rule.self_join else len(y))
-    # Twins' coordinates, order and its sorting; the basis and the pivots.
-    fixed = int(rows * ((1 if qmax else 4) * (MAX_STAGES * d + 45) + 16))
-    fixed += 40 * d * d + 4 * BASIS_ROWS * d + order_bytes(d)
-
-    def plan(compressed: bool) -> Plan:
-        return plan_tiles(
-            rule.n, rule.m, self_join=rule.self_join, budget=budget, compressed=compressed,
-            workers=job.threads or default_threads(), kept=rule.most_kept(), fixed=fixed if compressed else 0,
-            # Scoring a chunk of pairs, making a block of a twin, and what the runtime packs.
-            per_worker=8 * CHUNK_BYTES + 16 * d * CHUNK + 110 * SURVIVORS,
-        )  # fmt: skip
-
-    if qmax or not small:
-        try:
-            return qmax, plan(True)
-        except BudgetError:
-            if job.kernel == "int8":
-                raise
-    return None, plan(False)
-
-
-def _kernel(
-    x: FloatMatrix,
-    y: FloatMatrix | None,
-    rule: JoinSpec,
-    candidates: Candidates,
-    qmax: int | None,
-    plan: Plan,
-    state: State | None,
-) -> Kernel:
-    if not plan.compressed or (state is not None and state.orders is None):
-        return Kernel([plain(x, y)], plan.columns)
-    right = x if y is None else y
-    limits = candidates.limits
-    if state is not None and state.orders is not None:
-        # Tiles that are done are tiles of that order.
-        places = state.orders
-    else:
-        orders = cluster_rows(x, y, workers=plan.workers)
-        # Raise the rows' own limits first, by rows that are likely to be near.
-        warm_start_bounds(x, right, rule, candidates, orders, plan.workers)
-        places = (
-            in_bands(orders[0], limits.left, limits.min_score),
-            in_bands(orders[1], limits.right, limits.min_score),
-        )
-    vectors = basis(x, y)
-    stage_components, choice = choose_stages(x, right, limits, places, vectors, qmax, plan)
-    if qmax is None and stage_components == [x.shape[1]] and state is None:
-        return Kernel([plain(x, y)], plan.columns)
-    stages = [
-        bound_stage(
-            *compress_rows(
-                x, y, vectors[:n_components], qmax, places, columns=plan.columns, workers=plan.workers
-            )
-        )
-        for n_components in stage_components
-    ]
-    return Kernel(stages, plan.columns, choice.of)

@@ -1,7 +1,7 @@
 """Matrix products in ONNX Runtime, one single-threaded session a worker.
 
 ONNX Runtime releases the interpreter while it multiplies and, unlike NumPy's BLAS, leaves the number
-of threads to us. Its uint8 x int8 product does 4 to 10 times the pairs that its float32 product does.
+of threads to us. Its uint8 x int8 product is 4 to 10 times as fast as its float32 product.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,9 @@ Raw = NDArray[np.float32] | NDArray[np.int32]
 
 # The left operand of the int8 product is unsigned: this stands for zero.
 ZERO_POINT = 128
-# Largest quantised magnitudes to try. 63 keeps the sum of two neighbouring products within int16, in
+# Largest quantized magnitudes to try. 63 keeps the sum of two neighboring products within int16, in
 # which x86 without VNNI adds them: 2 * 191 * 63 < 2^15.
-LEVELS = (127, 63)
-# Under this gain over float32, quantising is not worth its error.
-MIN_SPEEDUP = 1.5
+QMAX_CHOICES = (127, 63)
 
 
 class Product:
@@ -83,10 +82,10 @@ class Int8Product(Product):
 def safe_int8_qmax() -> int | None:
     """The largest magnitude at which this processor's int8 product is right; None where none is.
 
-    Trusted only after it agreed with integer arithmetic on the operands that saturate first: on x86
+    It is used only after it agreed with integer arithmetic on the operands that saturate first: on x86
     without VNNI, pairs of products are added in int16, and 8-bit operands overflow it.
     """
-    return next((qmax for qmax in LEVELS if is_right(qmax)), None)
+    return next((qmax for qmax in QMAX_CHOICES if is_right(qmax)), None)
 
 
 def is_right(qmax: int) -> bool:
@@ -118,13 +117,13 @@ def int8_speedup(n_components: int = 256) -> float:
     return least_seconds(lambda: slow(af, bf)) / least_seconds(lambda: fast(a, bt))
 
 
-def least_seconds(shared: Any, repeats: int = 3) -> float:
+def least_seconds(work: Any, repeats: int = 3) -> float:
     """The least time of some runs, after one that is not counted."""
-    shared()
+    work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        shared()
+        work()
         times.append(time.perf_counter() - start)
     return max(min(times), 1e-9)
 
@@ -141,56 +140,17 @@ def _session(graph: bytes) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-# The two graphs are one node each, written without the `onnx` package: fields of ModelProto
-# (onnx.proto3) by their numbers. A test reads them back with `onnx`.
-FLOAT, UINT8, INT8, INT32 = 1, 2, 3, 6
+# Two ONNX models of one node each. A test reads them with `onnx`, which the package does not import.
+DATA = Path(__file__).with_name("data")
 
 
+@functools.cache
 def gemm_graph() -> bytes:
     """An ONNX model of one Gemm node, y = a · bᵀ in float32."""
-    transpose = _message(5, _text(1, "transB") + _number(3, 1) + _number(20, 2))  # attribute, INT
-    return _model("Gemm", ["a", "b"], transpose, b"", (FLOAT, FLOAT, FLOAT))
+    return (DATA / "gemm.onnx").read_bytes()
 
 
+@functools.cache
 def integer_graph() -> bytes:
     """An ONNX model of one MatMulInteger node, y = (a - 128) · b in int32."""
-    zero = _message(5, _number(2, UINT8) + _text(8, "zero") + _message(9, bytes([ZERO_POINT])))
-    return _model("MatMulInteger", ["a", "b", "zero"], b"", zero, (UINT8, INT8, INT32))
-
-
-def _model(
-    kind: str, inputs: list[str], attribute: bytes, initializer: bytes, types: tuple[int, ...]
-) -> bytes:
-    node = b"".join(_text(1, name) for name in inputs) + _text(2, "y") + _text(4, kind) + attribute
-    values = b"".join(_matrix(*value) for value in zip((11, 11, 12), "aby", types, strict=True))
-    graph = _message(1, node) + _text(2, "product") + initializer + values
-    return (
-        _number(1, 8) + _message(7, graph) + _message(8, _text(1, "") + _number(2, 17))
-    )  # IR version, opset
-
-
-def _matrix(field: int, name: str, element: int) -> bytes:
-    shape = b"".join(_message(1, _text(2, name + axis)) for axis in ("_rows", "_columns"))
-    return _message(
-        field, _text(1, name) + _message(2, _message(1, _number(1, element) + _message(2, shape)))
-    )
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _text(field: int, value: str) -> bytes:
-    return _message(field, value.encode())
-
-
-def _message(field: int, payload: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*groups, value])
+    return (DATA / "matmul_integer.onnx").read_bytes()

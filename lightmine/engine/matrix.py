@@ -1,4 +1,4 @@
-"""Matrices of unit rows, and the one score of a pair of rows."""
+"""Matrices of unit rows, and the exact score of a pair of rows."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine.engine.array_input import as_array
+from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import ArgumentError, MatrixError
 from lightmine.summation import LANES, sum_rows
 
 FloatMatrix = NDArray[np.float32]
 
-# A row whose norm is this close to 1 is taken as it is: float32 normalisation leaves a few 1e-7.
+# A row whose norm is this close to 1 is used as it is: float32 normalization leaves a few 1e-7.
 UNIT_TOLERANCE = 1e-6
-# One side's rows that are checked, or scored with others, at a time: they stay in a core's cache.
-CHUNK_BYTES = 1 << 18
 
 
 def unit_rows(x: ArrayLike, *, name: str = "embeddings") -> FloatMatrix:
@@ -86,9 +85,9 @@ def _blocks(x: NDArray[Any]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def _rows_at_once(d: int) -> int:
-    """How many rows of d coordinates are taken at a time; a row of few still takes room for all lanes."""
-    return max(1, CHUNK_BYTES // (4 * max(d, LANES)))
+def _rows_at_once(d: int, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes) -> int:
+    """How many rows of d dimensions are taken at a time; a row of few still takes room for all lanes."""
+    return max(1, chunk_bytes // (4 * max(d, LANES)))
 
 
 def _norms(block: NDArray[Any], first_row: int, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -125,14 +124,17 @@ class PairScorer:
     """Scores of single pairs of rows; its buffers belong to one worker.
 
     The exact score of a pair: products exact in float64, added in float64 in the order of
-    `lightmine.summation.sum_rows`, rounded once to float32, and cut to -1 and 1. The order depends on d
+    `lightmine.summation.sum_rows`, rounded once to float32, and clipped to -1 and 1. The order depends on d
     alone, so every machine gives the same bits, and a pair's score does not depend on the pairs scored
-    beside it. Rounded rows can have a product of 1.0000001; no cosine is over 1, and who takes its arccosine,
-    or 1 less it, relies on that. Negative zero is made zero, so that equal scores have equal bits.
+    beside it. Rounded rows can have a product of 1.0000001; no cosine is over 1, and an arccosine, or a
+    distance of 1 less the score, relies on that. Negative zero is made zero, so that equal scores have
+    equal bits.
 
     Parameters
     ----------
     x, y : float32 arrays of shape (n, d) and (m, d), unit rows
+    chunk_bytes : int
+        Bytes of one side's rows that are scored at a time.
 
     Examples
     --------
@@ -144,11 +146,13 @@ class PairScorer:
     True
     """
 
-    def __init__(self, x: FloatMatrix, y: FloatMatrix) -> None:
+    def __init__(
+        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes
+    ) -> None:
         self._x, self._y = x, y
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
-        self._step = _rows_at_once(d)
+        self._step = _rows_at_once(d, chunk_bytes)
         self._narrow = np.empty((2, self._step, d), np.float32)
         self._wide = np.empty((2, self._step, d), np.float64)
         self._lanes = np.empty((self._step, LANES), np.float64)
@@ -159,7 +163,7 @@ class PairScorer:
         return np.clip(self._scores(left, right, exact=True), -1, 1) + np.float32(0.0)
 
     def rough(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Scores accumulated in float32, at half the cost; within `slack` of the uncut score."""
+        """Scores accumulated in float32, at half the cost; within `slack` of the score before clipping."""
         return self._scores(left, right, exact=False)
 
     def _scores(
@@ -192,9 +196,10 @@ def product_error(terms: int) -> float:
 
 
 def score_error(d: int) -> float:
-    """How far the float32 product of two unit rows of d coordinates can be from their uncut score.
+    """How far the float32 product of two unit rows of d coordinates can be from their score before
+    clipping.
 
-    Norms are within 1e-6 of 1, and the score itself is rounded; with room to spare. A lower bound of the
-    score that follows from it is to be cut to 1, as the score is.
+    Norms are within 1e-6 of 1, and the score itself is rounded; there is a margin. A lower bound of the
+    score that follows from it has to be clipped to 1, as the score is.
     """
     return 1.01 * product_error(d) + 2.0**-22

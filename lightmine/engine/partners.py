@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from lightmine.engine import pool
+from lightmine.engine.job import Job
 from lightmine.engine.matrix import FloatMatrix, PairScorer, score_error
 from lightmine.results import Indices
 from lightmine.system.threads import default_threads
 
-# The largest and the smallest tile; the bytes that a pair of a tile takes at most, and those of one scorer.
-LARGEST, SMALLEST = (256, 4096), (16, 16)
-PAIR_BYTES, SCORER_BYTES = 32, 4 << 20
-
-ScoreBounds = tuple[float, float]
+Limits = tuple[float, float]
 
 
-def score_limits(threshold: float | None, max_score: float | None) -> ScoreBounds:
+def score_limits(threshold: float | None, max_score: float | None) -> Limits:
     """The lowest and the highest score as a counter wants them.
 
     Scores end at -1 and 1, products in float32 do not: limits there are none.
@@ -39,24 +36,27 @@ class PartnerCounter:
         The lowest and the highest score, infinite where there is none.
     rows, dimension : int
         Of the left side.
-    one_collection : bool
+    self_join : bool
     """
 
     def __init__(
-        self, x: FloatMatrix, other: FloatMatrix | None, limits: ScoreBounds, budget: int, threads: int | None
+        self, x: FloatMatrix, other: FloatMatrix | None, limits: Limits, *, budget: int, job: Job
     ) -> None:
         self.limits, self.self_join = limits, other is None
         self._x, self._y = x, x if other is None else other
         self.rows, self.dimension = x.shape
         self._slack = score_error(self.dimension)
-        # Workers go first where memory is short, then tiles shrink.
-        share = SCORER_BYTES + LARGEST[0] * LARGEST[0] * PAIR_BYTES
-        self._workers = max(1, min(threads or default_threads(), budget // share))
-        room, row_bytes = budget // self._workers - SCORER_BYTES, 4 * self.dimension
-        large = room >= LARGEST[0] * (LARGEST[0] * PAIR_BYTES + 2 * row_bytes)
-        self._strip = LARGEST[0] if large else SMALLEST[0]
-        columns = (room - row_bytes * self._strip) // (self._strip * PAIR_BYTES + row_bytes)
-        self._columns = max(SMALLEST[1], min(LARGEST[1], columns))
+        # With little memory, first fewer workers, then smaller tiles.
+        tuning = self.tuning = job.tuning
+        largest, smallest = tuning.count_largest_tile, tuning.count_smallest_tile
+        pair_bytes, scorer_bytes = tuning.count_bytes_per_pair, tuning.count_scorer_bytes
+        share = scorer_bytes + largest[0] * largest[0] * pair_bytes
+        self._workers = max(1, min(job.threads or default_threads(), budget // share))
+        room, row_bytes = budget // self._workers - scorer_bytes, 4 * self.dimension
+        large = room >= largest[0] * (largest[0] * pair_bytes + 2 * row_bytes)
+        self._strip = largest[0] if large else smallest[0]
+        columns = (room - row_bytes * self._strip) // (self._strip * pair_bytes + row_bytes)
+        self._columns = max(smallest[1], min(largest[1], columns))
 
     @property
     def everything(self) -> bool:
@@ -73,8 +73,8 @@ class PartnerCounter:
     ) -> Indices:
         """For each row its partners among the columns; a row of one collection is no partner of itself.
 
-        With `pairs_once` only columns after the row count, and both are all rows. `stop` is asked after some
-        rows, with where they stand and their counts: rows that nobody came to then have 0.
+        With `pairs_once` only columns after the row count, and both are all rows. `stop` is called after some
+        rows, with their places and counts. If it returns True, the rows that are left have 0.
         """
         counts = np.zeros(len(rows), np.int64)
         stopped = False
@@ -93,7 +93,12 @@ class PartnerCounter:
             stopped = stopped or stop(at, counts[at])
 
         with pool.one_blas_thread:
-            pool.run(strips(), count, lambda: PairScorer(self._x, self._y), workers=self._workers)
+            pool.run(
+                strips(),
+                count,
+                lambda: PairScorer(self._x, self._y, chunk_bytes=self.tuning.chunk_bytes),
+                workers=self._workers,
+            )
         return counts
 
     def _tile(self, scorer: PairScorer, rows: Indices, columns: Indices, pairs_once: bool) -> Indices:

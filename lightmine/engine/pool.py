@@ -12,7 +12,7 @@ Task = TypeVar("Task")
 
 def run(
     tasks: Iterable[Task],
-    shared: Callable[[Tools, Task], None],
+    work: Callable[[Tools, Task], None],
     tools: Callable[[], Tools],
     *,
     workers: int,
@@ -39,7 +39,7 @@ def run(
     >>> sorted(found)
     [11, 12, 13]
     """
-    pool = _Pool(iter(tasks), shared, tools, workers)
+    pool = _Pool(iter(tasks), work, tools, workers)
     try:
         while pool.wait(0.1):
             tick()
@@ -83,12 +83,12 @@ class _Pool(Generic[Tools, Task]):
     def __init__(
         self,
         tasks: Iterator[Task],
-        shared: Callable[[Tools, Task], None],
+        work: Callable[[Tools, Task], None],
         tools: Callable[[], Tools],
         workers: int,
     ) -> None:
         self.error: BaseException | None = None
-        self._tasks, self._work, self._tools = tasks, shared, tools
+        self._tasks, self._work, self._tools = tasks, work, tools
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._running = workers
         self._ended = threading.Event()

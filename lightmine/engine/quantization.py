@@ -1,21 +1,22 @@
-"""Twins: a matrix's leading coordinates in a better basis, cheap to multiply, with what that costs.
+"""Compressed rows: the leading components of rows in a better basis, and the error of their products.
 
 The derivation, for rows x and y of norm at most 1 + 1e-6. An orthogonal basis changes no dot product.
-In it, x has a leading part of p coordinates and a rest r left out; the twin holds x̂, the leading part
-but for an error e (it is rounded to float32, or quantised). Likewise y has a rest s, and ŷ an error f:
+In it, x has a leading part of p components and a rest r that is left out. The compressed row holds x̂,
+the leading part but for an error e (it is rounded to float32, or quantized). Likewise y has a rest s, and
+ŷ an error f:
 
     x·y = (x̂ + e)·(ŷ + f) + r·s = x̂·ŷ + (x̂ + e)·f + e·ŷ + r·s
         ≤ x̂·ŷ + ‖x̂ + e‖‖f‖ + ‖e‖‖ŷ‖ + ‖r‖‖s‖            by Cauchy and Schwarz
         ≤ x̂·ŷ + L(‖e‖ + ‖f‖) + ‖r‖‖s‖                      L: at least 1 + 1e-6 and every ‖ŷ‖.
 
-All of the right side is one dot product of longer rows, so the product of twins *is* the bound:
+All of the right side is one dot product of longer rows, so the product of compressed rows *is* the bound:
 
     (x̂, ‖r‖/√m … ‖r‖/√m, L‖e‖/c, c) · (ŷ, ‖s‖/√m … ‖s‖/√m, c, L‖f‖/c)
 
-with the appended numbers rounded up: m coordinates share ‖r‖, because int8 holds no large one, and c
-is the largest that it holds. Eigenvectors of XᵀX as the basis put as much as can be into few
-coordinates; a random rotation of those among themselves makes them alike, so that one scale quantises
-them all.
+with the appended numbers rounded up: m columns share ‖r‖, because int8 holds no large number, and c
+is the largest that it holds. Eigenvectors of XᵀX as the basis put as much of the norm as possible into
+few components. A random rotation of these among themselves makes their sizes alike, so that one scale
+quantizes them all.
 """
 
 from __future__ import annotations
@@ -30,19 +31,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine import pool
+from lightmine.engine.basis import random_rotation, rotation_error
 from lightmine.engine.matmul import ZERO_POINT, Fp32Product, Raw
 from lightmine.engine.matrix import UNIT_TOLERANCE, FloatMatrix, product_error
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 
-# Rows that the basis is taken from; any orthogonal basis is right, a good one only rejects more.
-BASIS_ROWS = 4096
-# Rows that are turned and quantised at a time.
-CHUNK = 1024
-# What rounding a norm up, or a product of two, may be off by in float64.
+# The relative error of a norm that is rounded up, or of a product of two, in float64.
 ROOM = 1 + 1e-9
-# The most that a row's norm can be, and the most coordinates that may share its ‖r‖.
-MAX_NORM, MAX_RESIDUAL_COLUMNS = 1 + UNIT_TOLERANCE, 10
-# How much coarser a scale is tried where some row does not fit.
-SCALE_STEP = 1.15
+# The most that a row's norm can be.
+MAX_NORM = 1 + UNIT_TOLERANCE
 # Dimensions up to which a scale can be found that every unit row fits, see `safe_params`.
 LARGEST_INT8 = 8192
 
@@ -56,10 +53,10 @@ class CompressedRows:
     Attributes
     ----------
     order : int32 array of shape (n,), or None
-        The matrix's row at each place of the twin; None where every row is at its own place.
+        The matrix's row at each place; None if every row is at its own place.
     blocks : list of arrays
-        int8 of shape (p + what is appended, columns), one a column tile; or one float32 array of shape
-        (n, p + 1).
+        int8 of shape (p + what is appended, columns), one for each column tile; or one float32 array of
+        shape (n, p + 1).
     """
 
     order: NDArray[np.int32] | None
@@ -71,49 +68,22 @@ class CompressedRows:
 
 
 def uncompressed(x: FloatMatrix) -> CompressedRows:
-    """The matrix as its own twin: nothing is left out, and nothing appended."""
+    """The matrix itself: nothing is left out, and nothing appended."""
     return CompressedRows(None, [x])
 
 
 def as_left(block: NDArray[np.int8], places: slice) -> NDArray[np.uint8]:
-    """Some columns of an int8 block as the left operand: error and c change places, zero is 128."""
+    """Some columns of an int8 block as the left operand: error and c swap places, zero is 128."""
     part = block[:, places].T
     left = np.empty(part.shape, np.int8)
     left[:, :-2], left[:, -2], left[:, -1] = part[:, :-2], part[:, -1], part[:, -2]
-    # As unsigned numbers with a zero point: the same bits with the sign bit turned.
+    # As unsigned numbers with a zero point: the same bits with the sign bit flipped.
     return left.view(np.uint8) ^ np.uint8(ZERO_POINT)
-
-
-def basis(x: FloatMatrix, y: FloatMatrix | None) -> FloatMatrix:
-    """An orthogonal basis, the coordinates that hold most of the rows' norm first; shape (d, d), rows."""
-    sides = [x] if y is None else [x, y]
-    gram = np.zeros((x.shape[1], x.shape[1]))
-    for side in sides:
-        sample = np.ascontiguousarray(side[:: max(1, len(side) // BASIS_ROWS)][:BASIS_ROWS])
-        gram += sample.T @ sample
-    return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
-
-
-def random_rotation(vectors: FloatMatrix) -> FloatMatrix:
-    """The same p basis vectors turned among themselves, so that rows are alike in every coordinate."""
-    random = np.random.default_rng(0).standard_normal((len(vectors), len(vectors)))
-    return np.ascontiguousarray(np.linalg.qr(random)[0] @ vectors.astype(np.float64), np.float32)
-
-
-def rotation_error(d: int, p: int) -> float:
-    """The norm of what float32 can do to p turned coordinates of a unit row.
-
-    Each is a dot product of d terms with a unit vector, so within d·u/(1 - d·u) of the true one
-    (u = 2^-24). The basis is rounded to float32 twice, each time by at most u of every entry, which
-    turns a row by at most u·√p; its departure from orthogonality before that, some 1e-14, is far inside
-    the hundredth that is added.
-    """
-    return float(1.01 * np.sqrt(p) * product_error(d + 4))
 
 
 @dataclasses.dataclass(frozen=True)
 class QuantizationParams:
-    """How a twin is made: the turned leading basis (p, d); for int8 also levels, scale and sharers m."""
+    """How rows are compressed: the rotated leading basis (p, d); for int8 qmax, scale, residual columns m."""
 
     vectors: FloatMatrix
     qmax: int | None = None
@@ -122,12 +92,12 @@ class QuantizationParams:
 
     @property
     def n_components(self) -> int:
-        """Coordinates p, what is appended not counted."""
+        """Components p, without what is appended."""
         return len(self.vectors)
 
     @property
     def width(self) -> int:
-        """Numbers in a row of the twin."""
+        """Length of a compressed row."""
         return self.n_components + self.residual_columns + (0 if self.qmax is None else 2)
 
     @property
@@ -137,113 +107,113 @@ class QuantizationParams:
 
     @property
     def max_residual(self) -> float:
-        """The largest ‖r‖ that the sharers can hold."""
-        return (
-            math.inf
-            if self.qmax is None
-            else self.qmax * self.scale * math.sqrt(self.residual_columns) / ROOM
-        )
+        """The largest ‖r‖ that the residual columns can hold."""
+        if self.qmax is None:
+            return math.inf
+        return self.qmax * self.scale * math.sqrt(self.residual_columns) / ROOM
 
     @property
     def max_error(self) -> float:
-        """The largest ‖e‖ that its coordinate can hold."""
+        """The largest ‖e‖ that its column can hold."""
         return math.inf if self.qmax is None else (self.qmax * self.scale) ** 2 / (self.max_norm * ROOM)
 
     @property
     def max_norm(self) -> float:
-        """L: what no x̂ + e and no ŷ is longer than: rounding adds half a step at most, clipping nothing.
+        """L: no x̂ + e and no ŷ is longer. Rounding adds half a step at most, clipping adds nothing.
 
-        What float32 adds to either is far inside the error of turning.
+        What float32 adds to either is far smaller than the error of the rotation.
         """
         grown = 0.0 if self.qmax is None else 0.5 * self.scale * math.sqrt(self.n_components)
         return MAX_NORM + grown + rotation_error(self.vectors.shape[1], self.n_components)
 
 
-def choose_params(vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None) -> QuantizationParams:
-    """Choose the scale: as fine as clips no coordinate of all but one row in a thousand."""
+def choose_params(
+    vectors: FloatMatrix, sample: FloatMatrix, qmax: int | None, tuning: Tuning = DEFAULT_TUNING
+) -> QuantizationParams:
+    """Choose the smallest scale that clips no component of all but one row in a thousand."""
     if qmax is None:
         return QuantizationParams(vectors, residual_columns=int(len(vectors) < vectors.shape[1]))
     rotated = sample @ vectors.T
     scale = max(float(np.quantile(np.abs(rotated).max(axis=1), 0.999)) / qmax, 1e-6)
     left_out = math.sqrt(max(0.0, 1 - float(np.square(rotated).sum(axis=1).min())))
-    return QuantizationParams(
-        vectors,
-        qmax,
-        scale,
-        _residual_columns(len(vectors), vectors.shape[1], 1.05 * left_out / scale / qmax),
-    )
+    ratio = 1.05 * left_out / scale / qmax
+    residual_columns = _residual_columns(len(vectors), vectors.shape[1], ratio, tuning=tuning)
+    return QuantizationParams(vectors, qmax, scale, residual_columns)
 
 
-def safe_params(vectors: FloatMatrix, qmax: int) -> QuantizationParams:
-    """A coarse scale s that every unit row fits, whatever its coordinates; for p up to `LARGEST_INT8`.
+def safe_params(vectors: FloatMatrix, qmax: int, tuning: Tuning = DEFAULT_TUNING) -> QuantizationParams:
+    """A large scale s that every unit row fits, whatever its components; for p up to `LARGEST_INT8`.
 
-    Nothing clips where levels·s is at least the longest row. The error, at most s·√p/2, then has to fit
-    its coordinate, (levels·s)²/L with L = 1 + s·√p/2: so s·(levels² - p/4) is to be at least √p/2.
+    Nothing clips if qmax·s is at least the longest row. The error, at most s·√p/2, then has to fit its
+    column, (qmax·s)²/L with L = 1 + s·√p/2: so s·(qmax² - p/4) has to be at least √p/2.
     """
     n_components = len(vectors)
     scale = 1.05 * max(MAX_NORM / qmax, 0.5 * math.sqrt(n_components) / (qmax**2 - n_components / 4))
-    return QuantizationParams(vectors, qmax, scale, _residual_columns(n_components, vectors.shape[1], 1.0))
+    residual_columns = _residual_columns(n_components, vectors.shape[1], 1.0, tuning=tuning)
+    return QuantizationParams(vectors, qmax, scale, residual_columns)
 
 
-def increasing_scales(how: QuantizationParams) -> Iterator[QuantizationParams]:
-    """The recipe, then ever coarser ones for rows unlike the sample, the last of which every row fits."""
-    yield how
-    if how.qmax is None:
+def increasing_scales(params: QuantizationParams, tuning: Tuning) -> Iterator[QuantizationParams]:
+    """The parameters, then ever larger scales for rows unlike the sample; every row fits the last."""
+    yield params
+    if params.qmax is None:
         return
-    safe = safe_params(how.vectors, how.qmax)
-    while (scale := how.scale * SCALE_STEP) < safe.scale:
-        how = dataclasses.replace(how, scale=scale)
-        yield how
+    safe = safe_params(params.vectors, params.qmax, tuning)
+    while (scale := params.scale * tuning.scale_step) < safe.scale:
+        params = dataclasses.replace(params, scale=scale)
+        yield params
     yield safe
 
 
-def _residual_columns(n_components: int, d: int, ratio: float) -> int:
-    """So many that each holds its share of a ‖r‖ of `ratio` times the largest number, to a width of 4·n."""
-    least = 0 if n_components == d else min(MAX_RESIDUAL_COLUMNS, math.ceil(ratio**2 + 0.1))
+def _residual_columns(n_components: int, d: int, ratio: float, *, tuning: Tuning) -> int:
+    """Columns that a ‖r‖ of `ratio` times the largest number needs, up to a width that is a multiple of 4."""
+    least = 0 if n_components == d else min(tuning.max_residual_columns, math.ceil(ratio**2 + 0.1))
     return least + -(n_components + least + 2) % 4
 
 
 class RowQuantizer:
-    """Makes twins by a recipe, a block of rows at a time; one a worker."""
+    """Compresses rows, a block at a time; each worker has its own."""
 
-    def __init__(self, how: QuantizationParams) -> None:
-        self.how = how
-        self._product = Fp32Product(size=CHUNK * how.n_components)
-        self._off = rotation_error(how.vectors.shape[1], how.n_components)
+    def __init__(self, params: QuantizationParams, block_rows: int = DEFAULT_TUNING.compress_block) -> None:
+        self.params = params
+        self._product = Fp32Product(size=block_rows * params.n_components)
+        self._off = rotation_error(params.vectors.shape[1], params.n_components)
         # A norm's square is a float32 product of p terms, and underflow is far under the errors above.
-        self._off_by = 1 + product_error(how.n_components)
+        self._off_by = 1 + product_error(params.n_components)
 
     def fill(self, block: FloatMatrix, out: NDArray[Any]) -> bool:
-        """Write the twin of some rows to `out`, (width, rows) int8 or (rows, width) float32.
+        """Write some compressed rows to `out`, (width, rows) int8 or (rows, width) float32.
 
-        Returns whether every row fits the recipe; where one does not, what was written is no bound.
+        Returns whether every row fits the parameters. If one does not, what was written is no bound.
         """
-        how = self.how
-        rotated: Any = self._product(block, how.vectors)
+        params = self.params
+        rotated: Any = self._product(block, params.vectors)
         left_out = self._residual(rotated)
-        if how.qmax is None:
-            out[:, : how.n_components] = rotated
-            if how.residual_columns:
-                out[:, how.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
+        if params.qmax is None:
+            out[:, : params.n_components] = rotated
+            if params.residual_columns:
+                out[:, params.n_components] = np.nextafter(left_out.astype(np.float32), np.float32(np.inf))
             return True
-        steps = rotated * np.float32(1 / how.scale)
+        steps = rotated * np.float32(1 / params.scale)
         np.rint(steps, out=steps)
-        np.clip(steps, -how.qmax, how.qmax, out=steps)
-        out[: how.n_components] = steps.T
-        steps *= np.float32(how.scale)
+        np.clip(steps, -params.qmax, params.qmax, out=steps)
+        out[: params.n_components] = steps.T
+        steps *= np.float32(params.scale)
         np.subtract(rotated, steps, out=steps)
-        # The product's and the difference's own roundings are a few u of coordinates under 1.
+        # The product's and the difference's own roundings are a few u of components under 1.
         error = _norm(steps) * self._off_by + self._off + 8 * 2.0**-24
-        out[how.n_components : -2] = np.ceil(
-            left_out * (ROOM / (how.scale * math.sqrt(how.residual_columns or 1)))
-        ).clip(max=how.qmax)
-        out[-2] = how.qmax
-        out[-1] = np.ceil(error * (ROOM * how.max_norm / (how.qmax * how.scale**2))).clip(max=how.qmax)
-        return bool(error.max() <= how.max_error and left_out.max() <= how.max_residual)
+        out[params.n_components : -2] = np.ceil(
+            left_out * (ROOM / (params.scale * math.sqrt(params.residual_columns or 1)))
+        ).clip(max=params.qmax)
+        out[-2] = params.qmax
+        out[-1] = np.ceil(error * (ROOM * params.max_norm / (params.qmax * params.scale**2))).clip(
+            max=params.qmax
+        )
+        return bool(error.max() <= params.max_error and left_out.max() <= params.max_residual)
 
     def _residual(self, rotated: Raw) -> NDArray[np.float64]:
-        """The norm of what turned leading coordinates leave out of each row, none too small."""
-        p, d = self.how.vectors.shape
+        """The norm of what rotated leading components leave out of each row, none too small."""
+        p, d = self.params.vectors.shape
         if p == d:
             return np.zeros(len(rotated))
         # The leading part may be shorter than it was computed to be, and the row a little longer than 1.
@@ -263,63 +233,67 @@ def compress_rows(
     y: FloatMatrix | None,
     vectors: FloatMatrix,
     qmax: int | None,
-    orders: tuple[RowOrder, RowOrder],
+    row_orders: tuple[RowOrder, RowOrder],
     *,
     columns: int,
     workers: int,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> tuple[CompressedRows, CompressedRows, QuantizationParams]:
-    """Twins of both sides (one twin for one collection), and the recipe they were made by.
+    """Compressed rows of both sides (the same for one collection), and their parameters.
 
     `vectors` is the leading basis, (p, d); `qmax` the largest int8 magnitude, None for float32;
-    `orders` the row at each place of both sides; `columns` the width of an int8 block.
+    `row_orders` the row at each place of both sides; `columns` the width of an int8 block.
     """
     sides = [x] if y is None else [x, y]
-    sample = np.concatenate([side[:: max(1, len(side) // 1024)][:1024] for side in sides])
-    how = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax)
+    most = tuning.scale_rows
+    sample = np.concatenate([side[:: max(1, len(side) // most)][:most] for side in sides])
+    params = choose_params(random_rotation(vectors) if qmax else vectors, sample, qmax, tuning)
 
-    def make(how: QuantizationParams) -> list[CompressedRows] | None:
+    def make(params: QuantizationParams) -> list[CompressedRows] | None:
         compressed = []
-        for side, order in zip(sides, orders, strict=False):
-            twin = _compress_side(side, how, order, columns, workers)
-            if twin is None:
+        for side, order in zip(sides, row_orders, strict=False):
+            rows = _compress_side(side, params, order, columns, workers, tuning.compress_block)
+            if rows is None:
                 return None
-            compressed.append(twin)
+            compressed.append(rows)
         return compressed
 
-    for each in increasing_scales(how):
+    for each in increasing_scales(params, tuning):
         compressed = make(each)
         if compressed is not None:
             return compressed[0], compressed[-1], each
-    raise AssertionError("a unit row does not fit a recipe made for all of them")
+    raise AssertionError("a unit row does not fit parameters made for all of them")
 
 
 def _compress_side(
-    x: FloatMatrix, how: QuantizationParams, order: RowOrder, columns: int, workers: int
+    x: FloatMatrix, params: QuantizationParams, order: RowOrder, columns: int, workers: int, step: int
 ) -> CompressedRows | None:
-    """The twin, or None where a row does not fit the recipe."""
+    """The compressed rows, or None if a row does not fit the parameters."""
     n = len(x)
-    if how.qmax is None:
-        blocks: list[Any] = [np.empty((n, how.width), np.float32)]
+    if params.qmax is None:
+        blocks: list[Any] = [np.empty((n, params.width), np.float32)]
     else:
-        blocks = [np.empty((how.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)]
-    block_rows = n if how.qmax is None else columns
+        blocks = [
+            np.empty((params.width, min(columns, n - start)), np.int8) for start in range(0, n, columns)
+        ]
+    block_rows = n if params.qmax is None else columns
     misfit = threading.Event()
 
-    def fill(maker: RowQuantizer, chunk: slice) -> None:
+    def fill(quantizer: RowQuantizer, chunk: slice) -> None:
         # A chunk of places lies within one block: both begin at multiples of the smaller width.
         if misfit.is_set():
             return
         block, start = blocks[chunk.start // block_rows], chunk.start % block_rows
         rows = x[order[chunk]]
         part = slice(start, start + len(rows))
-        if not maker.fill(rows, block[part] if how.qmax is None else block[:, part]):
+        if not quantizer.fill(rows, block[part] if params.qmax is None else block[:, part]):
             misfit.set()
 
-    step = min(block_rows, CHUNK)
+    step = min(block_rows, step)
     chunks = [
         slice(start, min(start + step, top + block_rows, n))
         for top in range(0, n, block_rows)
         for start in range(top, min(top + block_rows, n), step)
     ]
-    pool.run(chunks, fill, lambda: RowQuantizer(how), workers=workers)
+    pool.run(chunks, fill, lambda: RowQuantizer(params, step), workers=workers)
     return None if misfit.is_set() else CompressedRows(order.astype(np.int32, copy=False), blocks)

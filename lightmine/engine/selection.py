@@ -1,9 +1,8 @@
 """Which candidates may still be in the answer: running limits, and the selection that raises them.
 
-A `JoinSpec` says what the answer is. `Candidates` holds exactly scored pairs, and from time to time
-throws out those that the rule cannot keep any more and raises the limits under which workers need
-not propose pairs at all. Limits only follow from pairs that were seen (but for a floor that is guessed,
-which `join` checks).
+`Candidates` holds exactly scored pairs. From time to time it drops those that cannot be in the answer
+any more, and raises the limits under which workers need not propose pairs at all. Limits only follow
+from pairs that were seen (but for an estimated min_score, which the join checks).
 """
 
 from __future__ import annotations
@@ -15,80 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine.engine.spec import JoinSpec, Pairs, SelectedPairs
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import BudgetError
-from lightmine.results import Indices, Mask, ScoredPairs
+from lightmine.results import Indices, Mask
 from lightmine.system.memory import trim_heap
 
 Scores = NDArray[np.float32]
 
-# Candidates whose selection takes and frees so much that the rest of the process should have it back.
-LARGE = 1 << 18
 MINUS_INFINITY = np.float32(-np.inf)
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Pairs(ScoredPairs):
-    """Scored pairs in the one order: score descending, then left, then right.
-
-    Attributes
-    ----------
-    left, right : int64 arrays of shape (p,)
-        Rows of the two sides; ``left < right`` within one collection.
-    score : float32 array of shape (p,)
-    limited_by : tuple of str
-        Caps that left pairs out when these were mined, none by default. ``"max_pairs"``: more pairs qualify.
-        ``"top_k"``: some pair within the limits (of those that score over the last pair here, if `max_pairs`
-        was reached too) is in the list of neither end; only told of pairs that were mined with a threshold,
-        since without one every pair qualifies.
-
-    Iterating gives ``(score, left, right)`` tuples of Python numbers, as sentence-transformers does, and so
-    does an integer index; slices, masks and arrays of row numbers give `Pairs`, with the same `limited_by`.
-    ``==`` compares left, right and score.
-
-    Examples
-    --------
-    >>> pairs = Pairs(np.array([0]), np.array([2]), np.array([0.5], np.float32))
-    >>> len(pairs), list(pairs)
-    (1, [(0.5, 0, 2)])
-    >>> pairs[0], pairs[:1]
-    ((0.5, 0, 2), Pairs(1 pair, scores 0.5 to 0.5: (0.5, 0, 2)))
-    """
-
-    limited_by: tuple[str, ...] = dataclasses.field(default=(), compare=False)
-
-
-@dataclasses.dataclass(frozen=True)
-class JoinSpec:
-    """What the answer is.
-
-    A pair is in the answer if its score is at least `min_score`, if it is among the best `k_left` of its
-    left row or the best `k_right` of its right row (equal scores: the lower index first; either
-    ``None``: that side lists nothing; both ``None``: every pair counts as listed), and if it is among
-    the best `max_pairs` of such pairs. In one collection `n` is `m`, the two sides share their rows,
-    and both ends list a pair. Pairs over `max_score` count for nothing.
-    """
-
-    n: int
-    m: int
-    self_join: bool
-    k_left: int | None = None
-    k_right: int | None = None
-    min_score: float = -np.inf
-    max_score: float = np.inf
-    max_pairs: int | None = None
-
-    def most_kept(self) -> int:
-        """The most candidates that one selection can leave, where the rule has a limit at all."""
-        lists = self.n * (self.k_left or 0) + (0 if self.self_join else self.m * (self.k_right or 0))
-        bounds = [lists] if self.k_left or self.k_right else []
-        if self.max_pairs is not None:
-            bounds.append(2 * self.max_pairs)
-        all_pairs = self.n * (self.n - 1) // 2 if self.self_join else self.n * self.m
-        return min([*bounds, all_pairs]) if bounds else 0
-
-    def bounded(self) -> bool:
-        """Whether the rule itself limits the size of the answer."""
-        return bool(self.k_left or self.k_right or self.max_pairs is not None)
 
 
 @dataclasses.dataclass
@@ -117,18 +51,17 @@ class ScoreBounds:
 class Candidates:
     """Scored pairs that may be in the answer; shared by all workers."""
 
-    def __init__(self, rule: JoinSpec, *, capacity: int) -> None:
-        self.rule = rule
-        self.capacity = capacity
-        min_score = np.float32(rule.min_score)
+    def __init__(self, spec: JoinSpec, *, capacity: int, tuning: Tuning = DEFAULT_TUNING) -> None:
+        self.spec, self.capacity, self.tuning = spec, capacity, tuning
+        min_score = np.float32(spec.min_score)
         # A threshold between two float32 numbers is met from the upper one on.
         min_score = (
-            min_score if float(min_score) >= rule.min_score else np.nextafter(min_score, np.float32(np.inf))
+            min_score if float(min_score) >= spec.min_score else np.nextafter(min_score, np.float32(np.inf))
         )
         min_score = _limit(min_score)
-        left = np.full(rule.n, MINUS_INFINITY) if rule.k_left else None
-        right = np.full(rule.m, MINUS_INFINITY) if rule.k_right else None
-        self.limits = ScoreBounds(min_score, left, left if rule.self_join else right)
+        left = np.full(spec.n, MINUS_INFINITY) if spec.k_left else None
+        right = np.full(spec.m, MINUS_INFINITY) if spec.k_right else None
+        self.limits = ScoreBounds(min_score, left, left if spec.self_join else right)
         self._changed = threading.Condition()
         self._selecting = False
         self._parts: list[Pairs] = []
@@ -139,12 +72,12 @@ class Candidates:
     def offer(self, left: Indices, right: Indices, scores: Scores) -> None:
         """Add scored pairs; select when enough have come since the last time.
 
-        Selecting goes on beside the other workers, who may add but not select meanwhile. What it drops
+        One worker selects beside the others, who may add but not select meanwhile. What it drops
         and the limits it raises follow from the pairs that it was given, whatever else has come.
         """
         admitted = self.limits.admit(left, right, scores)
-        if self.rule.max_score < np.inf:
-            admitted &= scores.astype(np.float64) <= self.rule.max_score
+        if self.spec.max_score < np.inf:
+            admitted &= scores.astype(np.float64) <= self.spec.max_score
         left, right = left[admitted].astype(np.int32), right[admitted].astype(np.int32)
         with self._changed:
             self._parts.append(Pairs(left, right, scores[admitted]))
@@ -160,23 +93,23 @@ class Candidates:
                     self._settled = len(self._parts[-1])
                     self._count = sum(map(len, self._parts))
                     self._changed.notify_all()
-            if sum(map(len, taken)) > LARGE:
+            if sum(map(len, taken)) > self.tuning.trim_over:
                 taken.clear()
                 trim_heap()
 
     def _take(self) -> list[Pairs]:
-        """The pairs to select from, if it is time and nobody else does; waits where there is no room."""
+        """The pairs to select from, if it is time and no other worker selects; waits if there is no room."""
         with self._changed:
             while self._selecting and self._count > self.capacity:
                 self._changed.wait()
-            if not self.rule.bounded() and self._count > self.capacity:
+            if not self.spec.bounded() and self._count > self.capacity:
                 raise BudgetError(
                     f"over {self.capacity:,} pairs qualify, more than the memory_budget holds; "
                     "raise the threshold, set max_pairs, or raise memory_budget"
                 )
             # Selecting costs as much as is held: wait for as much again, and not past the capacity.
-            due = max(1 << 17, 2 * self._settled)
-            if self._selecting or not self.rule.bounded() or self._count <= min(due, self.capacity):
+            due = max(self.tuning.select_every, 2 * self._settled)
+            if self._selecting or not self.spec.bounded() or self._count <= min(due, self.capacity):
                 return []
             self._selecting = True
             self._taken, self._parts = self._parts, []
@@ -190,44 +123,44 @@ class Candidates:
     def restore(
         self, parts: list[Pairs], limits: tuple[Scores | None, Scores | None], min_score: np.float32
     ) -> None:
-        """Go on from what another run held, and the limits that followed from it."""
+        """Resume from what another run held, and the limits that followed from it."""
         left, right = limits
-        self.limits = ScoreBounds(min_score, left, left if self.rule.self_join else right)
+        self.limits = ScoreBounds(min_score, left, left if self.spec.self_join else right)
         self._parts, self._count = parts, sum(map(len, parts))
 
     def answer(self) -> SelectedPairs:
-        """The pairs that the rule keeps, in the one order."""
+        """The pairs of the answer, in the canonical order."""
         kept = self._selected(_concatenate(self._parts))
         order = np.lexsort((kept.pairs.right, kept.pairs.left, -kept.pairs.score))
-        best = kept[order[: self.rule.max_pairs]]
+        best = kept[order[: self.spec.max_pairs]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
         return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
 
     def _selected(self, pairs: Pairs) -> SelectedPairs:
-        """Drop what the rule cannot keep any more, and raise the limits."""
+        """Drop what cannot be in the answer any more, and raise the limits."""
         kept = self._listed(pairs)
         kept = kept[kept.by_left | kept.by_right]
-        return kept if self.rule.max_pairs is None else self._best(kept, self.rule.max_pairs)
+        return kept if self.spec.max_pairs is None else self._best(kept, self.spec.max_pairs)
 
     def _listed(self, pairs: Pairs) -> SelectedPairs:
         """Which pairs are in the list of their left row, and of their right row."""
-        rule, limits = self.rule, self.limits
+        spec, limits = self.spec, self.limits
         if limits.left is None and limits.right is None:
             return SelectedPairs(pairs, np.ones(len(pairs), bool), np.ones(len(pairs), bool))
-        if rule.self_join:
+        if spec.self_join:
             # Both ends list into the same rows: one selection over twice the entries.
             rows, others = np.r_[pairs.left, pairs.right], np.r_[pairs.right, pairs.left]
-            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], rule.k_left, limits.left)
+            listed = top_k(rows, others, np.r_[pairs.score, pairs.score], spec.k_left, limits.left)
             return SelectedPairs(pairs, listed[: len(pairs)], listed[len(pairs) :])
-        by_left = top_k(pairs.left, pairs.right, pairs.score, rule.k_left, limits.left)
-        by_right = top_k(pairs.right, pairs.left, pairs.score, rule.k_right, limits.right)
+        by_left = top_k(pairs.left, pairs.right, pairs.score, spec.k_left, limits.left)
+        by_right = top_k(pairs.right, pairs.left, pairs.score, spec.k_right, limits.right)
         return SelectedPairs(pairs, by_left, by_right)
 
     def _best(self, kept: SelectedPairs, max_pairs: int) -> SelectedPairs:
-        """The best pairs, cut where no later pair can be among the best `max_pairs` of the answer.
+        """The best pairs, without those that cannot be among the best `max_pairs` of the answer.
 
-        A pair's listing can still be lost to a better one, so counting listed pairs would cut too
-        early. Counting listings does not: a row that lists c pairs at or above some place in the
+        A pair can still lose its place in a list to a better one, so counting listed pairs would drop too
+        many. Counting listings does not: a row that lists c pairs at or above some place in the
         order will always list at least c, and 2·max_pairs listings are max_pairs pairs or more.
         """
         need = 2 * max_pairs
@@ -239,25 +172,10 @@ class Candidates:
         best = kept[kept.pairs.score >= min_score]
         if len(best.pairs) <= need:
             return best
-        # Many equal scores at the cut: the whole order decides which of them can be in the answer.
+        # Many equal scores at the last place: the whole order decides which of them can be in the answer.
         order = np.lexsort((best.pairs.right, best.pairs.left, -best.pairs.score))
         counts = np.cumsum(best.by_left[order].astype(np.int64) + best.by_right[order])
         return best[order[: int(np.searchsorted(counts, need)) + 1]]
-
-
-@dataclasses.dataclass(frozen=True)
-class SelectedPairs:
-    """Pairs, and which of them are in the list of their left row, and of their right row.
-
-    Where the rule lists nothing on either side, every pair counts as listed by both.
-    """
-
-    pairs: Pairs
-    by_left: Mask
-    by_right: Mask
-
-    def __getitem__(self, chosen: slice | Mask | Indices) -> SelectedPairs:
-        return SelectedPairs(self.pairs[chosen], self.by_left[chosen], self.by_right[chosen])
 
 
 def _concatenate(parts: list[Pairs]) -> Pairs:
@@ -304,22 +222,22 @@ def top_k(
 
 
 def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, limits: Scores | None) -> Mask:
-    """`top_k` where every row has more than k entries."""
-    # One sort of one integer: the row above, the score below, its bits turned so that better is less.
+    """`top_k` if every row has more than k entries."""
+    # One sort of one integer: the row above, the score below, its bits inverted so that better is less.
     keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
     ranked = np.sort(keys)
     row_of = ranked >> np.uint64(32)
     kth = ranked[np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]]) + k - 1]
-    cuts = np.zeros(int(row_of[-1]) + 1, np.uint64)
-    cuts[kth >> np.uint64(32)] = kth
-    own = cuts[rows]
+    last = np.zeros(int(row_of[-1]) + 1, np.uint64)
+    last[kth >> np.uint64(32)] = kth
+    own = last[rows]
     listed: Mask = keys < own
     tied = np.flatnonzero(keys == own)
     if limits is not None:
         limits[rows[tied]] = np.maximum(limits[rows[tied]], _limit(scores[tied]))
     # Entries equal to the k-th take the places that the better ones leave, the lower index first.
-    left = k - np.bincount(rows[listed], minlength=len(cuts))
-    contested = (np.bincount(rows[tied], minlength=len(cuts)) > left)[rows[tied]]
+    left = k - np.bincount(rows[listed], minlength=len(last))
+    contested = (np.bincount(rows[tied], minlength=len(last)) > left)[rows[tied]]
     listed[tied[~contested]] = True
     tied = tied[contested]
     tied = tied[np.lexsort((others[tied], rows[tied]))]
@@ -330,7 +248,7 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, lim
 def _limit(score: Any) -> Any:
     """Scores as limits that rejected pairs are under.
 
-    A score of -1 may have been cut up to it, and the bound that rejects a pair is of its uncut product. So -1
+    A score of -1 may have been clipped up to it, and the bound that rejects a pair is of its product. So -1
     is no limit at all, which rejects nothing more: no score is under it.
     """
     return np.where(score > -1, score, MINUS_INFINITY)[()]

@@ -9,23 +9,8 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
+from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, BudgetError
-
-# Tiles of 2 MB of scores: of five shapes tried on two cores with 1 MB of second-level cache each, 256 to
-# 1,024 rows by 512 to 2,048 columns, the larger were some 10 % sooner than the smaller.
-ROWS, COLUMNS = 512, 1024
-# Sizes of tile that are worth a worker: each has half the rows and half the columns of the one before.
-SHRINKS = 4
-# Row blocks that meet the same columns one after the other.
-BAND = 4
-# What a worker holds for each score of a tile when every one of them survives: the score, two flags, a flat
-# index (twice where a tile goes on to a deeper rung; the room for candidates, not taken yet, covers that).
-BYTES_PER_SCORE = 4 + 1 + 1 + 8
-# What the selection holds for each candidate at its peak, when all of them are tied (measured: 222 within one
-# collection, where each is listed twice, 105 between two, and 12 where it lies); and where a threshold alone
-# decides, so that there is nothing to select but an order to give.
-BYTES_PER_CANDIDATE = {True: 250, False: 140}
-BYTES_PER_PAIR = 80
 
 UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
@@ -40,7 +25,7 @@ class Plan:
 
     ``self_join`` keeps the tiles that hold a pair with left < right, for a collection against itself.
     ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``compressed`` whether
-    there is room for twins of the matrices too.
+    there is room for compressed rows too. ``band`` is how many row blocks follow each other.
     """
 
     n: int
@@ -51,6 +36,7 @@ class Plan:
     workers: int
     candidates: int
     compressed: bool = False
+    band: int = DEFAULT_TUNING.band
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """Every tile once, in bands of some row blocks, each band from left to right.
@@ -63,7 +49,7 @@ class Plan:
         >>> [(r.start, r.stop, c.start, c.stop) for r, c in plan.tiles()]
         [(0, 2, 0, 3), (0, 2, 3, 5), (2, 4, 3, 5)]
         """
-        band = BAND * self.rows
+        band = self.band * self.rows
         for first in range(0, self.n, band):
             for start in range(0, self.m, self.columns):
                 columns = slice(start, min(start + self.columns, self.m))
@@ -93,6 +79,7 @@ def plan_tiles(
     fixed: int,
     per_worker: int,
     compressed: bool = False,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> Plan:
     """Choose tile shape and candidate capacity for a budget, or refuse with the figure that would do.
 
@@ -100,7 +87,7 @@ def plan_tiles(
     ----------
     n, m : int
         Rows of the two sides.
-    upper : bool
+    self_join : bool
         Whether one collection is joined with itself.
     budget : int
         Bytes that may be allocated.
@@ -110,6 +97,9 @@ def plan_tiles(
         The most candidates that selection can ever have to keep; 0 where nothing but a threshold limits them.
     fixed, per_worker : int
         Bytes that the kernel needs once, and for each worker.
+    compressed : bool
+        Whether the plan has room for compressed rows.
+    tuning : Tuning
 
     Raises
     ------
@@ -124,24 +114,21 @@ def plan_tiles(
     >>> plan.rows, plan.columns, plan.size
     (512, 1024, 512000)
     """
-    each = BYTES_PER_CANDIDATE[self_join]
-    for shrink, hands in _smaller_and_smaller(workers, compressed=compressed):
-        # Whole multiples of each other whatever n and m are: twins are made in blocks of `columns`.
-        rows, columns = (max(1, size >> shrink) for size in (ROWS, COLUMNS))
+    each = tuning.bytes_per_candidate_self_join if self_join else tuning.bytes_per_candidate
+    for shrink, most in _smaller_and_smaller(workers, tuning.tile_shrinks, compressed=compressed):
+        # Multiples of each other whatever n and m are: rows are compressed in blocks of `columns`.
+        rows, columns = (max(1, size >> shrink) for size in (tuning.tile_rows, tuning.tile_columns))
         tile = min(n, rows) * min(m, columns)
-        workers = max(1, min(hands, -(-n // rows) * -(-m // columns)))
-        working = fixed + workers * (per_worker + tile * BYTES_PER_SCORE)
-        # Room for what is kept and for as much again, or a tile of each worker, that has yet to be judged.
+        workers = max(1, min(most, -(-n // rows) * -(-m // columns)))
+        working = fixed + workers * (per_worker + tile * tuning.bytes_per_score)
+        # Room for what is kept, and for as much again or a tile of each worker, not selected from yet.
         least = kept + max(workers * tile, 4096)
         if working + least * each <= budget:
-            if not kept:
-                return Plan(
-                    n, m, self_join, rows, columns, workers, (budget - working) // BYTES_PER_PAIR, compressed
-                )
-            spare = (budget - working) // each
-            return Plan(
-                n, m, self_join, rows, columns, workers, min(spare, max(least, 3 * kept, 1 << 20)), compressed
+            spare = budget - working
+            candidates = (
+                min(spare // each, max(least, 3 * kept, 1 << 20)) if kept else spare // tuning.bytes_per_pair
             )
+            return Plan(n, m, self_join, rows, columns, workers, candidates, compressed, tuning.band)
     need = working + least * each
     raise BudgetError(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "
@@ -149,18 +136,18 @@ def plan_tiles(
     )
 
 
-def _smaller_and_smaller(workers: int, *, compressed: bool) -> Iterator[tuple[int, int]]:
+def _smaller_and_smaller(workers: int, shrinks: int, *, compressed: bool) -> Iterator[tuple[int, int]]:
     """How often to halve a tile's sides, and how many workers: first smaller tiles, then fewer workers.
 
-    Tiles so small that starting a product costs more than the product come last, and not with twins; still
-    smaller ones would save less than the rest of a job takes anyway.
+    Tiles so small that starting a product costs more than the product come last, and not with compressed
+    rows. Still smaller tiles would save less than the rest of a job takes.
     """
-    yield from ((shrink, workers) for shrink in range(SHRINKS))
+    yield from ((shrink, workers) for shrink in range(shrinks))
     while workers > 1:
         workers //= 2
-        yield SHRINKS - 1, workers
+        yield shrinks - 1, workers
     if not compressed:
-        yield SHRINKS, 1
+        yield shrinks, 1
 
 
 def parse_bytes(size: int | str) -> int:

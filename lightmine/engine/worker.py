@@ -1,4 +1,4 @@
-"""Workers: tiles of pairs, proposed by a kernel, judged, scored exactly and offered to the candidates."""
+"""Workers: the pairs of tiles are bounded, rejected or scored exactly, and offered to the candidates."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ from lightmine.engine.quantization import RowOrder
 from lightmine.engine.selection import Candidates, Scores
 from lightmine.engine.tiling import Plan
 from lightmine.results import Mask
-
-# The share of a tile's pairs under which judging them one by one is sooner than comparing all of them with
-# limits of their own (a hit costs about 100 times a comparison).
-FEW = 1 / 100
-# The share over which a deeper rung is sooner than the survivors of this one.
-MANY = 1 / 150
-# Survivors of a tile that are looked at together.
-SURVIVORS = 1 << 13
 
 
 class SharedState:
@@ -46,7 +38,7 @@ class SharedState:
         self._lock = threading.Lock()
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
-        """Those that are left to do."""
+        """The tiles that are left to do."""
         return (tile for tile in self.kernel.hardest_first(self.plan.tiles) if not self._is_done(*tile))
 
     def finish(self, rows: slice, columns: slice) -> None:
@@ -62,7 +54,7 @@ class SharedState:
         # Only now what was found: it holds all that these tiles proposed.
         limits, orders = self.candidates.limits, [side.order for side in self.kernel.sides]
         return State(
-            self.candidates.rule.min_score, limits.min_score,
+            self.candidates.spec.min_score, limits.min_score,
             None if orders[0] is None or orders[1] is None else (orders[0], orders[1]),
             (_copy(limits.left), None if self.plan.self_join else _copy(limits.right)),
             finished, self.candidates.held(),
@@ -85,9 +77,10 @@ class Worker:
 
     def __init__(self, shared: SharedState) -> None:
         self.shared, self.kernel, self.limits = shared, shared.kernel, shared.candidates.limits
+        self.tuning = shared.candidates.tuning
         size = shared.plan.size
         self.scorer = shared.kernel.scorer(size)
-        self.pairs = PairScorer(shared.x, shared.y)
+        self.pairs = PairScorer(shared.x, shared.y, chunk_bytes=self.tuning.chunk_bytes)
         self.flags, self.other = np.empty(size, bool), np.empty(size, bool)
 
     def mine(self, tile: tuple[slice, slice]) -> None:
@@ -98,23 +91,24 @@ class Worker:
             bound_stage = self.kernel.stages[number]
             raw = self.scorer.scores(number, rows, columns)
             hits = np.flatnonzero(self._flags(bound_stage, raw, rows, columns))
-            if len(hits) <= raw.size * MANY:
+            if len(hits) <= raw.size * self.tuning.many_hits:
                 break
-        for start in range(0, len(hits), SURVIVORS):
-            self._offer(bound_stage, raw, hits[start : start + SURVIVORS], rows, columns)
+        step = self.tuning.survivors_at_once
+        for start in range(0, len(hits), step):
+            self._offer(bound_stage, raw, hits[start : start + step], rows, columns)
         self.shared.finish(rows, columns)
 
     def _flags(self, bound_stage: BoundStage, raw: Raw, rows: slice, columns: slice) -> Mask:
-        """Which raw scores may belong to the answer: over the floor, and over a limit of either end."""
+        """Which raw scores may belong to the answer: over min_score, and over a limit of either end."""
         kernel, limits = self.kernel, self.limits
         flags = self.flags[: raw.size].reshape(raw.shape)
         left = None if limits.left is None else limits.left[kernel.left_rows(rows)]
         right = None if limits.right is None else limits.right[kernel.right_rows(columns)]
-        # Compared with the lowest limit of all first: most tiles then have hardly a hit, and those are
-        # judged pair by pair.
+        # Compare with the lowest limit of all first: most tiles then have few hits, which `_offer` checks
+        # pair by pair.
         lowest = min((side.min() for side in (left, right) if side is not None), default=limits.min_score)
         np.greater_equal(raw, bound_stage.raw_threshold(max(lowest, limits.min_score)), out=flags)
-        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * FEW:
+        if lowest <= limits.min_score or np.count_nonzero(flags) < flags.size * self.tuning.few_hits:
             return flags
         if left is not None:
             np.greater_equal(
@@ -127,7 +121,7 @@ class Worker:
         return flags
 
     def _offer(self, bound_stage: BoundStage, raw: Raw, hits: RowOrder, rows: slice, columns: slice) -> None:
-        """Judge single pairs by ever tighter bounds; score and offer those that are left."""
+        """Reject single pairs by ever tighter bounds; score the others exactly and offer them."""
         shared = self.shared
         left, right = np.divmod(hits, columns.stop - columns.start)
         left += rows.start
@@ -140,7 +134,7 @@ class Worker:
         admitted = self.limits.admit(left, right, bounds)
         left, right = left[admitted], right[admitted]
         if shared.plan.self_join:
-            # The twin's order is not the matrix's.
+            # The order of compressed rows is not that of the matrix.
             left, right = np.minimum(left, right), np.maximum(left, right)
         if shared.plan.compressed:
             scores = self.pairs.rough(left, right)

@@ -184,6 +184,7 @@ def threshold_said(err):
     return number
 
 
+@pytest.mark.slow
 def test_the_command_cuts_where_it_says(run, corpus, model):
     status, out, err = run("paraphrase", corpus, "--model", model)
     assert status == 0
@@ -197,6 +198,7 @@ def test_the_command_cuts_where_it_says(run, corpus, model):
     assert len(rows(everything[1])) > len(rows(out))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

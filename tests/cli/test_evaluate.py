@@ -123,6 +123,7 @@ def test_retrieval_and_similarity(run, tmp_path, english, german):
     assert json.loads(shown)["spearman"] == pytest.approx(expected)
 
 
+@pytest.mark.torch
 def test_figures_are_those_of_sentence_transformers_with_the_same_vectors(rng):
     from sentence_transformers.sentence_transformer.evaluation import ParaphraseMiningEvaluator
 
@@ -145,6 +146,7 @@ def test_figures_are_those_of_sentence_transformers_with_the_same_vectors(rng):
     assert 0.1 < ours.f1 < 0.99
 
 
+@pytest.mark.torch
 def test_transitive_closure_is_that_of_sentence_transformers(rng):
     from collections import defaultdict
 
@@ -185,6 +187,7 @@ def figures_of(shown):
     }
 
 
+@pytest.mark.slow
 def test_a_threshold_from_gold_is_that_of_evaluation(run, corpus):
     status, shown, _ = run("calibrate", "bitext", corpus / "a", corpus / "b", "--gold", corpus / "gold")
     assert status == 0
@@ -199,6 +202,7 @@ def test_a_threshold_from_gold_is_that_of_evaluation(run, corpus):
     assert figures_of(shown)["precision"] >= 0.99
 
 
+@pytest.mark.slow
 def test_a_threshold_without_gold_comes_with_its_curve_and_picture(run, corpus, tmp_path):
     table, picture = tmp_path / "curve.tsv", tmp_path / "curve.svg"
     status, shown, err = run(
