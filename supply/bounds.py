@@ -41,11 +41,10 @@ def main() -> None:
     subprocess.run([*pip, *wanted], check=True)
     # The tests and what they read, without the package: it must be the wheel's that is imported.
     tree = folder / "tree"
-    for name in ("tests", "examples", "benchmarks", "export_scripts", "supply", "docs"):
+    for name in ("tests", "examples", "benchmarks", "supply", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [*ROOT.glob("*.md"), ROOT / "pyproject.toml"]:
         shutil.copy(path, tree)
-    shutil.rmtree(tree / "export_scripts")
     names = test_files()
     subprocess.run([python, "-m", "pip", "list"], check=True)
     done = subprocess.run(

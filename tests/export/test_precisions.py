@@ -133,7 +133,7 @@ def test_on_a_processor_without_vnni_only_the_reduced_range_is_right(made, real,
         [*command, tmp_path / "feed.npz", tmp_path / "out.npz", *graphs],
         # See test_emulated: NumPy's own AVX2 sorting crashes under this emulator.
         env=os.environ | {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"},
-        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, timeout=300, check=False, cwd=Path(__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     rows = np.load(tmp_path / "out.npz")
