@@ -117,7 +117,7 @@ def export_bundle(
 def _report_unusual(manifest: Manifest, model: SentenceTransformer, report: Callable[[str], None]) -> None:
     """Report a licence that nobody stated, and a similarity that lightmine does not use."""
     if manifest.licence == "unknown":
-        report("licence    unknown: neither the model's card nor --licence states one")
+        report("licence    unknown: the model's card states none, and neither does --licence")
     if manifest.similarity != "cosine" and not is_normalized(model):
         report(f"similarity {manifest.similarity} of vectors of any length; lightmine mines by cosine")
 
