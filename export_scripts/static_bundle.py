@@ -124,16 +124,10 @@ def build_graph(
         for name in ("input_ids", "attention_mask")
     ]
     output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", rows.shape[1]])
-    graph = helper.make_graph(
-        nodes,
-        "static",
-        integers,
-        [output],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="lightmine"
-    )
+    arrays = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "static", integers, [output], arrays)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, producer_name="lightmine")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
