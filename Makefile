@@ -11,7 +11,7 @@ endif
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak notebooks dist audit licences sbom oldest newest clean
+.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak notebooks dist audit licences sbom oldest newest docs clean
 
 help:
 	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -60,12 +60,16 @@ size: $(VENV)/.test  ## what an installation weighs beside its peers
 encoding: $(VENV)/.test  ## speed and likeness of encoding beside the peers, in environments of their own
 	$(BIN)/python -m benchmarks.encode --data $(DATA)
 
-quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/results.md
+quality: $(VENV)/.test  ## accuracy on public sets, and the tables of docs/reports/quality.md
 	$(BIN)/python -m benchmarks.quality --data $(DATA) --model static-multilingual=default --model minilm --model static-tiny \
 		--truncate-dim 64 --truncate-dim 128 \
 		--json benchmarks/results/quality.json
 	$(BIN)/python -m benchmarks.bitext --data $(DATA)
 	$(BIN)/python -m benchmarks.tables
+
+docs: $(VENV)/.runtime  ## the documents as a site in build/site, which needs no network; fails on a warning or a broken link
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m supply.site
 
 faults: $(VENV)/.test  ## kill, fill the disk, close the pipe, turn the clock: what is left, and what comes of going on
 	$(BIN)/python -m benchmarks.faults
@@ -121,7 +125,7 @@ $(TOOLS)/.made: pyproject.toml
 	@touch $@
 
 clean:  ## remove the virtual environment and what the commands left
-	rm -rf $(VENV) out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -42,7 +42,7 @@ def _card_cell(row: dict[str, Any]) -> str:
 
 
 def bars(models: dict[str, Any], names: Sequence[str], peer: str) -> str:
-    """What the default model had to reach, and what the models named reach; a dash without the language."""
+    """The goals of the default model, and what the named models reach; a dash without the language."""
     columns = [_reached(models[name]["figures"]) for name in names]
     english = _found(models[peer]["figures"])["paraphrase", "en"]
     wanted = {
@@ -103,7 +103,7 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def by_prefix(sizes: dict[str, list[dict[str, Any]]]) -> str:
-    """The same measures with the first numbers of every vector alone."""
+    """The same measures with only the first dimensions of every vector."""
     means: list[tuple[str, str, str, str]] = [
         ("Tatoeba to English, mean", "Tatoeba", "de fr es nl zh", "to_english"),
         ("FLORES to English, mean", "FLORES", "de fr es nl zh", "to_english"),
@@ -119,7 +119,7 @@ def by_prefix(sizes: dict[str, list[dict[str, Any]]]) -> str:
                 row[figure] for row in rows if row["set"] == name and row["language"] in languages.split()
             ]
             body[-1].append(percent(_mean(chosen)))
-    return markdown(["", *(f"{size} numbers" for size in sizes)], body)
+    return markdown(["", *(f"{size} dimensions" for size in sizes)], body)
 
 
 def ablation(rows: list[dict[str, Any]]) -> str:
@@ -129,5 +129,11 @@ def ablation(rows: list[dict[str, Any]]) -> str:
         "likeness_english": "likeness, English", "likeness_other": "likeness, others",
         "likeness": "likeness, another domain",
     }  # fmt: skip
-    body = [[row["what"], *(f"{row[name]:.1f}" if name in row else "–" for name in columns)] for row in rows]
+    body = [
+        [
+            row["what"].replace("pieces", "tokens").replace("numbers", "dimensions"),
+            *(f"{row[name]:.1f}" if name in row else "–" for name in columns),
+        ]
+        for row in rows
+    ]
     return markdown(["", *columns.values()], body)

@@ -170,7 +170,7 @@ def left_out(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def made(path: Path = RESULTS) -> dict[str, str]:
-    """The tables of docs/bitext.md."""
+    """The tables of docs/reports/quality.md."""
     if not path.exists():
         return {}
     models = json.loads(path.read_text(encoding="utf-8"))["models"]

@@ -4,7 +4,7 @@
 
 Contestants alternate within a round, each run a process of its own; medians are kept. Peers that need an
 environment of their own get one below the work folder, made once. Results go to
-benchmarks/results/encode.json, and the tables made from it into the README and docs/encoding.md.
+benchmarks/results/encode.json, and the tables made from it into the README and docs/reports/benchmarks.md.
 `--sweep` measures batch and worker counts instead, `--one-thread` the processor time of one thread.
 """
 
@@ -271,7 +271,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         sys.exit(
-            f"{arguments.data}: no such folder; --data names it, docs/benchmarks.md says where it comes from"
+            f"{arguments.data}: no such folder; --data names it (docs/reports/benchmarks.md has its source)"
         )
     files = inputs.prepare(arguments.data, arguments.work)
     wanted = [

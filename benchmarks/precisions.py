@@ -5,7 +5,7 @@
 Every bundle is exported anew (or taken from FOLDER, where an earlier run left it) and measured by the gate on
 real sentences of 3 to 60 words and on the STS benchmark; then all are timed in turns with
 sentence-transformers, the median of the rounds is kept. Results go to benchmarks/results/precisions.json,
-and the table made from it into docs/export.md. A run of one part leaves the other part's results.
+and the table made from it into docs/reports/benchmarks.md. A run of one part leaves the other part's results.
 """
 
 from __future__ import annotations

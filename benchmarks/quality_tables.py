@@ -1,4 +1,4 @@
-"""Tables and the plot of docs/results.md, made from the results that `make quality` left."""
+"""Tables and the plot of docs/reports/quality.md, made from the results that `make quality` left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 QUALITY = ROOT / "benchmarks/results/quality.json"
 BITEXT = ROOT / "benchmarks/results/bitext.json"
 ABLATION = ROOT / "benchmarks/results/ablation.json"
-PLOT = ROOT / "docs/margin.svg"
+PLOT = ROOT / "docs/reports/margin.svg"
 DEFAULT, TINY, ENGLISH = "static-multilingual", "static-tiny", "all-MiniLM-L6-v2"
 
 

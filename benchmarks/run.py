@@ -4,7 +4,7 @@
 
 Contestants alternate within a round, so that a machine's drift meets them alike; medians are kept.
 Answers are compared with lightmine's. Results go to benchmarks/results/run.json, and the tables
-made from it into the README and docs/benchmarks.md.
+made from it into the README and docs/reports/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.data.is_dir():
         sys.exit(
-            f"{arguments.data}: no such folder; --data names it, docs/benchmarks.md says where it comes from"
+            f"{arguments.data}: no such folder; --data names it (docs/reports/benchmarks.md has its source)"
         )
     files = inputs.prepare(arguments.data, arguments.work)
     wanted = jobs(files, arguments.rounds)

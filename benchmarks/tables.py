@@ -20,6 +20,12 @@ SIZES = ROOT / "benchmarks/results/installed_size.json"
 PRECISIONS = ROOT / "benchmarks/results/precisions.json"
 PROFILE = ROOT / "benchmarks/results/profile.json"
 FAULTS = ROOT / "benchmarks/results/faults.json"
+# What the documents call the parts of a profile, where the results have an older name.
+PARTS = {
+    "guess the floor": "estimate of the least score",
+    "order, seeds, twins": "row order, warm start, compressed rows",
+    "the one score": "exact scores",
+}
 NAMES = {
     "lightmine": "lightmine",
     "sentence_transformers": "sentence-transformers",
@@ -53,7 +59,7 @@ def write() -> None:
         made["size_system"] = found["system"] + "."
     documents = [
         ROOT / "README.md",
-        *sorted(ROOT.glob("docs/*.md")),
+        *sorted(ROOT.glob("docs/**/*.md")),
         *sorted(ROOT.glob("models/*/README.md")),
     ]
     for path in documents:
@@ -115,7 +121,7 @@ def profile(found: dict[str, Any]) -> str:
     ]
     parts = next(iter(jobs.values()))["share_of_thread_time"]
     rows += [
-        (part, [f"{100 * job['share_of_thread_time'][part]:.0f} %" for job in jobs.values()])
+        (PARTS.get(part, part), [f"{100 * job['share_of_thread_time'][part]:.0f} %" for job in jobs.values()])
         for part in parts
     ]
     rows += [
@@ -152,7 +158,7 @@ def precisions() -> dict[str, str]:
         return {}
     found = json.loads(PRECISIONS.read_text())
     lines = ["| bundle; provider | MB | cosine, mean | cosine, min | 10 nearest that agree | STS-b | "
-             "batch-mates change | speed |",
+             "change by other sentences | speed |",
              "|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     times = {row["row"]: row["seconds"] for row in found.get("speed", [])}
     for row in found["accuracy"]:

@@ -22,10 +22,10 @@ EXTRAS = ("hub", "eval", "plot")
 TESTING = ("pytest", "hypothesis", "onnx", "hatchling")
 # Without torch, OpenVINO and the weights of a real model.
 TESTS = (
-    "arrays", "bitext/mining", "bitext/margin", "bitext/neighbors_file", "bitext/presets", "bundle",
-    "cli/main", "cli/encode", "columns", "doctor", "filters", "hostile", "hostile_directory", "hub", "join", "kernels",
-    "lines", "matrix", "memory", "neighbors", "output", "paraphrase", "silence", "soak", "threads", "tiles",
-    "topk",
+    "arrays", "bitext/margin", "bitext/mining", "bitext/neighbors_file", "bitext/presets", "bundle",
+    "cli/encode", "cli/main", "columns", "doctor", "filters", "hostile", "hostile_directory", "hub", "join",
+    "kernels", "lines", "matrix", "memory", "neighbors", "output", "paraphrase", "silence", "soak", "threads",
+    "tiles", "topk",
 )  # fmt: skip
 
 

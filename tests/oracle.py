@@ -4,7 +4,7 @@ import numpy as np
 
 
 def exact_score(a, b):
-    """The exact score of two rows, as docs/engine.md defines it, term by term."""
+    """The exact score of two rows, as docs/internals/engine.md defines it, term by term."""
     lanes = [0.0] * 32
     for place, (left, right) in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
         lanes[place % 32] += left * right

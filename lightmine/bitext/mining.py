@@ -47,8 +47,8 @@ def mine_bitext(
     source, target : arrays of shape (n, d) and (m, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
     compat : {"lightmine", "laser", "stopes", "sentence-transformers"}
-        The preset: the package whose defaults are used (default "lightmine"); see docs/bitext.md. Each option
-        below that is None has the preset's value. The defaults named here are those of "lightmine".
+        The preset: the package whose defaults are used (default "lightmine"); see docs/guides/bitext.md. Each
+        option below that is None has the preset's value. The defaults named here are those of "lightmine".
     k, k_backward : int
         Neighbours of each source sentence (default 4; "stopes": 16), and of each target sentence (default
         `k`); capped at the size of the other side.

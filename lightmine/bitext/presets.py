@@ -68,9 +68,9 @@ class MarginSpec:
         Only pairs whose cosine is at least this; applied together with the threshold. A pair far from all its
         neighbours can have a high margin without being a translation.
     strict, acts_in, cosine_scale, smallest_average, retrievals
-        For the presets of other packages, see docs/bitext.md: whether a margin must be over the threshold;
-        the retrievals that have a threshold, and those that the package has; the factor of cosines and means;
-        the average under which a ratio is divided by that instead (None: never).
+        For the presets of other packages, see docs/guides/bitext.md: whether a margin must be over the
+        threshold; the retrievals that have a threshold, and those that the package has; the factor of cosines
+        and means; the average under which a ratio is divided by that instead (None: never).
     """
 
     k: int = 4
@@ -131,7 +131,7 @@ class MarginSpec:
         return over
 
 
-# How other packages mine by default; docs/bitext.md has the same as a table, with sources.
+# How other packages mine by default; docs/guides/bitext.md has the same as a table, with sources.
 PRESET_SPECS: dict[Preset, MarginSpec] = {
     "lightmine": MarginSpec(),
     "laser": MarginSpec(threshold=0.0, strict=True, acts_in=("max",), smallest_average=None),

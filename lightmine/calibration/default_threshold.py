@@ -4,7 +4,8 @@ One cosine does not fit all corpora. The number of unrelated pairs over a cosine
 the number of texts, and it depends on the language and on the domain. So the recommended cosine is only a
 lower limit. The precision over it is estimated from the scores of the mined pairs
 (`lightmine.calibration.unlabelled`).
-If the estimate is too low, the threshold is raised. docs/bitext.md tells how accurate this is on real sets.
+If the estimate is too low, the threshold is raised. docs/reports/quality.md tells how accurate this is on
+real sets.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TARGET = 0.8
 TARGET_ALONE = 0.9
 # The highest precision that is reported. Pairs that differ in one word can score as paraphrases do, and the
 # distribution of scores does not show them: where the estimate is nearly 1, the truth is 0.9
-# (docs/bitext.md).
+# (docs/reports/quality.md).
 MAX_REPORTED = 0.9
 # The strict cosine, which few pairs other than near-copies reach, is this part of the way from 1 down to the
 # recommended one.

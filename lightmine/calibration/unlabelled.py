@@ -5,7 +5,7 @@ has one translation, so the pair that is found then is false, and its score is a
 false pairs of sentences without a translation have the same distribution of scores. Paraphrases: nearly all
 pairs are unrelated, and the tail of their scores is exponential. Pairs above this tail are paraphrases.
 
-docs/bitext.md tells how accurate both are on sets with gold, and what was tried before.
+docs/reports/quality.md tells how accurate both are on sets with gold, and what was tried before.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from lightmine.cli._sentences import passing
 from lightmine.text.filters import PairFilter
 
 # With fewer sentences on a side, margins are high whether there is a translation or not: a margin compares a
-# pair with the sentence's neighbours, and among few sentences no neighbour is near (docs/bitext.md).
+# pair with the sentence's neighbours, and among few sentences no neighbour is near (docs/reports/quality.md).
 FEW_SENTENCES = 50
 
 

@@ -85,7 +85,9 @@ class CalibrationOptions:
             plot_curve(self.plot, curve.thinned(CURVE_ROWS), chosen, title=title)
             run.note(f"the curve to {self.plot}")
         if curve.estimated:
-            run.note("estimated without gold (docs/bitext.md tells how accurate this is); look at some pairs")
+            run.note(
+                "estimated without gold (docs/guides/calibration.md says how exact that is); read some pairs"
+            )
         run.show(chosen)
 
 

@@ -24,5 +24,5 @@ How a pair is rejected or kept, from the first file to the last::
     partners       how many partners each row has within limits
     counting       how many pairs are within limits, and how many of them a cap left out
 
-docs/engine.md has a drawing and the proofs.
+docs/internals/engine.md has a drawing and the proofs.
 """

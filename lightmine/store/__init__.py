@@ -7,7 +7,7 @@
     reader.py      the lines of which rows are made
     cache.py       embeddings kept by content, and used again
 
-A file is whole or not there. docs/store.md tells the layout and what is promised.
+A file is whole or not there. docs/guides/embeddings.md tells the layout and what is promised.
 """
 
 from lightmine.store.cache import Cache

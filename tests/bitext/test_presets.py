@@ -1,4 +1,4 @@
-"""The compat modes, by hand and beside independent references; docs/bitext.md has the differences."""
+"""The compat modes, by hand and beside independent references; docs/guides/bitext.md has the differences."""
 
 import hypothesis.strategies as st
 import numpy as np

@@ -258,7 +258,7 @@ def test_every_command_has_help_and_an_example_that_stands_in_the_docs(name):
     example = command.help.split("Example:")[1].strip().splitlines()[0].strip()
     assert example.startswith(f"lightmine {name}")
     assert f"lightmine {name}" in "".join(
-        path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+        path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
     )
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.name not in ("margin",):
