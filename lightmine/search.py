@@ -15,7 +15,16 @@ from lightmine.engine.join import SimilarityJoin
 from lightmine.engine.selection import Scores
 from lightmine.engine.spec import JoinSpec
 from lightmine.progress import Progress
-from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
+from lightmine.results import (
+    REPR_ROWS,
+    Indices,
+    Result,
+    RowIndex,
+    RowSelection,
+    ScoredPair,
+    normalize_index,
+    score_range,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -41,15 +50,15 @@ class Neighbors(Result):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __iter__(self) -> Iterator[list[Triple]]:
+    def __iter__(self) -> Iterator[list[ScoredPair]]:
         return (self[row] for row in range(len(self)))
 
     @overload
-    def __getitem__(self, chosen: Row) -> list[Triple]: ...
+    def __getitem__(self, chosen: RowIndex) -> list[ScoredPair]: ...
     @overload
-    def __getitem__(self, chosen: Chosen) -> Neighbors: ...
-    def __getitem__(self, chosen: Row | Chosen) -> list[Triple] | Neighbors:
-        where = position(chosen, len(self))
+    def __getitem__(self, chosen: RowSelection) -> Neighbors: ...
+    def __getitem__(self, chosen: RowIndex | RowSelection) -> list[ScoredPair] | Neighbors:
+        where = normalize_index(chosen, len(self))
         if isinstance(where, int):
             found = zip(self.score[where].tolist(), self.index[where].tolist(), strict=True)
             return [(score, where, other) for score, other in found]
@@ -61,8 +70,8 @@ class Neighbors(Result):
         both = "" if self.reverse is None else f", reverse: {len(self.reverse):,} rows"
         if not self.score.size:
             return f"{size}{both})"
-        first = self.index[0, :SHOWN].tolist()
-        more = ", ..." if k > SHOWN else ""
+        first = self.index[0, :REPR_ROWS].tolist()
+        more = ", ..." if k > REPR_ROWS else ""
         nearest = f"row 0: {', '.join(map(str, first))}{more}"
         return f"{size}, scores {score_range(self.score)}{both}; {nearest})"
 

@@ -19,7 +19,7 @@ BASE = {"_validation", "system", "progress", "results", "summation"}
 MAY_IMPORT = {
     "errors": set(),
     "_validation": set(),
-    "progress": set(),
+    "progress": {"_validation"},
     "results": set(),
     "summation": set(),
     "system": set(),

@@ -14,7 +14,7 @@ from lightmine.errors import LightmineError
 from lightmine.io.sentences import read_sentences
 from lightmine.loading.resolve import ORIGIN, open_source
 from lightmine.store import Cache, open_embeddings, write_embeddings
-from lightmine.store.cache import ABOUT
+from lightmine.store.cache_folder import DESCRIPTION
 from lightmine.store.journal import journal_path, kept_rows
 from lightmine.store.manifest import manifest_path
 from lightmine.untrusted.model_paths import read_json
@@ -113,10 +113,10 @@ def test_a_journal_counts_up_to_there(tmp_path, deep):
 def test_a_cache_does_without(tmp_path, deep):
     cache = Cache(tmp_path / "cache")
     cache.encode(Checksums(), ["one"])
-    about = next(cache.folder.glob(f"*/{ABOUT}"))
+    about = next(cache.folder.glob(f"*/{DESCRIPTION}"))
     for text in (deep, within(json.loads(about.read_text()), "identity", within({}, "prompt", deep))):
         about.write_text(text)
-        assert [kept.head for kept in cache.kept()] == [None]
+        assert [kept.header for kept in cache.summaries()] == [None]
         assert cache.encode(Checksums(), ["one"]).found == 1
 
 

@@ -16,8 +16,8 @@ from lightmine.cli._options import json_option
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError, one_line
 from lightmine.store import Cache
-from lightmine.store.cache import Kept
-from lightmine.system.atomic_files import size_in_words
+from lightmine.store.cache_prune import CacheSummary
+from lightmine.system.atomic_files import format_size
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
@@ -51,7 +51,7 @@ def list_(cache: str | None, as_json: bool) -> None:
     Example:
       lightmine cache list --cache embeddings
     """
-    kept = _opened(cache).kept()
+    kept = _opened(cache).summaries()
     now = time.time()
     if as_json:
         for each in kept:
@@ -59,9 +59,9 @@ def list_(cache: str | None, as_json: bool) -> None:
         return
     rows = [("model", "options", "sentences", "entries", "size", "last used")]
     for each in kept:
-        model = each.head.model if each.head else "unknown"
+        model = each.header.model if each.header else "unknown"
         age = f"{age_in_words(now - each.used)} ago"
-        counts = (f"{each.sentences:,}", f"{each.entries:,}", size_in_words(each.size), age)
+        counts = (f"{each.sentences:,}", f"{each.entries:,}", format_size(each.size), age)
         rows.append((model, _options(each), *counts))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -71,7 +71,7 @@ def list_(cache: str | None, as_json: bool) -> None:
         )
         click.echo("  ".join(cells).rstrip())
     total = sum(each.size for each in kept)
-    note(f"{_entries(sum(each.entries for each in kept))} of {size_in_words(total)}", quiet=False)
+    note(f"{_entries(sum(each.entries for each in kept))} of {format_size(total)}", quiet=False)
 
 
 @cache.command()
@@ -106,7 +106,7 @@ def prune(cache: str | None, older_than: str | None, max_size: str | None, every
     age = None if older_than is None else parse_age(older_than)
     size = None if max_size is None else parse_bytes(max_size)
     removed, freed = _opened(cache).prune(older_than=age, max_size=size)
-    note(f"{_entries(removed)} of {size_in_words(freed)} removed", quiet=False)
+    note(f"{_entries(removed)} of {format_size(freed)} removed", quiet=False)
 
 
 def parse_age(text: str) -> float:
@@ -149,11 +149,11 @@ def _opened(folder: str | None) -> Cache:
     return Cache(folder)
 
 
-def _options(kept: Kept) -> str:
+def _options(kept: CacheSummary) -> str:
     """The options that are not the default, in few words."""
-    if kept.head is None:
+    if kept.header is None:
         return ""
-    identity = kept.head.identity
+    identity = kept.header.identity
     prompt = identity.get("prompt")
     words = [str(identity.get("provider"))]
     words += [repr(prompt)] if prompt else []
@@ -162,9 +162,9 @@ def _options(kept: Kept) -> str:
     return one_line(", ".join(words))
 
 
-def _facts(kept: Kept) -> dict[str, Any]:
+def _facts(kept: CacheSummary) -> dict[str, Any]:
     """The same as JSON."""
-    head = kept.head
+    head = kept.header
     return {
         "folder": str(kept.folder),
         "model": head.model if head else None,

@@ -146,7 +146,7 @@ def encode(
         options["ranges"] = int8_ranges(ranges, encoder, again, options, quiet)
     try:
         written = write_embeddings(
-            output, encoder, lines, name=name, restart=restart, endless=not os.path.isfile(file),
+            output, encoder, lines, name=name, restart=restart,
             more_than=functools.partial(_has_more, file, reading), progress=bar, **options,
         )  # fmt: skip
     except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
@@ -228,8 +228,8 @@ def _about(written: Written, name: str, output: str) -> Iterator[str]:
     if blank := made.rows - made.sentences:
         yield f"{name}: {blank:,} blank lines have rows of zeros"
     if empty := made.without_tokens:
-        yield f"{name}: {in_words(empty, 'line')} without a token of {made.head.model}: rows of zeros"
-    precision, dimension = made.head.identity["precision"], made.head.identity["dimension"]
+        yield f"{name}: {in_words(empty, 'line')} without a token of {made.header.model}: rows of zeros"
+    precision, dimension = made.header.identity["precision"], made.header.identity["dimension"]
     kind = "" if precision == "float32" else f", {precision}"
     before = f"; {written.found:,} of them were there already" if written.found else ""
     yield f"{made.rows:,} vectors of {dimension} dimensions{kind} to {output}{before}"

@@ -24,7 +24,7 @@ from lightmine.errors import ArgumentError, BundleError
 from lightmine.loading.modules import SENTENCE
 from lightmine.loading.resolve import is_hub_name, open_source
 from lightmine.loading.resolved_model import ResolvedModel
-from lightmine.progress import shown
+from lightmine.progress import open_progress
 
 # Called with the number of sentences done, and the number in all where that is known.
 Progress = Callable[[int, int | None], None]
@@ -369,7 +369,7 @@ class Encoder:
         empty = np.empty((0, work.dimension), np.float32)
         yield quantize(empty, work.precision, work.ranges)
         pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
-        with shown(progress, "encoding", " sentences") as tell:
+        with open_progress(progress, "encoding", " sentences") as tell:
             show = (lambda done: tell(done, total)) if tell else int
             yield from pipeline.blocks(self.windows(sentences), counts, show)
 

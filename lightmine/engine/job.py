@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
-from lightmine._validation import check_count
+from lightmine._validation import check_count, check_progress
 from lightmine.engine.clustering import cluster_bytes
 from lightmine.engine.matmul import int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import FloatMatrix, check_matrix, is_unit, same_dimension, unit_rows
@@ -17,7 +17,6 @@ from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
-from lightmine.progress import check_progress
 from lightmine.system.threads import default_threads
 
 KernelName = Literal["auto", "int8", "fp32"]

@@ -23,7 +23,7 @@ from lightmine.engine.selection import Candidates, ScoreBounds
 from lightmine.engine.spec import JoinSpec, SelectedPairs
 from lightmine.engine.stages import Choice, choose_stages
 from lightmine.engine.worker import SharedState, Worker
-from lightmine.progress import Progress, shown
+from lightmine.progress import Progress, open_progress
 
 
 class SimilarityJoin:
@@ -71,7 +71,7 @@ class SimilarityJoin:
             if job.resume is None
             else Checkpoint(job.resume, self.x, self.y, self.requested, self.plan, self.tuning)
         )
-        with saved as self._checkpoint, shown(job.progress, "mining", " pairs") as tell:
+        with saved as self._checkpoint, open_progress(job.progress, "mining", " pairs") as tell:
             self._progress = _Progress(tell, self.plan.pairs() if tell else 0)
             found = self._answer()
         if max_pairs is None or len(found.pairs) <= max_pairs:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import ArgumentError, TextError
-from lightmine.io.escapes import joined, split_list
+from lightmine.io.escapes import join_list, split_list
 from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.gold import read_gold, read_mined
 from lightmine.io.pair_writer import write_pairs
@@ -31,7 +31,7 @@ COLUMNS = ["--text-column", "text", "--id-column", "id", "--threshold", "none"]
         (
             "x.tsv",
             "id\ttext\n1\tOne.\n2\tA\tB\n",
-            "x.tsv: line 3 has 3 columns where line 1 has 2; take the tabs",
+            "x.tsv: line 3 has 3 columns where line 1 has 2; remove the tabs",
         ),
         ("x.csv", "text,id\nOne.\n", "x.csv: line 2 has one column; column 2 is needed"),
         ("x.csv", "id;text\n1;One.\n", "if columns are separated by ;, say --delimiter ';'"),
@@ -155,7 +155,7 @@ odd = st.text(st.sampled_from('a,\\\t\n\r"nrt é'), max_size=8)
 
 @given(st.lists(odd, min_size=1, max_size=4))
 def test_lists_of_ids_come_back_from_a_cell(ids):
-    assert split_list(joined(ids)) == ids
+    assert split_list(join_list(ids)) == ids
 
 
 @given(texts=st.lists(odd.filter(str.strip), min_size=1, max_size=5), packed=st.booleans())

@@ -1,4 +1,4 @@
-"""`lightmine.system.memory`: what cannot be held is refused ahead, and what is let go goes."""
+"""`lightmine.system.memory`: a job that needs too much memory is refused, and freed memory is returned."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One JSON array in a file: read element by element, whatever the pieces it comes in."""
+"""One JSON array in a file: read element by element, however the text is cut into chunks."""
 
 import bz2
 import gzip
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 
 from lightmine.errors import TextError
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
-from lightmine.io.json_records import array_blocks
+from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences, stream_sentences
 from tests.command_line import run
@@ -76,9 +76,9 @@ def test_pieces_do_not_matter(elements, size, ascii_only, indent):
     elements = json.loads(json.dumps(elements).replace("NaN", "0").replace("Infinity", "1"))
     data = json.dumps(elements, ensure_ascii=ascii_only, indent=indent).encode()
     pieces = (data[at : at + size] for at in range(0, len(data), size))
-    lines = Lines(pieces, "x", encoding="utf-8", errors="strict", limits=ReadLimits())
-    assert lines.first() == "["
-    found = [text for block in array_blocks(lines, ReadOptions()) for text in block.texts]
+    lines = DecodedLines(pieces, "x", encoding="utf-8", errors="strict", limits=ReadLimits())
+    assert lines.peek() == "["
+    found = [text for block in json_array_blocks(lines, ReadOptions()) for text in block.texts]
     assert found == [one if isinstance(one, str) else one["text"] for one in elements]
 
 
@@ -104,7 +104,7 @@ def test_pieces_do_not_matter(elements, size, ascii_only, indent):
         ("[", {}, "x.json: element 1: the file ends before the array does"),
         ('["a", "b', {}, "x.json: element 2: the file ends before the array does"),
         ('["a", {"text": "b"', {}, "x.json: element 2: the file ends before the array does"),
-        ('["a\\ud83d"]', {}, r"element 1: \\ud83d is half a character; mend it, or take it with --errors"),
+        ('["a\\ud83d"]', {}, r"element 1: \\ud83d is half a character; correct it, or read it with --errors"),
         ('{\n "text": "a"\n}', {}, r"line 1, character 2: not JSON: .* needed \(jq -c . FILE writes obj"),
     ],
 )  # fmt: skip
@@ -143,9 +143,11 @@ def test_a_long_element_in_many_pieces_is_not_parsed_again_for_each(monkeypatch)
         lambda self, text, at, real=decoder.raw_decode: (tries.append(1), real(self, text, at))[1],
     )
     data = b'["' + b"x" * 100_000 + b'"]'
-    lines = Lines((data[at : at + 10] for at in range(0, len(data), 10)), "x", encoding="utf-8",
+    lines = DecodedLines((data[at : at + 10] for at in range(0, len(data), 10)), "x", encoding="utf-8",
                   errors="strict", limits=ReadLimits())  # fmt: skip
-    assert [len(text) for block in array_blocks(lines, ReadOptions()) for text in block.texts] == [100_000]
+    assert [len(text) for block in json_array_blocks(lines, ReadOptions()) for text in block.texts] == [
+        100_000
+    ]
     assert len(tries) < 20
 
 

@@ -52,7 +52,7 @@ def tree(root, own, files):
 )  # fmt: skip
 def test_a_containers_limits_are_read(tmp_path, own, files, expected):
     found = threads.thread_limits(tree(tmp_path, own, files))
-    assert found[0] == threads.Limit(len(os.sched_getaffinity(0)), "affinity")
+    assert found[0] == threads.ThreadLimit(len(os.sched_getaffinity(0)), "affinity")
     assert [limit.threads for limit in found[1:]] == expected
 
 
@@ -68,9 +68,11 @@ def test_the_smallest_limit_counts_and_says_where_it_comes_from(monkeypatch, tmp
     assert threads.thread_limit().threads == threads.default_threads() == 1
     tree(tmp_path, "0::/job\n", {"job/cpu.max": "6400000 100000\n"})
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(100)))
-    assert threads.thread_limit() == threads.Limit(64, "cgroup quota of 64 processors, /sys/fs/cgroup/job")
+    assert threads.thread_limit() == threads.ThreadLimit(
+        64, "cgroup quota of 64 processors, /sys/fs/cgroup/job"
+    )
     monkeypatch.setenv("LIGHTMINE_THREADS", "3")
-    assert threads.thread_limit() == threads.Limit(3, "LIGHTMINE_THREADS")
+    assert threads.thread_limit() == threads.ThreadLimit(3, "LIGHTMINE_THREADS")
     monkeypatch.setenv("LIGHTMINE_THREADS", "")
     assert threads.default_threads() == 64
 
@@ -78,7 +80,7 @@ def test_the_smallest_limit_counts_and_says_where_it_comes_from(monkeypatch, tmp
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "²"])
 def test_a_thread_limit_that_is_no_number_is_refused(monkeypatch, value):
     monkeypatch.setenv("LIGHTMINE_THREADS", value)
-    message = "LIGHTMINE_THREADS must be a whole number of at least 1, not .*; mend or unset it"
+    message = "LIGHTMINE_THREADS must be a whole number of at least 1, not .*; correct or unset it"
     with pytest.raises(ArgumentError, match=message):
         threads.default_threads()
 
@@ -154,9 +156,9 @@ def test_the_tokenizers_threads_are_counted_too_and_what_the_user_asked_of_them_
 @pytest.mark.parametrize(
     ("openmp", "ours", "expected"),
     [
-        ("1", None, [threads.Limit(1, "OMP_NUM_THREADS")]),
-        ("3,2", None, [threads.Limit(3, "OMP_NUM_THREADS")]),
-        ("1", "2", [threads.Limit(2, "LIGHTMINE_THREADS")]),
+        ("1", None, [threads.ThreadLimit(1, "OMP_NUM_THREADS")]),
+        ("3,2", None, [threads.ThreadLimit(3, "OMP_NUM_THREADS")]),
+        ("1", "2", [threads.ThreadLimit(2, "LIGHTMINE_THREADS")]),
         ("many", None, []),
         ("0", None, []),
         ("", None, []),

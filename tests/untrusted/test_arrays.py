@@ -1,4 +1,4 @@
-"""Arrays out of files that anybody may have made."""
+"""Arrays from untrusted files."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from lightmine.errors import TextError
-from lightmine.untrusted.arrays import HARMLESS, MOST_MEMBERS, read_archive, read_array
+from lightmine.untrusted.arrays import MAX_MEMBERS, SMALL_ARCHIVE, read_archive, read_array
 
 ANY = arrays_of.arrays(
     st.sampled_from(["<f4", ">f8", "<f2", "i1", "<i8", "u1", "?", "<c8"]),
@@ -103,9 +103,9 @@ def test_nothing_pickled_is_run(tmp_path, monkeypatch):
 
 def test_a_bomb_is_refused_before_it_goes_off_unless_it_is_asked_for(tmp_path, monkeypatch):
     path = tmp_path / "bomb.npz"
-    zeros = np.zeros(2 * HARMLESS, np.uint8)
+    zeros = np.zeros(2 * SMALL_ARCHIVE, np.uint8)
     np.savez_compressed(path, zeros=zeros)
-    assert path.stat().st_size < HARMLESS // 100
+    assert path.stat().st_size < SMALL_ARCHIVE // 100
     assert "would expand to 33,554,560, over 100 times as many" in refusal(read_archive, path)
     monkeypatch.setenv("LIGHTMINE_MAX_EXPANSION", "5000")
     assert read_archive(str(path))["zeros"].nbytes == zeros.nbytes
@@ -120,9 +120,9 @@ def test_what_a_member_claims_is_held_against_what_it_has(tmp_path):
     assert "it claims 4,398,046,511,104 bytes and has 64" in refusal(read_archive, path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("near.npy", npy(np.eye(2)) + b"more")
-    assert "near.npy goes on after its array" in refusal(read_archive, path)
+    assert "near.npy has more bytes after its array" in refusal(read_archive, path)
     with zipfile.ZipFile(path, "w") as archive:
-        for number in range(MOST_MEMBERS + 1):
+        for number in range(MAX_MEMBERS + 1):
             archive.writestr(f"{number}.npy", b"")
     assert "1,001 arrays, and 1,000 are the most" in refusal(read_archive, path)
 

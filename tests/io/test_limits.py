@@ -1,4 +1,4 @@
-"""Files that are broken, or made to break their reader: one line each, and no more memory than the limits."""
+"""Broken files, and files made to use up memory: refused on one line, within the limits."""
 
 import bz2
 import gzip
@@ -175,7 +175,7 @@ from lightmine.io.formats import ReadOptions
 from lightmine.io.sentences import stream_sentences
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
-    for _ in stream_sentences(sys.argv[1], Reading(text_column=sys.argv[2])):
+    for _ in stream_sentences(sys.argv[1], ReadOptions(text_column=sys.argv[2])):
         pass
 except TextError as error:
     print(error)

@@ -8,7 +8,7 @@ import pytest
 from lightmine import Encoder
 from lightmine.errors import OutputError
 from lightmine.store import Cache
-from lightmine.system.atomic_files import is_abandoned, replacing
+from lightmine.system.atomic_files import atomic_write, is_abandoned
 from tests.tiny import WORDS, write_bundle
 
 
@@ -66,7 +66,7 @@ def test_texts_are_shared_between_files_and_options_are_not(encoder, cache, tmp_
     assert cache.encode(encoder, texts(50), precision="float16").vectors.dtype == np.float16
     assert cache.encode(other, texts(50)).found == 0
     assert cache.encode(Encoder.load(write_bundle(tmp_path / "copy")), texts(50)).found == 50
-    assert sorted(kept.sentences for kept in cache.kept()) == [50] * 5
+    assert sorted(kept.sentences for kept in cache.summaries()) == [50] * 5
 
 
 def test_cut_sentences_are_counted_from_the_cache_too(encoder, cache):
@@ -112,7 +112,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_nothing_is_lost(encoder, cac
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lightmine.store.cache.replacing", full)
+    monkeypatch.setattr("lightmine.store.cache_folder.atomic_write", full)
     encoded = cache.encode(encoder, texts(50))
     assert encoded.unwritten == f"{cache.folder}: No space left on device"
     assert encoded.vectors.tobytes() == encoder.encode(texts(50)).tobytes()
@@ -154,7 +154,7 @@ def test_what_a_killed_job_left_goes_and_what_a_live_one_writes_stays(encoder, c
     (entry, *_) = entries(cache)
     dead = entry.with_name(f".{entry.name}.1-0123abcd.part")
     dead.write_bytes(b"half")
-    with replacing(entry.with_name("f" * 64 + ".npy")) as file:
+    with atomic_write(entry.with_name("f" * 64 + ".npy")) as file:
         (live,) = set(entry.parent.glob(".*.part")) - {dead}
         assert not is_abandoned(live)
         cache.prune(older_than=1e9)
@@ -175,7 +175,7 @@ def _job(folder, bundle, seed, results):
             results.put(f"seed {seed}, turn {turn}: {encoded.damaged} damaged, {encoded.unwritten}")
         if seed < 2:
             cache.prune()
-            cache.kept()
+            cache.summaries()
     results.put("done")
 
 
@@ -198,9 +198,9 @@ def test_the_description_of_a_folder_is_put_back(encoder, cache):
     cache.encode(encoder, texts(10))
     (folder,) = (path.parent for path in entries(cache)[:1])
     (folder / "model.json").write_text("nonsense")
-    (kept,) = cache.kept()
-    assert (kept.head, kept.sentences) == (None, 0)
+    (kept,) = cache.summaries()
+    assert (kept.header, kept.sentences) == (None, 0)
     (folder / "model.json").unlink()
     cache.encode(encoder, texts(10, seed=5))
-    assert cache.kept()[0].head.model == "tiny"
+    assert cache.summaries()[0].header.model == "tiny"
     assert json.loads((folder / "model.json").read_text())["identity"]["model"] == encoder.fingerprint

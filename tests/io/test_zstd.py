@@ -1,4 +1,4 @@
-"""Zstandard of Python 3.14's library: its own module there, before that the same code as backports.zstd."""
+"""Zstandard with the module of Python 3.14, and before that with backports.zstd."""
 
 import importlib
 import random

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from lightmine.errors import OutputError, StoreError
-from lightmine.system.atomic_files import locked, replacing, size_in_words
+from lightmine.errors import StoreError
+from lightmine.system.atomic_files import atomic_write, format_size, open_locked, write_error
 
 
 def test_what_is_replaced_stays_until_the_new_is_whole(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
@@ -20,7 +20,7 @@ def test_what_is_replaced_stays_until_the_new_is_whole(tmp_path):
 
 
 def write(path, parts, seek=None):
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         for part in parts:
             file.write(part)
         if seek is not None:
@@ -38,10 +38,10 @@ def small_files():
 
 @pytest.mark.parametrize("sizes", [[300_000], [50_000] * 6, [1] * 300_000])
 @pytest.mark.parametrize("seek", [None, 5, 299_999])
-def test_a_full_disk_leaves_the_old_and_says_how_much_room_the_new_needs(tmp_path, small_files, sizes, seek):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, small_files, sizes, seek):
     path = tmp_path / "x"
     path.write_bytes(b"old")
-    with pytest.raises(OutputError, match=r"x: cannot be written: File too large; the whole needs 300 kB"):
+    with pytest.raises(OSError, match="File too large"):
         write(path, (b"a" * size for size in sizes), seek)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["x"]
@@ -51,9 +51,9 @@ def test_what_a_killed_writer_left_goes_with_the_next_and_live_parts_stay(tmp_pa
     path = tmp_path / "x"
     (tmp_path / ".x.1-0123abcd.part").touch()
     (tmp_path / ".y.1-0123abcd.part").touch()
-    with replacing(path) as first:
+    with atomic_write(path) as first:
         first.write(b"first")
-        with replacing(path) as second:
+        with atomic_write(path) as second:
             second.write(b"second")
         assert path.read_bytes() == b"second"
     assert path.read_bytes() == b"first"
@@ -69,21 +69,35 @@ def test_a_lock_is_one_processes_at_a_time(tmp_path):
     path = tmp_path / "lock"
     code = (
         "import sys, pathlib, lightmine.system.atomic_files as f; "
-        "f.locked(pathlib.Path(sys.argv[1])).__enter__()"
+        "f.open_locked(pathlib.Path(sys.argv[1])).__enter__()"
     )
-    with locked(path) as file:
+    with open_locked(path) as file:
         file.write(b"mine")
         with pytest.raises(StoreError, match="lock: in use: another process writes there"):
-            locked(path).__enter__()
+            open_locked(path).__enter__()
         done = subprocess.run(
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
         )
         assert "StoreError" in done.stderr
-    with locked(path) as file:
+    with open_locked(path) as file:
         assert file.read() == b"mine"
 
 
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (28, "x: cannot be written: No space left on device; free some space and run the command again"),
+        (122, "x: cannot be written: Disk quota exceeded; free some space and run the command again"),
+        (27, "x: cannot be written: File too large; raise the limit of file sizes (ulimit -f) and run the "
+             "command again"),
+        (5, "x: cannot be written: Input/output error"),
+    ],
+)  # fmt: skip
+def test_errors_of_writing_say_what_to_do(number, message):
+    assert str(write_error("x", OSError(number, os.strerror(number)))) == message
+
+
 def test_sizes_are_in_few_digits():
-    assert [size_in_words(size) for size in (0, 999, 1000, 999_499_999, 5e18)] == [
+    assert [format_size(size) for size in (0, 999, 1000, 999_499_999, 5e18)] == [
         "0 bytes", "999 bytes", "1 kB", "999 MB", "5e+03 PB",
     ]  # fmt: skip

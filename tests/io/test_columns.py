@@ -88,7 +88,7 @@ def test_fields_of_json_and_fields_of_fields(read):
         ('["a"]', "x.jsonl", {}, "line 1: is a list, and an object is needed"),
         ("1" * 5000, "x.jsonl", {}, "line 1: not JSON that is read here: Exceeds the limit"),
         ('{"text": NaN}', "x.jsonl", {}, "line 1: not JSON that is read here: NaN is no JSON"),
-        ('{"text": "a\\ud83d"}', "x.jsonl", {}, r"line 1: \\ud83d is half a character; mend it, or take it"),
+        ('{"text": "a\\ud83d"}', "x.jsonl", {}, r"line 1: \\ud83d is half a character; correct it, or"),
         ('{"text": "a", "i": 1.5}', "x.jsonl", {"id_column": "i"}, "'i' is a number; an id is text or a who"),
         ('{"text": "a"}', "x.jsonl", {"id_column": "i"}, "no field 'i'; it has 'text': name one with --id"),
     ],

@@ -1,4 +1,4 @@
-"""Parquet by the type of a column: fields of structs, categories, and what is refused with a way out."""
+"""Parquet by the type of a column: fields of structs, categories, and advice for types that are refused."""
 
 import pyarrow
 import pyarrow.parquet
