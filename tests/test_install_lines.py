@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightmine.errors import EXTRAS, MissingExtraError, install_line
+from lightmine.export.optimum_graph import INSTALL_LINE
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,3 +58,21 @@ def test_no_message_and_no_document_installs_lightmine_from_an_index():
         found = re.search(r"pip install [^`\n]*['\" ]lightmine[\['\"` \n]", text)
         assert found is None, f"{path.relative_to(ROOT)}: {found.group()}"
     assert read > 50
+
+
+def test_the_documents_install_what_the_extras_do():
+    known = {line for packages in EXTRAS.values() for line in packages}
+    found = []
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        for line in re.findall(r"pip install [^`\n]*", path.read_text(encoding="utf-8")):
+            found += re.findall(r"'([\w-]+>=[\d.]+)'", line)
+    assert found
+    assert not {*found} - known
+    guide = (ROOT / "docs/guides/your-own-model.md").read_text(encoding="utf-8")
+    assert f"{install_line('export')}\n" in guide
+
+
+def test_the_line_for_optimum_is_that_of_the_makefile():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").replace("$(TORCH)", "torch==2.13.0")
+    installed = re.findall(r"\$\(OPTIMUM\)/bin/python -m pip install --quiet (.*)", recipe)
+    assert INSTALL_LINE.replace("'", "") == "pip install " + " ".join(installed).replace("'", "")
