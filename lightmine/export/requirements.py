@@ -1,4 +1,4 @@
-"""The packages that the exporter needs beside lightmine's own, and the error where one is missing.
+"""The packages that the exporter needs in addition to lightmine's own, and the error where one is missing.
 
 This module imports none of them.
 """
