@@ -1,19 +1,17 @@
-"""What this machine has for mining, what of it really works, and what would help.
+"""What this machine has for mining, which parts of it work, and what would help.
 
-Nothing is believed that can be tried: a provider counts when it has run a graph, the int8 kernel when
-its products were right.
+What can be tried is tried: a provider works if it has run a graph, the int8 kernel if its products were
+right.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import platform
 import re
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from lightmine.encoder.encoder import Encoder
-from lightmine.encoder.providers import PROVIDERS, open_graph
-from lightmine.engine.matmul import gemm_graph, int8_speedup, safe_int8_qmax
+from lightmine.encoder.providers import PROVIDERS, Provider, open_graph
+from lightmine.engine.matmul import DATA, int8_speedup, safe_int8_qmax
 from lightmine.engine.matrix import unit_rows
 from lightmine.search import neighbors
+from lightmine.system.memory import container_memory
 from lightmine.system.processor import features, targets
 from lightmine.system.threads import default_threads, thread_limit, thread_limits
 
@@ -33,13 +32,12 @@ PACKAGES = (
     "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "onnxruntime-ep-openvino", "openvino",
     "huggingface-hub",
 )  # fmt: skip
-# What decides about speed and right answers, as Linux names it on x86 and on ARM.
+# Processor features that speed and correct results depend on, with Linux's names on x86 and on ARM.
 FEATURES = {
     "AVX2": {"avx2"}, "AVX-512": {"avx512bw"}, "VNNI": {"avx512_vnni", "avx_vnni"},
     "AMX int8": {"amx_int8"}, "AMX bf16": {"amx_bf16"}, "AVX-512 bf16": {"avx512_bf16"},
     "dot product": {"asimddp"}, "int8 matrices": {"i8mm"}, "ARM bf16": {"bf16"}, "SVE": {"sve"},
 }  # fmt: skip
-MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 TEXTS = (
     "Is there a night train to the coast?", "The oven takes ten minutes to warm up.", "Guten Morgen!",
     "Mein Fahrrad steht seit gestern vor der Bibliothek, und niemand hat es angefasst.",
@@ -52,12 +50,12 @@ ROWS, WIDTH = 6_000, 256
 
 
 def examine(*, seconds: float = 10.0) -> dict[str, Any]:
-    """Look at the machine and try what can be tried.
+    """Examine the machine, and try its providers and the int8 kernel.
 
     Parameters
     ----------
     seconds : float
-        How long the benchmark takes, roughly; 0 leaves it out.
+        About how long the benchmark takes; 0 leaves it out.
 
     Returns
     -------
@@ -83,7 +81,7 @@ def examine(*, seconds: float = 10.0) -> dict[str, Any]:
             "targets": sorted(targets()),
         },
         "threads": _threads(),
-        "memory": {"bytes": _memory(), "limit": _memory_limit()},
+        "memory": {"bytes": _memory(), "limit": container_memory()},
         "providers": {name: _provider(name) for name in PROVIDERS if name != "auto"},
     }
     runs = report["providers"]["cpu"]["runs"]
@@ -94,9 +92,8 @@ def examine(*, seconds: float = 10.0) -> dict[str, Any]:
 
 
 def advice(report: dict[str, Any]) -> Iterator[str]:
-    """What the report asks for, in plain words, the gravest first."""
-    packages, providers = report["packages"], report["providers"]
-    kernel, threads, memory = report["kernel"], report["threads"], report["memory"]
+    """What to do about the report's findings, the most serious first."""
+    packages, providers, kernel = report["packages"], report["providers"], report["kernel"]
     if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
         yield (
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall -y "
@@ -122,6 +119,11 @@ def advice(report: dict[str, Any]) -> Iterator[str]:
             "This processor computes in bf16: OpenVINO encodes with transformer models several times faster "
             f"({providers['openvino']['detail']}), then --provider openvino."
         )
+    yield from _limit_advice(report["threads"], report["memory"])
+
+
+def _limit_advice(threads: dict[str, Any], memory: dict[str, Any]) -> Iterator[str]:
+    """What to do about the limits of threads and memory."""
     if "quota" in threads["source"] and threads["limit"] < (os.cpu_count() or 1):
         yield (
             f"The container grants {threads['limit']} of {os.cpu_count()} processors; more would be faster."
@@ -167,28 +169,14 @@ def _memory() -> int | None:
         return None
 
 
-def _memory_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that this process's container may use; None where nothing limits it."""
-    for name in MEMORY_LIMITS:
-        try:
-            text = (root / name).read_text().strip()
-        except OSError:
-            continue
-        # Version 1 writes the largest number that fits where there is no limit.
-        if text.isdigit() and int(text) < 2**60:
-            return int(text)
-    return None
-
-
-def _provider(name: str) -> dict[str, Any]:
-    """Whether a provider runs a product of two matrices, alone and rightly."""
+def _provider(name: Provider) -> dict[str, Any]:
+    """Whether a provider runs a product of two matrices, and gives the right result."""
     try:
-        with _graph_file() as path:
-            opened = open_graph(path, provider=name, precision="fp32", threads=default_threads())
-            a = np.arange(12, dtype=np.float32).reshape(3, 4)
-            # Not equal: bf16 keeps eight bits.
-            right = np.allclose(opened.session.run("y", {"a": a, "b": a}), a @ a.T, rtol=0.01)
-    except Exception as error:  # missing, broken, nowhere to write: whatever it is, the report says it
+        opened = open_graph(DATA / "gemm.onnx", provider=name, precision="fp32", threads=default_threads())
+        a = np.arange(12, dtype=np.float32).reshape(3, 4)
+        # With a tolerance, because bf16 has eight bits.
+        right = np.allclose(opened.session.run("y", {"a": a, "b": a}), a @ a.T, rtol=0.01)
+    except Exception as error:  # missing or broken: the report says what
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return {
             "runs": False,
@@ -196,23 +184,6 @@ def _provider(name: str) -> dict[str, Any]:
         }
     detail = opened.reason.removeprefix("asked for; ")
     return {"runs": right, "detail": detail if right else f"{detail}, but its product is wrong"}
-
-
-@contextlib.contextmanager
-def _graph_file() -> Iterator[Path]:
-    """A graph of one matrix product as a file, which providers want; in memory where no disk takes it."""
-    try:
-        scratch = tempfile.TemporaryDirectory()
-    except FileNotFoundError:  # nowhere that a file could be made
-        with os.fdopen(os.memfd_create("product"), "wb") as file:
-            file.write(gemm_graph())
-            file.flush()
-            yield Path(f"/proc/self/fd/{file.fileno()}")
-    else:
-        with scratch as folder:
-            path = Path(folder) / "product.onnx"
-            path.write_bytes(gemm_graph())
-            yield path
 
 
 def _kernel() -> dict[str, Any]:
@@ -240,7 +211,7 @@ def _benchmark(seconds: float) -> dict[str, Any]:
 
 
 def _rate(work: Callable[[], Any], seconds: float) -> float:
-    """Runs a second, of at least one run."""
+    """Runs per second, of at least one run."""
     start = time.perf_counter()
     runs = 0
     while not runs or time.perf_counter() - start < seconds * 0.8:
@@ -250,5 +221,5 @@ def _rate(work: Callable[[], Any], seconds: float) -> float:
 
 
 def is_well(report: dict[str, Any]) -> bool:
-    """Whether lightmine runs here at all."""
+    """Whether lightmine can run on this machine."""
     return bool(report["providers"]["cpu"]["runs"]) and sys.version_info >= (3, 11)

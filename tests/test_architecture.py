@@ -62,8 +62,8 @@ EXPORTER = {
 }  # fmt: skip
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoder.providers", "lightmine.engine.matmul"},
-    "openvino": {"lightmine.encoder.providers"},
+    "onnxruntime": {"lightmine.encoder.onnx_runtime", "lightmine.engine.matmul"},
+    "openvino": {"lightmine.encoder.openvino_provider"},
     "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoder.tokenizer"},
     "huggingface_hub": {"lightmine.loading.hub"},

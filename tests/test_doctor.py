@@ -4,15 +4,20 @@ import json
 import re
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import lightmine
 from lightmine import doctor
 from lightmine.cli import main
 from lightmine.doctor import advice, examine
-from lightmine.errors import MissingExtraError
+from lightmine.engine.matmul import DATA
+from lightmine.errors import BudgetError, MissingExtraError
+from lightmine.system import memory
+from lightmine.untrusted.onnx_header import read_graph
 
 
 @pytest.fixture(scope="module")
@@ -100,17 +105,34 @@ def test_advice_about_limits_and_unused_hardware(report, monkeypatch):
     assert next(advice(bf16)).startswith("This processor computes in bf16: OpenVINO encodes")
 
 
-def test_a_containers_memory_limit_is_read(tmp_path):
-    assert doctor._memory_limit(tmp_path) is None
-    (tmp_path / "memory").mkdir()
-    (tmp_path / "memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
-    assert doctor._memory_limit(tmp_path) is None
-    (tmp_path / "memory/memory.limit_in_bytes").write_text("536870912\n")
-    assert doctor._memory_limit(tmp_path) == 2**29
-    (tmp_path / "memory.max").write_text("max\n")
-    assert doctor._memory_limit(tmp_path) == 2**29
-    (tmp_path / "memory.max").write_text("1073741824\n")
-    assert doctor._memory_limit(tmp_path) == 2**30
+def test_the_memory_limit_of_a_nested_cgroup_is_that_of_the_memory_checks(tmp_path, monkeypatch):
+    inner = tmp_path / "sys/fs/cgroup/pod/app"
+    inner.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text("0::/pod/app\n")
+    monkeypatch.setattr(memory, "ROOT", tmp_path)
+    assert examine(seconds=0)["memory"]["limit"] is None
+    (inner / "memory.max").write_text("max\n")
+    (inner.parent / "memory.max").write_text(f"{2**29}\n")
+    (inner.parent / "memory.current").write_text("0\n")
+    assert examine(seconds=0)["memory"]["limit"] == 2**29
+    with pytest.raises(BudgetError, match="the cgroup /sys/fs/cgroup/pod leaves 537 MB"):
+        memory.check_memory(2**29 + 1, "rows")
+
+
+def test_a_memory_limit_of_version_1_is_read(tmp_path):
+    group = tmp_path / "sys/fs/cgroup/memory"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert memory.container_memory(tmp_path) is None
+    (group / "memory.limit_in_bytes").write_text("536870912\n")
+    assert memory.container_memory(tmp_path) == 2**29
+
+
+def test_the_graph_that_providers_are_tried_with_is_a_file_of_the_package():
+    path = DATA / "gemm.onnx"
+    assert path.is_relative_to(Path(lightmine.__file__).parent)
+    assert [value.name for value in read_graph(path).inputs] == ["a", "b"]
 
 
 def run(monkeypatch, capsys, *arguments):

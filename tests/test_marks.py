@@ -49,7 +49,7 @@ def test_what_imports_torch_carries_the_mark(path):
         "from tests import small_models\n",
         "from tests.exporting import refused\n",
         "from tests import minilm\n",
-        "from tests.test_directory import build\n",
+        "from tests.loading.test_directory import build\n",
     ],
 )
 def test_a_module_that_imports_torch_without_the_mark_is_found(tmp_path, text):

@@ -27,9 +27,11 @@ from lightmine.cli._options import (
 )
 from lightmine.cli._outputs import check_outputs, files_of, output_format, write_columns
 from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.providers import Provider
 from lightmine.engine.checkpoint import forget
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import TextError
+from lightmine.loading.bundle import Verify
 from lightmine.progress import Bar
 from lightmine.store import Cache
 from lightmine.system.memory import check_memory
@@ -46,8 +48,8 @@ class RunOptions:
     output: str
     format_: str | None
     model: str | None
-    provider: str
-    verify: str
+    provider: Provider
+    verify: Verify
     fast: bool
     memory_budget: str
     threads: int | None

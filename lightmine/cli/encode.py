@@ -29,11 +29,13 @@ from lightmine.cli._options import (
 from lightmine.cli._outputs import check_outputs, files_of
 from lightmine.encoder.embedding_quantization import PRECISIONS
 from lightmine.encoder.encoder import Encoder
+from lightmine.encoder.providers import Provider
 from lightmine.errors import ArgumentError, TextError
 from lightmine.io.compression import NAMES
 from lightmine.io.formats import ReadOptions, plain_name
 from lightmine.io.output import STDOUT
 from lightmine.io.sentences import SentenceStream, stream_sentences
+from lightmine.loading.bundle import Verify
 from lightmine.progress import Bar
 from lightmine.store import write_embeddings
 from lightmine.store.journal import kept_rows
@@ -104,8 +106,8 @@ def encode(
     file: str,
     output: str,
     model: str | None,
-    provider: str,
-    verify: str,
+    provider: Provider,
+    verify: Verify,
     threads: int | None,
     ranges: str | None,
     restart: bool,

@@ -8,17 +8,18 @@ import click
 
 from lightmine.cli._command import command
 from lightmine.cli._options import json_option, provider_option, verify_option
+from lightmine.encoder.providers import Provider
 from lightmine.encoder.runtime import Runtime
-from lightmine.loading.bundle import manifest_json
-from lightmine.loading.resolve import open_source
+from lightmine.loading.bundle import Verify, manifest_json
+from lightmine.loading.resolve import resolve_model
 from lightmine.loading.resolved_model import ResolvedModel
 from lightmine.system.threads import thread_limit
 
 # The meaning of a manifest's `batch`: what other sentences of the batch do to a vector.
-BATCH_MATES = {
-    "any": "do not change a vector",
-    "one": "do not change a vector: sentences are run one at a time; --fast runs them together, and they do",
-    "mates": "change a vector a little: this graph scales its numbers by the whole batch",
+BATCH_EFFECTS = {
+    "any": "other sentences of the batch do not change a vector",
+    "independent": "other sentences do not change a vector, since each is run alone; with --fast they do",
+    "dependent": "other sentences of the batch change a vector a little: it scales values by the batch",
 }
 
 
@@ -27,7 +28,7 @@ BATCH_MATES = {
 @json_option
 @provider_option
 @verify_option
-def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
+def info(model: str | None, as_json: bool, provider: Provider, verify: Verify) -> None:
     """Show the facts of a model, and what runs it here.
 
     The files of a bundle are checked. With --json its whole manifest is printed.
@@ -39,12 +40,12 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
     Example:
       lightmine info
     """
-    source = open_source(model, verify=verify)
+    source = resolve_model(model, verify=verify)
     if as_json:
         click.echo(manifest_json(source.manifest), nl=False)
         return
     runtime = Runtime(source.graph, source.manifest, provider=provider)
-    manifest = source.measured(runtime.run).manifest
+    manifest = source.with_dimension(runtime.run).manifest
     limit = thread_limit()
     facts = {
         "model": manifest.name,
@@ -62,7 +63,7 @@ def info(model: str | None, as_json: bool, provider: str, verify: str) -> None:
         or "none recommended",
         "prompts": ", ".join(map(repr, manifest.prompts)) or "none",
         "default prompt": repr(manifest.prompts.get(manifest.default_prompt or "", "")),
-        "batch-mates": BATCH_MATES[manifest.batch],
+        "batch": BATCH_EFFECTS[manifest.batch],
         "size": f"{source.size / 1e6:.1f} MB, {_checked(source)}",
         "parity": json.dumps(manifest.parity, ensure_ascii=False) if manifest.parity else "not measured",
         "runs on": f"{runtime.provider}: {runtime.reason}",

@@ -13,7 +13,7 @@ from lightmine.cli._notes import note
 from lightmine.cli._options import quiet_option
 from lightmine.errors import OutputError
 from lightmine.loading.hub import Fetched, fetch
-from lightmine.loading.resolve import open_source, split_name, write_origin
+from lightmine.loading.resolve import resolve_model, split_name, write_origin
 
 
 @command()
@@ -56,7 +56,7 @@ def pull(model: str, revision: str | None, file: str | None, output: str | None,
         unreachable="connect to a network, unset HF_HUB_OFFLINE, or set HF_ENDPOINT to a hub that answers",
     )  # fmt: skip
     # A model that cannot be run is refused now, and not on the machine that it is copied to.
-    source = open_source(fetched.folder, file=file)
+    source = resolve_model(fetched.folder, file=file)
     if output is not None:
         place = _copy(fetched, name, Path(output))
     else:

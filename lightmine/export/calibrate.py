@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from lightmine.encoder.providers import runtime, session_options
+from lightmine.encoder.onnx_runtime import runtime, session_options
 from lightmine.export.edit import Edit, products, weights_of
 from lightmine.export.files import save_graph
 

@@ -68,7 +68,7 @@ def bundle_directory(
     with new_folder(out, force=force) as folder:
         report(f"source     {opened.graph}")
         _write_tokenizer(opened.tokenizer, folder / TOKENIZER, lower_case=opened.lower_case)
-        post = dataclasses.replace(opened.head, dimension=reference.manifest.dimension)
+        post = dataclasses.replace(opened.post_processing, dimension=reference.manifest.dimension)
         graph = with_modules(onnx.load(opened.graph), post)
         manifest = _describe(opened.manifest, graph, post, name=name, licence=licence)
         scratch_folder(folder)

@@ -178,7 +178,7 @@ def shortfalls(figures: Figures, manifest: Manifest, overrides: Mapping[str, flo
     if not manifest.cpus:
         minimums |= REDUCED_MINIMUMS.get(manifest.precision, {})
     maximums = dict(MAXIMUMS)
-    if manifest.batch == "mates":
+    if manifest.batch == "dependent":
         del maximums["batch_change"]
     known = {*minimums, *MAXIMUMS}
     for name, value in overrides.items():

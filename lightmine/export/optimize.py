@@ -16,7 +16,7 @@ from typing import Any
 
 import onnx
 
-from lightmine.encoder.providers import runtime
+from lightmine.encoder.onnx_runtime import runtime
 from lightmine.export.edit import MICROSOFT
 from lightmine.export.files import is_large, save_graph
 

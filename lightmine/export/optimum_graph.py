@@ -56,7 +56,7 @@ def export_through_optimum(
         lines = done.stderr.strip().splitlines() or ["no reason given"]
         raise BundleError(f"optimum cannot export {source.name}: {lines[-1]}")
     opened = open_directory(folder, name=source.name, revision=None, file=None, pooling=None)
-    post = opened.head
+    post = opened.post_processing
     if truncate_dim is not None:
         post = PostProcessing(
             post.output, post.feature, (*post.modules, Truncate(truncate_dim)), truncate_dim

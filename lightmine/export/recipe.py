@@ -64,7 +64,7 @@ class Recipe:
             precision=self.precision,
             recipe=", ".join(steps),
             # In float16 the last bits of a sum depend on the shape of the product, which changes vectors.
-            batch="mates" if self.precision in ("int8-fast", "fp16") else "any",
+            batch="dependent" if self.precision in ("int8-fast", "fp16") else "any",
             cpus=find_target(self.target).cpus if eight_bits else (),
         )
 

@@ -68,6 +68,15 @@ def cpu_set_size(folder: Path) -> int | None:
     return None
 
 
+def memory_limit(folder: Path) -> int | None:
+    """Bytes of the memory limit of a cgroup; None if it sets no limit."""
+    for limit_name, _ in MEMORY_FILES:
+        with contextlib.suppress(OSError, ValueError):
+            if (limit := int((folder / limit_name).read_text())) < NO_LIMIT:
+                return limit
+    return None
+
+
 def memory_left(folder: Path) -> Iterator[int]:
     """Bytes that the memory limit of a cgroup leaves; nothing if it sets no limit."""
     for limit_name, usage_name in MEMORY_FILES:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
 from lightmine.system.atomic_files import format_size
-from lightmine.system.cgroups import MEMORY_MOUNTS, cgroup_folders, memory_left
+from lightmine.system.cgroups import MEMORY_MOUNTS, cgroup_folders, memory_left, memory_limit
 
 try:
     import resource
@@ -69,6 +69,12 @@ def memory_limits(root: Path) -> Iterator[MemoryLimit]:
     total = _kilobytes(root / "proc/meminfo", "MemTotal") + _kilobytes(root / "proc/meminfo", "SwapTotal")
     if total:
         yield MemoryLimit(total, "the machine, empty,")
+
+
+def container_memory(root: Path | None = None) -> int | None:
+    """Bytes that the cgroups of this process grant it in all; None if none of them sets a limit."""
+    limits = (memory_limit(folder) for folder in cgroup_folders(root or ROOT, MEMORY_MOUNTS))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _kilobytes(path: Path, name: str) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lightmine import Encoder
-from lightmine.cli.info import BATCH_MATES
+from lightmine.cli.info import BATCH_EFFECTS
 from tests.command_line import ROOT, run
 from tests.tiny import write_bundle
 
@@ -105,8 +105,8 @@ def test_mining_takes_the_provider_and_fast(run, tmp_path):
     assert "has no CUDA" in err
 
 
-def test_info_says_what_runs_a_bundle_and_whether_batch_mates_matter(run, tmp_path):
-    for batch, words in BATCH_MATES.items():
+def test_info_says_what_runs_a_bundle_and_whether_other_sentences_of_a_batch_matter(run, tmp_path):
+    for batch, words in BATCH_EFFECTS.items():
         bundle = write_bundle(tmp_path / batch, batch=batch)
         status, out, _ = run("info", bundle)
         assert status == 0

@@ -232,7 +232,8 @@ def test_a_full_standard_output_is_one_line():
     command = f"{sys.executable} -m lightmine paraphrase -q {QUESTIONS} > /dev/full"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "lightmine: standard output: cannot be written: No space left on device\n"
+    problem = "standard output: cannot be written: No space left on device"
+    assert done.stderr == f"lightmine: {problem}; free some space and run the command again\n"
 
 
 def test_what_nobody_foresaw_is_one_line_too(run, monkeypatch):

@@ -46,7 +46,7 @@ def test_vectors_that_depend_on_their_batch_fail_unless_the_manifest_says_so():
     figures = measure(lambda sentences: rows_of(sentences) + 1e-5 * len(sentences) * np.eye(3)[0])
     missed = gate.shortfalls(figures, MANIFEST, {})
     assert [line.split(" is ")[0] for line in missed] == ["batch_change"]
-    assert gate.shortfalls(figures, dataclasses.replace(MANIFEST, batch="mates"), {}) == []
+    assert gate.shortfalls(figures, dataclasses.replace(MANIFEST, batch="dependent"), {}) == []
 
 
 def test_lost_and_gained_pairs_are_counted():
@@ -62,7 +62,7 @@ def test_lost_and_gained_pairs_are_counted():
 
 def test_weights_of_7_bits_have_floors_of_their_own():
     figures = dataclasses.replace(measure(rows_of), cosine_mean=0.995, cosine_min=0.975)
-    fast = dataclasses.replace(MANIFEST, precision="int8-fast", batch="mates")
+    fast = dataclasses.replace(MANIFEST, precision="int8-fast", batch="dependent")
     assert gate.shortfalls(figures, fast, {}) == []
     missed = gate.shortfalls(figures, dataclasses.replace(fast, cpus=("vnni", "amx")), {})
     assert missed == ["cosine_min is 0.975000, 0.98 is required"]

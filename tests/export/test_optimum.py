@@ -46,7 +46,7 @@ def test_optimums_quantizer_makes_an_int8_fast_bundle(real, few, tmp_path):
     made = export_bundle(
         minilm.model_folder(), out, exporter="optimum", recipe=Recipe(precision="int8-fast"), check=check
     )
-    assert (made.precision, made.batch) == ("int8-fast", "mates")
+    assert (made.precision, made.batch) == ("int8-fast", "dependent")
     assert "ORTQuantizer dynamic" in made.recipe
 
 

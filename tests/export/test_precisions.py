@@ -54,9 +54,9 @@ def made(tmp_path_factory):
     ("precision", "megabytes", "mean", "lowest", "batch"),
     [
         ("int8", 25, 0.993, 0.98, "any"),
-        ("int8-fast", 24, 0.99, 0.95, "mates"),
+        ("int8-fast", 24, 0.99, 0.95, "dependent"),
         ("int8-static", 24, 0.99, 0.95, "any"),
-        ("fp16", 47, 0.9999, 0.999, "mates"),
+        ("fp16", 47, 0.9999, 0.999, "dependent"),
     ],
 )
 def test_real_minilm_is_as_good_as_its_precision_promises(made, precision, megabytes, mean, lowest, batch):
@@ -68,7 +68,7 @@ def test_real_minilm_is_as_good_as_its_precision_promises(made, precision, megab
     assert f"precision | {precision} (torch.onnx.export" in (out / "verify.md").read_text(encoding="utf-8")
 
 
-def test_int8_vectors_do_not_depend_on_batch_mates_and_fast_ones_do(made, real):
+def test_int8_vectors_do_not_depend_on_the_rest_of_the_batch_and_fast_ones_do(made, real):
     source, _, _ = real
     changes = {}
     for precision in ("int8", "int8-fast"):

@@ -40,7 +40,7 @@ def test_graph_made_wrong_on_purpose_fails_and_is_kept_aside(small, tmp_path, mo
 
 
 def test_model_whose_own_vectors_depend_on_the_batch_fails(tmp_path, few, capsys):
-    # Absolute positions and padding on the left: a sentence's positions are its batch-mates' affair.
+    # Absolute positions and padding on the left: positions then depend on the rest of the batch.
     small_models.build(tmp_path / "model", padding_side="left")
     message = refused(capsys, tmp_path / "model", tmp_path / "bundle", "--eval", few, code=3)
     assert "parity failed" in message

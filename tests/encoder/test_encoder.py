@@ -37,7 +37,7 @@ def test_a_vector_is_a_function_of_its_text(tiny, texts, batch_tokens, threads):
     assert np.abs(np.linalg.norm(together, axis=1) - 1).max() <= 1e-6
 
 
-def test_the_default_models_vectors_do_not_depend_on_batch_mates(default):
+def test_the_default_models_vectors_do_not_depend_on_the_rest_of_the_batch(default):
     texts = ["Good morning!", "Guten Morgen!", "早上好！", "x" * 3000, "1984", "🙂", "Доброе утро"] * 40
     together = default.encode(texts)
     assert together.shape == (280, default.manifest.dimension)
@@ -121,7 +121,7 @@ def test_the_default_prompt_goes_before_every_sentence(tmp_path, tiny):
         (["fine", None], r"sentences\[1\] is a NoneType, not a string; drop or convert it"),
         (["fine", 3.5], r"sentences\[1\] is a float, not a string"),
         (["fine", b"bytes"], r"sentences\[1\] is a bytes, not a string"),
-        (["fine", "\ud800"], r"sentences\[1\] holds half a surrogate pair"),
+        (["fine", "\ud800"], r"sentences\[1\] has half a surrogate pair"),
         (["fine", ""], r"sentences\[1\] is empty: it has no tokens to encode; drop it"),
     ],
 )
@@ -132,7 +132,8 @@ def test_what_cannot_be_encoded_is_named(tiny, given_, message):
 
 @pytest.mark.parametrize("options", [dict(batch_tokens=0), dict(threads=0), dict(threads=1.5)])
 def test_options_out_of_range_are_refused(tiny, options):
-    with pytest.raises(ArgumentError, match="batch_tokens and threads must be whole numbers of at least 1"):
+    ((name, value),) = options.items()
+    with pytest.raises(ArgumentError, match=f"{name} must be a whole number of at least 1, not {value}"):
         tiny.encode(["cat"], **options)
 
 
@@ -355,7 +356,7 @@ def vary(encoder, **options):
 
 
 @pytest.mark.torch
-def test_a_transformers_vectors_do_not_depend_on_batch_mates(transformer):
+def test_a_transformers_vectors_do_not_depend_on_the_rest_of_the_batch(transformer):
     assert vary(Encoder.load(transformer[0], provider="cpu")) <= 1e-6
 
 

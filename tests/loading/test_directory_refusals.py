@@ -17,7 +17,7 @@ from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError, TextError
 from lightmine.export.sentences import evaluation_sentences
 from lightmine.loading.modules import Pooling as OurPooling
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.safetensors import read_weights
 from tests import small_models
 from tests.onnx_directories import edit, write_graph
@@ -96,7 +96,7 @@ refused = [
     (lambda f: (f / "2_Dense/model.safetensors").unlink(), r"2_Dense/model\.safetensors: cannot be read: No"),
     (lambda f: (f / "2_Dense/model.safetensors").write_bytes(b"odd"), r"model\.safetensors: not safetensors"),
     (lambda f: (f / "1_Pooling/config.json").unlink(), r"1_Pooling: has no config\.json; copy or"),
-    (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only kind that is read here"),
+    (lambda f: (f / "tokenizer.json").unlink(), r"has no tokenizer\.json, the only format that is read"),
     (lambda f: (f / "config.json").unlink(), r"model: has no config\.json; copy or fetch"),
     (lambda f: (f / "config.json").write_text("{"), r"config\.json: cannot be read: "),
     (lambda f: (f / "modules.json").write_text("{}"), r"modules\.json: a JSON list is needed"),
@@ -188,7 +188,7 @@ def test_options_that_a_model_does_not_have_are_refused(directory, tiny_bundle):
         ArgumentError, match=r"a bundle has one graph with its own pooling; drop file, pooling"
     ):
         Encoder.load(tiny_bundle, file="model_O2.onnx")
-    assert open_source(tiny_bundle / "model.onnx").verified
+    assert resolve_model(tiny_bundle / "model.onnx").verified
 
 
 @pytest.mark.parametrize(

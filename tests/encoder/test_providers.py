@@ -1,4 +1,4 @@
-"""Who runs the graph: chosen, refused and proven; CUDA by a faked ONNX Runtime, the others for real."""
+"""Which provider runs the graph; CUDA with a fake ONNX Runtime, the others with the real one."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lightmine import Encoder
-from lightmine.encoder import providers
+from lightmine.encoder import cuda_provider, onnx_runtime, openvino_provider
 from lightmine.errors import ArgumentError, BundleError, MissingExtraError
 from lightmine.loading.bundle import MODEL, read_manifest
 from lightmine.system import processor
@@ -29,7 +29,7 @@ def test_auto_takes_the_processor_and_says_why_not_another(tiny_bundle):
 
 
 def test_nothing_spins_and_no_session_has_threads_of_its_own():
-    options = providers.session_options()
+    options = onnx_runtime.session_options()
     assert options.intra_op_num_threads == options.inter_op_num_threads == 1
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
     assert options.enable_mem_pattern is False
@@ -92,8 +92,8 @@ def cuda(monkeypatch):
         return fake.opened[-1]
 
     fake.InferenceSession = session
-    monkeypatch.setattr(providers, "runtime", lambda: fake)
-    monkeypatch.setattr(providers, "_installed", lambda name: name == "onnxruntime-gpu")
+    monkeypatch.setattr(onnx_runtime, "runtime", lambda: fake)
+    monkeypatch.setattr(cuda_provider, "_installed", lambda name: name == "onnxruntime-gpu")
     return fake
 
 
@@ -133,7 +133,7 @@ def test_cuda_that_cannot_be_is_refused_by_its_cause_and_auto_goes_on(cuda, tiny
 
 
 def test_two_onnxruntimes_that_overwrite_each_other_are_named(cuda, tiny_bundle, monkeypatch):
-    monkeypatch.setattr(providers, "_installed", lambda name: True)
+    monkeypatch.setattr(cuda_provider, "_installed", lambda name: True)
     with pytest.raises(BundleError, match="onnxruntime and onnxruntime-gpu are both installed and overwrite"):
         Encoder.load(tiny_bundle, provider="cuda")
     assert "both installed" in Encoder.load(tiny_bundle).reason
@@ -145,8 +145,8 @@ def test_int8_graphs_are_not_tried_on_cuda(cuda, tmp_path):
 
 
 def test_what_is_installed_is_known():
-    assert providers._installed("numpy")
-    assert not providers._installed("no-such-distribution")
+    assert cuda_provider._installed("numpy")
+    assert not cuda_provider._installed("no-such-distribution")
     assert importlib.metadata.version("onnxruntime")
 
 
@@ -171,12 +171,13 @@ def test_openvino_takes_bf16_where_the_processor_has_it(tiny_bundle):
 def test_openvino_names_what_is_wrong(tiny_bundle, tmp_path, monkeypatch):
     with pytest.raises(BundleError, match=r"model\.onnx: .* cannot load it: .*NO_SUCH"):
         Encoder.load(tiny_bundle, provider="openvino", provider_options={"NO_SUCH": "1"})
-    monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(openvino_provider.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"not installed: pip install 'onnxruntime-ep-openvino>=1.8'"):
         Encoder.load(tiny_bundle, provider="openvino")
     monkeypatch.undo()
     if "GenuineIntel" not in Path("/proc/cpuinfo").read_text():
-        monkeypatch.setattr(providers.importlib.util, "find_spec", lambda name: name != "openvino" or None)
+        without = lambda name: name != "openvino" or None  # noqa: E731
+        monkeypatch.setattr(openvino_provider.importlib.util, "find_spec", without)
         with pytest.raises(
             MissingExtraError, match="serves Intel's processors alone; on this one: pip install"
         ):
@@ -227,7 +228,7 @@ def test_a_plugin_that_leaves_arithmetic_to_another_is_refused(tiny_bundle, monk
     with pytest.raises(
         BundleError, match="OpenVINO leaves 1 SkipLayerNormalization of this graph to another"
     ):
-        providers._whole(tiny_bundle / MODEL, session, providers.OPENVINO)
+        onnx_runtime.check_complete(tiny_bundle / MODEL, session, onnx_runtime.OPENVINO)
 
 
 @pytest.mark.parametrize(

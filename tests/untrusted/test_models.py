@@ -23,7 +23,7 @@ from lightmine.loading.bundle import (
     sha256,
     write_manifest,
 )
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.model_paths import LARGEST_SETTINGS
 from lightmine.untrusted.onnx_header import check_weights, read_graph
 from tests import hostile
@@ -131,14 +131,14 @@ def test_a_module_outside_of_its_model_is_refused(tmp_path, place):
     modules = [{"type": "sentence_transformers.models.Transformer", "path": place}]
     (tmp_path / "model/modules.json").write_text(json.dumps(modules))
     with pytest.raises(BundleError, match="leads out of the model"):
-        open_source(tmp_path / "model")
+        resolve_model(tmp_path / "model")
 
 
 def test_settings_linked_from_elsewhere_are_refused(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "modules.json").write_text("[]")
     (tmp_path / "model/modules.json").symlink_to(tmp_path / "modules.json")
-    assert "a link to " in line_of(open_source, tmp_path / "model")
+    assert "a link to " in line_of(resolve_model, tmp_path / "model")
 
 
 # --- hashes and sizes

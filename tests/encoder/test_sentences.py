@@ -1,17 +1,21 @@
 """What the encoder takes for sentences, and what it refuses before any memory is handed out."""
 
+import functools
+import inspect
 import pickle
-import re
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow
 import pytest
 
 from lightmine import Encoder
-from lightmine.errors import BundleError, OptionError, TextError
-from lightmine.loading.bundle import models_folder
+from lightmine.encoder.embedding_quantization import PRECISIONS, Precision
+from lightmine.encoder.providers import PROVIDERS
+from lightmine.errors import BundleError, TextError
+from lightmine.loading.bundle import VERIFY, models_folder
 from lightmine.store import Cache, open_embeddings, write_embeddings
 from tests.tiny import write_bundle
 
@@ -138,12 +142,32 @@ def test_progress_true_shows_a_bar_on_stderr_and_false_none(tiny_bundle, capfd):
     assert (out, "encoding" in err) == ("", True)
 
 
-def test_an_unknown_option_names_the_nearest(tiny_bundle, tmp_path):
+def test_an_unknown_option_is_refused(tiny_bundle, tmp_path):
     encoder = Encoder.load(tiny_bundle)
-    for call in (encoder.stream, encoder.calibrate, Cache(tmp_path).encode):
-        arguments = (encoder, ["cat"]) if call.__name__ == "encode" else (["cat"],)
-        with pytest.raises(TypeError, match="promt"):
-            call(*arguments, promt="a ")
-    message = "Encoder.encode has no option 'promt'; did you mean 'prompt'?"
-    with pytest.raises(OptionError, match=re.escape(message)):
+    cached = functools.partial(Cache(tmp_path).encode, encoder)
+    for call in (encoder.encode, encoder.stream, encoder.calibrate, cached):
+        with pytest.raises(TypeError, match=r"unexpected keyword argument 'promt'"):
+            call(["cat"], promt="a ")
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'promt'"):
         encoder.identity(promt="a ")
+
+
+def test_signatures_show_every_option_with_its_default_and_its_choices():
+    encode = inspect.signature(Encoder.encode, eval_str=True).parameters
+    assert encode["precision"].annotation == Precision
+    assert get_args(Precision) == PRECISIONS == ("float32", "float16", "int8", "binary")
+    assert get_args(encode["no_tokens"].annotation) == ("error", "zeros")
+    load = inspect.signature(Encoder.load, eval_str=True).parameters
+    assert get_args(load["provider"].annotation) == PROVIDERS == ("auto", "cpu", "openvino", "cuda")
+    assert get_args(load["verify"].annotation) == VERIFY == ("full", "size")
+    same = {name: option for name, option in encode.items() if name != "sentences"}
+    without = {"stream": set(), "calibrate": {"ranges"}, "identity": {"progress"}}
+    for method, missing in without.items():
+        options = dict(inspect.signature(getattr(Encoder, method), eval_str=True).parameters)
+        options.pop("sentences", None)
+        assert options == {"self": encode["self"]} | {n: o for n, o in same.items() if n not in missing}, (
+            method
+        )
+    for method in ("load", "encode", "stream", "calibrate", "identity"):
+        kinds = [option.kind for option in inspect.signature(getattr(Encoder, method)).parameters.values()]
+        assert inspect.Parameter.VAR_KEYWORD not in kinds

@@ -12,7 +12,7 @@ from lightmine.loading.bundle import (
     verify_files,
     write_manifest,
 )
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 
 
 @pytest.fixture
@@ -76,6 +76,14 @@ def test_a_manifest_comes_back_as_written_and_unknown_fields_are_kept(bundle):
     assert manifest.extra == {"from_the_future": {"a": 1}}
 
 
+@pytest.mark.parametrize("batch", ["one", "mates"])
+def test_values_of_earlier_manifests_are_refused_by_name(bundle, batch):
+    change(bundle, batch=batch)
+    said = rf"json: batch must be any or independent or dependent, not '{batch}'; export the model again"
+    with pytest.raises(BundleError, match=said):
+        read_manifest(bundle)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_a_missing_file_is_named(bundle, name):
     (bundle / name).unlink()
@@ -101,10 +109,10 @@ def brought(tmp_path, monkeypatch):
 
 
 def test_what_comes_along_is_hashed_too(brought):
-    source = open_source(brought, aside=True)
-    source.settle()
+    source = resolve_model(brought, background=True)
+    source.wait_verified()
     assert source.verified
-    assert source.fingerprint() == open_source(brought).fingerprint()
+    assert source.fingerprint() == resolve_model(brought).fingerprint()
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json", "vocab.txt"])
@@ -129,9 +137,7 @@ def test_a_vocabulary_is_for_word_pieces(brought):
     tokenizer["model"] = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
     (brought / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     write_manifest(brought, read_manifest(brought))
-    message = (
-        r"vocab\.txt: not the vocabulary of a WordPiece tokenizer: the tokenizer beside it is of WordLevel"
-    )
+    message = r"vocab\.txt: not the vocabulary of a WordPiece tokenizer: its tokenizer\.json is of WordLevel"
     with pytest.raises(BundleError, match=message):
         Encoder.load(brought)
 

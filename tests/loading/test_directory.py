@@ -20,8 +20,8 @@ from sentence_transformers.sentence_transformer.modules import (
 from lightmine import Encoder
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.export.sentences import evaluation_sentences
-from lightmine.loading.modules import ACTIVATIONS, MODES
-from lightmine.loading.resolve import open_source
+from lightmine.loading.modules import ACTIVATIONS, POOLING_MODES
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.onnx_header import read_graph
 from lightmine.untrusted.safetensors import read_weights
 from tests import minilm, small_models
@@ -41,7 +41,7 @@ def difference(folder, model, sentences=SENTENCES, **options):
     return np.abs(found - expected).max()
 
 
-@pytest.mark.parametrize("mode", [*MODES, "cls+mean", "max+weightedmean+lasttoken"])
+@pytest.mark.parametrize("mode", [*POOLING_MODES, "cls+mean", "max+weightedmean+lasttoken"])
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])  # padded on the right, and on the left
 def test_every_pooling_is_that_of_sentence_transformers(directory, kind, mode):
     modes = tuple(mode.split("+"))
@@ -51,7 +51,7 @@ def test_every_pooling_is_that_of_sentence_transformers(directory, kind, mode):
     assert Encoder.load(folder).manifest.pooling == mode
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_padding_changes_no_pooled_vector(directory, mode):
     folder, _ = directory(Pooling(WIDTH, mode), kind="qwen3")
     encoder = Encoder.load(folder)
@@ -150,7 +150,7 @@ def test_a_dimension_that_no_file_states_is_found_by_running(directory):
 def test_pooling_is_asked_for_where_nothing_says_it(directory):
     folder, model = directory(Pooling(WIDTH, ("max", "mean")))
     (folder / "modules.json").unlink()
-    with pytest.raises(BundleError, match=r"one vector a token and nothing beside it says how to pool them"):
+    with pytest.raises(BundleError, match=r"one vector a token and no file says how to pool them"):
         Encoder.load(folder)
     assert difference(folder, model, pooling="max+mean") < 2e-6
     with pytest.raises(ArgumentError, match=r"pooling must be some of cls, max, .*, not 'median'"):
@@ -186,16 +186,16 @@ def test_weights_beside_the_graph(directory):
     )
     assert read_graph(folder / "onnx/model.onnx").weight_files == {"model.onnx_data"}
     assert difference(folder, model) < 2e-6
-    assert open_source(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
+    assert resolve_model(folder).size > (folder / "onnx/model.onnx_data").stat().st_size
     (folder / "onnx/model.onnx_data").rename(folder / "model.onnx_data")
     with pytest.raises(BundleError, match=r"model\.onnx_data: missing; copy the whole model again"):
-        open_source(folder)
+        resolve_model(folder)
     for tensor in graph.graph.initializer:
         for entry in tensor.external_data:
             entry.value = "../model.onnx_data" if entry.key == "location" else entry.value
     (folder / "onnx/model.onnx").write_bytes(graph.SerializeToString())
     with pytest.raises(BundleError, match=r"onnx: '\.\./model\.onnx_data' leads out of the model"):
-        open_source(folder)
+        resolve_model(folder)
 
 
 def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
@@ -203,10 +203,10 @@ def test_a_graph_that_scales_by_the_batch_is_known_as_such(directory):
 
     folder, _ = directory(Pooling(WIDTH, "mean"))
     quantize_dynamic(folder / "onnx/model.onnx", folder / "onnx/model_quantized.onnx")
-    manifest = open_source(folder, file="model_quantized.onnx").manifest
-    assert (manifest.batch, manifest.precision) == ("one", "int8")
+    manifest = resolve_model(folder, file="model_quantized.onnx").manifest
+    assert (manifest.batch, manifest.precision) == ("independent", "int8")
     assert manifest.cpus == ("vnni", "amx", "arm64")
-    plain = open_source(folder).manifest
+    plain = resolve_model(folder).manifest
     assert (plain.batch, plain.cpus) == ("any", ())
 
 
@@ -239,24 +239,24 @@ def test_several_graphs_and_the_one_that_is_run(directory):
     folder, _ = directory(Pooling(WIDTH, "mean"))
     for name in ("model_O2.onnx", "model_O3.onnx"):
         shutil.copy(folder / "onnx/model.onnx", folder / "onnx" / name)
-    assert open_source(folder).graph == folder / "onnx/model.onnx"
+    assert resolve_model(folder).graph == folder / "onnx/model.onnx"
     for file in ("model_O2.onnx", "onnx/model_O2.onnx"):
-        assert open_source(folder, file=file).graph == folder / "onnx/model_O2.onnx"
-    by_path = open_source(folder / "onnx/model_O2.onnx")
+        assert resolve_model(folder, file=file).graph == folder / "onnx/model_O2.onnx"
+    by_path = resolve_model(folder / "onnx/model_O2.onnx")
     assert (by_path.graph, by_path.folder) == (folder / "onnx/model_O2.onnx", folder)
     with pytest.raises(
         BundleError, match=r"has no ONNX file x\.onnx; name one of these .*: onnx/model\.onnx, "
     ):
-        open_source(folder, file="x.onnx")
+        resolve_model(folder, file="x.onnx")
     (folder / "onnx/model.onnx").unlink()
     with pytest.raises(BundleError, match=r"several ONNX files and none is the usual one; name one of these"):
-        open_source(folder)
+        resolve_model(folder)
     (folder / "onnx/model_O2.onnx").unlink()
-    assert open_source(folder).graph == folder / "onnx/model_O3.onnx"
+    assert resolve_model(folder).graph == folder / "onnx/model_O3.onnx"
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen3"])
-@pytest.mark.parametrize("mode", [*MODES, "cls+weightedmean"])
+@pytest.mark.parametrize("mode", [*POOLING_MODES, "cls+weightedmean"])
 def test_pooling_can_leave_the_prompt_out(directory, kind, mode):
     pooling = Pooling(WIDTH, tuple(mode.split("+")), include_prompt=False)
     folder, model = directory(pooling, kind=kind, prompts={"query": "find this: "})

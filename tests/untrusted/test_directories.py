@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lightmine.errors import BundleError, LightmineError
-from lightmine.loading.resolve import open_source
+from lightmine.loading.resolve import resolve_model
 from lightmine.untrusted.safetensors import read_weights
 from tests import hostile
 from tests.hostile import JSON
@@ -79,7 +79,7 @@ def refused(call):
 
 
 def test_the_directory_itself_is_read(folder):
-    assert open_source(folder).manifest.dimension == 4
+    assert resolve_model(folder).manifest.dimension == 4
 
 
 PLACES = [
@@ -116,7 +116,7 @@ def test_settings_of_any_kind_are_read_or_refused_in_a_line(folder, place, value
     content[key] = value
     (folder / name).write_text(json.dumps(content))
     try:
-        said = refused(lambda: open_source(folder))
+        said = refused(lambda: resolve_model(folder))
     finally:
         (folder / name).write_text(json.dumps(FILES[name]))
     assert said is None or (str(folder) in said and "\n" not in said)
@@ -126,7 +126,7 @@ def test_settings_of_any_kind_are_read_or_refused_in_a_line(folder, place, value
 def test_files_of_any_kind_are_read_or_refused(folder, name, text):
     (folder / name).write_text(text, encoding="utf-8", errors="surrogatepass")
     try:
-        said = refused(lambda: open_source(folder))
+        said = refused(lambda: resolve_model(folder))
     finally:
         (folder / name).write_text(json.dumps(FILES[name]))
     assert said is None or str(folder) in said

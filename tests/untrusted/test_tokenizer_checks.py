@@ -47,7 +47,7 @@ TOKENIZERS = {
     "a mark that is not there": (
         dict(post_processor=_added(1) | {"special_tokens": {}}), "not a tokenizer that works: no entry",
     ),
-    "no token for the unknown": (dict(model=WORDS), "a text cannot be tokenised: WordLevel error"),
+    "no token for the unknown": (dict(model=WORDS), "a text cannot be tokenized: WordLevel error"),
     "an id beyond all tables": (
         dict(model=WORDS | {"vocab": {"a": 2**32 - 1}, "unk_token": "a"}), "out of bounds for int32",
     ),

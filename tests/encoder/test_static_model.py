@@ -40,7 +40,7 @@ def test_the_graph_sums_pieces_and_gives_unit_rows(table, run):
     assert run([[3, 7, 7]], [[1, 1, 1]])[0] == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-6)
 
 
-def test_padding_and_batch_mates_change_nothing(run):
+def test_padding_and_the_rest_of_the_batch_change_nothing(run):
     alone = run([[3, 7]], [[1, 1]])
     together = run([[3, 7, 0, 0], [1, 2, 3, 4], [0, 0, 3, 7]], [[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]])
     assert together[[0, 2]] == pytest.approx(np.repeat(alone, 2, axis=0), abs=1e-6)
@@ -88,7 +88,7 @@ def test_chinese_is_read_a_character_at_a_time(tokenizer):
 def test_pieces_that_lie_beside_are_read_alike(tokenizer, tmp_path):
     save_tokenizer(tokenizer, tmp_path)
     beside = Tokenizer(tmp_path / TOKENIZER, vocabulary=tmp_path / VOCABULARY, max_tokens=8)
-    for reader, most in ((beside, 8), (beside.cutting_at(3), 3)):
+    for reader, most in ((beside, 8), (beside.with_max_tokens(3), 3)):
         ids, cut = reader.ids(SENTENCES[:6])
         wanted = [tokenizer.encode(sentence).ids for sentence in SENTENCES[:6]]
         assert [row.tolist() for row in np.split(ids.flat, ids.starts[1:-1])] == [
