@@ -12,7 +12,7 @@ from lightmine.errors import ArgumentError, OptionError
 
 
 def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
-    """A count as a Python int; refuses what is not a positive whole number."""
+    """A count as a Python int; refuses values that are not whole numbers of at least 1."""
     if value is None and optional:
         return None
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
@@ -36,7 +36,7 @@ def check_threshold(threshold: float | None, *, name: str = "threshold") -> None
 
 
 def check_cosine(value: float | None, *, name: str) -> None:
-    """Refuse a limit of cosines that no cosine can have; minus infinity stands for none.
+    """Refuse a limit that no cosine can have; minus infinity means no limit.
 
     Examples
     --------
@@ -52,8 +52,16 @@ def check_cosine(value: float | None, *, name: str) -> None:
     raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {shown:g}{perhaps}")
 
 
+def check_progress(progress: object) -> None:
+    """Refuse what is not a function, True, False or None."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ArgumentError(
+            f"progress must be True, False, None or a function of two numbers, not {progress!r}"
+        )
+
+
 def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> None:
-    """Refuse options of names that a function has not.
+    """Refuse options that a function does not have.
 
     Parameters
     ----------
@@ -64,7 +72,7 @@ def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> Non
     Raises
     ------
     OptionError
-        Names the first such option, and the nearest of those known, or all where none is near.
+        Names the first such option, and the most similar known one, or all of them if none is similar.
 
     Examples
     --------
