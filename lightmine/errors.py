@@ -4,7 +4,6 @@
 
     LightmineError
     ├── ArgumentError      an option is out of range, or two inputs do not fit together
-    ├── OptionError        a function has no option of that name: names the nearest
     ├── RowIndexError      a result has no such row
     ├── TextError          sentences cannot be read: names the file, the line, the byte
     ├── MatrixError        embeddings cannot be mined: names the row
@@ -17,6 +16,19 @@
 A message says what was wrong, where, and what to do about it, on one line.
 """
 
+__all__ = [
+    "ArgumentError",
+    "BudgetError",
+    "BundleError",
+    "LightmineError",
+    "MatrixError",
+    "MissingExtraError",
+    "OutputError",
+    "RowIndexError",
+    "StoreError",
+    "TextError",
+]
+
 
 class LightmineError(Exception):
     """Base of every error that lightmine raises on purpose."""
@@ -24,10 +36,6 @@ class LightmineError(Exception):
 
 class ArgumentError(LightmineError, ValueError):
     """An option is out of range, or two inputs do not fit together."""
-
-
-class OptionError(LightmineError, TypeError):
-    """A function has no option of that name; the message names the nearest one."""
 
 
 class RowIndexError(LightmineError, IndexError):

@@ -1,9 +1,13 @@
 """The walls of the house: who may import whom, and what is public."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import lightmine
 
@@ -55,7 +59,7 @@ ONLY_IN = {
     "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoder.tokenizer"},
     "huggingface_hub": {"lightmine.loading.hub"},
-    "click": {"lightmine.cli"},
+    "click": {"lightmine.cli", "lightmine.cli.evaluate"},
     "tqdm": {"lightmine.progress"},
     "scipy": {"lightmine.bitext.assignment"},
     "matplotlib": {"lightmine.cli._plot"},
@@ -166,12 +170,35 @@ assert not loaded, loaded
     subprocess.run([sys.executable, "-c", forbidden + code], check=True)
 
 
-def test_the_public_names_are_these():
-    assert sorted(lightmine.__all__) == [
+PUBLIC = {
+    "lightmine": [
         "Bitext", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
         "mine_bitext", "mine_paraphrases", "neighbors", "retrieve", "score_bitext", "unit_rows",
-    ]  # fmt: skip
-    assert all(hasattr(lightmine, name) for name in lightmine.__all__)
+    ],
+    "lightmine.store": ["Cache", "Embeddings", "open_embeddings", "write_embeddings"],
+    "lightmine.evaluation": [
+        "Correlation", "MiningQuality", "RetrievalAccuracy", "average_ranks", "bitext_mining",
+        "paraphrase_mining", "retrieval_accuracy", "similarity_correlation", "transitive_closure",
+    ],
+    "lightmine.errors": [
+        "ArgumentError", "BudgetError", "BundleError", "LightmineError", "MatrixError", "MissingExtraError",
+        "OutputError", "RowIndexError", "StoreError", "TextError",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_names_are_these(name):
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == PUBLIC[name]
+    for public in module.__all__:
+        assert public.startswith("__") or getattr(module, public).__doc__
+
+
+def test_the_public_modules_are_named():
+    named = re.search(r"The public modules are (.*?);", lightmine.__doc__, re.DOTALL)[1]
+    assert re.findall(r"`([\w.]+)`", named) == list(PUBLIC)
+    assert "internal" in lightmine.__doc__
 
 
 def test_files_are_of_one_idea():

@@ -109,7 +109,7 @@ def test_a_test_that_uses_such_a_fixture_is_marked(request, fixtures, expected):
 
 
 def test_modules_with_the_mark_are_not_imported_where_it_is_not_wanted(request, monkeypatch):
-    marked, plain = ROOT / "tests/test_export.py", ROOT / "tests/test_margin.py"
+    marked, plain = ROOT / "tests/test_export.py", ROOT / "tests/bitext/test_margin.py"
     monkeypatch.setattr(request.config.option, "markexpr", "not torch and not slow")
     assert conftest.pytest_ignore_collect(marked, request.config) is True
     assert conftest.pytest_ignore_collect(plain, request.config) is None

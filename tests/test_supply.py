@@ -83,3 +83,10 @@ def test_no_make_target_names_a_registry():
     text = (ROOT / "Makefile").read_text()
     assert "://" not in text
     assert "--index-url" not in text
+
+
+def test_the_tests_at_the_bounds_are_there():
+    from supply import bounds
+
+    missing = [path for path in bounds.test_files() if not (ROOT / path).is_file()]
+    assert not missing

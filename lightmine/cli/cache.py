@@ -1,4 +1,4 @@
-"""``lightmine cache``: what is kept, and what may go."""
+"""``lightmine cache``: list and remove cached embeddings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from lightmine.cli._options import cache_option, note
+from lightmine.cli._command import CommandGroup, option
+from lightmine.cli._notes import note
+from lightmine.cli._options import json_option
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError, one_line
 from lightmine.store import Cache
@@ -20,9 +22,16 @@ from lightmine.system.atomic_files import format_size
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
-@click.group()
+folder_option = option(
+    "Cache", "--cache", metavar="DIR", envvar="LIGHTMINE_CACHE", show_envvar=True,
+    show_default="none; it is required",
+    help="Folder of the cache, as other commands take it.",
+)  # fmt: skip
+
+
+@click.group(cls=CommandGroup)
 def cache() -> None:
-    """Show, or remove, the embeddings that --cache keeps.
+    """List or remove the embeddings that --cache keeps.
 
     \b
     Example:
@@ -31,10 +40,12 @@ def cache() -> None:
 
 
 @cache.command("list")
-@cache_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@folder_option
+@json_option
 def list_(cache: str | None, as_json: bool) -> None:
-    """Models and options whose embeddings are kept, how many, their size, and when they were last used.
+    """List models, number and size of embeddings, and their last use.
+
+    With --json it prints one object a line.
 
     \b
     Example:
@@ -64,12 +75,27 @@ def list_(cache: str | None, as_json: bool) -> None:
 
 
 @cache.command()
-@cache_option
-@click.option("--older-than", metavar="AGE", help="What was not used for so long: 90m, 12h, 30d, 8w.")
-@click.option("--max-size", metavar="SIZE", help="What was used last stays, up to this: 500MB, 2GiB.")
-@click.option("--all", "everything", is_flag=True, help="All of it.")
+@folder_option
+@option(
+    "Cache",
+    "--older-than",
+    metavar="AGE",
+    show_default="any age",
+    help="Remove embeddings that were not used for this time: 90m, 12h, 30d, 8w.",
+)
+@option(
+    "Cache",
+    "--max-size",
+    metavar="SIZE",
+    show_default="any size",
+    help="Remove the embeddings that were not used for longest, until the cache has at most this size: "
+    "500MB, 2GiB.",
+)
+@option("Cache", "--all", "everything", is_flag=True, help="Remove all embeddings.")  # fmt: skip
 def prune(cache: str | None, older_than: str | None, max_size: str | None, everything: bool) -> None:
-    """Remove embeddings; what a job at work misses it makes again.
+    """Remove embeddings from the cache.
+
+    A job that runs meanwhile encodes again what it misses.
 
     \b
     Example:
@@ -98,7 +124,7 @@ def parse_age(text: str) -> float:
 
 
 def age_in_words(seconds: float) -> str:
-    """An age for people; the clock may have been set back since.
+    """An age in words; 0 if the clock was set back.
 
     Examples
     --------
@@ -124,20 +150,20 @@ def _opened(folder: str | None) -> Cache:
 
 
 def _options(kept: CacheSummary) -> str:
-    """Whatever is not as usual, in few words."""
+    """The options that are not the default, in few words."""
     if kept.header is None:
         return ""
     identity = kept.header.identity
     prompt = identity.get("prompt")
-    said = [str(identity.get("provider"))]
-    said += [repr(prompt)] if prompt else []
-    said += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
-    said += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
-    return one_line(", ".join(said))
+    words = [str(identity.get("provider"))]
+    words += [repr(prompt)] if prompt else []
+    words += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
+    words += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
+    return one_line(", ".join(words))
 
 
 def _facts(kept: CacheSummary) -> dict[str, Any]:
-    """The same for programs."""
+    """The same as JSON."""
     head = kept.header
     return {
         "folder": str(kept.folder),

@@ -8,26 +8,25 @@ from typing import Any
 
 import click
 
+from lightmine.cli._command import command, option
+from lightmine.cli._options import json_option
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="The whole report as JSON.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, 600),
-    default=10,
-    show_default=True,
-    help="How long the benchmark takes; 0 leaves it out.",
-)
+
+@command()
+@json_option
+@option("Run", "--seconds", type=click.FloatRange(0, 600), metavar="N", default=10,
+        help="Time for the benchmark in seconds; 0 leaves it out.")  # fmt: skip
 def doctor(as_json: bool, seconds: float) -> None:
-    """Show what this machine has for mining, what of it really works, and what would help.
+    """Show what works on this machine, and how fast it is.
 
-    Exit status 1 where nothing can run.
+    Shows the processor, memory, packages and providers, tests each provider, and gives advice. The exit
+    status is 1 if no provider works.
 
     \b
     Example:
       lightmine doctor
     """
-    # Here, and not above: no other command needs both towers at once.
+    # Here, so that the help of all commands does not import the encoder and the engine.
     from lightmine import __version__
     from lightmine.doctor import examine, is_well
 
@@ -49,7 +48,7 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("packages", packages),
         (
             "processor",
-            f"{processor['name']}: {', '.join(has) or 'none of the features that matter is known'}",
+            f"{processor['name']}: {', '.join(has) or 'none of the relevant features is known'}",
         ),
         ("threads", f"{threads['limit']}, from {threads['source']}"),
         ("memory", _memory(memory)),

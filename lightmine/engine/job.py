@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
@@ -18,7 +19,8 @@ from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
 from lightmine.system.threads import default_threads
 
-KERNELS = ("auto", "int8", "fp32")
+KernelName = Literal["auto", "int8", "fp32"]
+KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Job:
 
     memory_budget: int | str = "1GiB"
     threads: int | None = None
-    kernel: str = "auto"
+    kernel: KernelName = "auto"
     progress: Progress | bool | None = None
     resume: str | None = None
     tuning: Tuning = DEFAULT_TUNING

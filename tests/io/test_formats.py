@@ -301,7 +301,7 @@ def test_a_missing_extra_is_named_with_its_install_line(folder, monkeypatch, pat
 
 
 def test_output_that_could_not_be_written_is_refused_before_the_work(folder, monkeypatch):
-    from lightmine.cli._options import output_format
+    from lightmine.cli._outputs import output_format
 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"Parquet needs pyarrow: pip install 'lightmine\[parquet\]'"):

@@ -16,7 +16,7 @@ from lightmine.io.formats import ReadOptions
 from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences, stream_sentences
-from tests.test_cli import run
+from tests.command_line import run
 
 __all__ = ["run"]
 

@@ -8,7 +8,7 @@ from lightmine.errors import TextError
 from lightmine.io.formats import ReadOptions
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences
-from tests.test_cli import run
+from tests.command_line import run
 
 __all__ = ["run"]
 
