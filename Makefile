@@ -77,7 +77,7 @@ faults: $(VENV)/.test  ## kill, fill the disk, close the pipe, turn the clock: w
 # optimum-onnx needs transformers 4, so it has an environment of its own.
 OPTIMUM = build/optimum
 optimum: $(VENV)/.test $(OPTIMUM)/.made  ## build optimum's environment and test the exporter through it
-	LIGHTMINE_OPTIMUM_PYTHON=$(CURDIR)/$(OPTIMUM)/bin/python $(BIN)/python -m pytest tests/test_optimum.py
+	LIGHTMINE_OPTIMUM_PYTHON=$(CURDIR)/$(OPTIMUM)/bin/python $(BIN)/python -m pytest tests/export/test_optimum.py
 
 $(OPTIMUM)/.made: | $(BIN)/python$(EXE)
 	$(PYTHON) -m venv $(OPTIMUM)

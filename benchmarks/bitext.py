@@ -28,7 +28,7 @@ import lightmine
 from benchmarks.inputs import WORK, distinct_pairs, minilm_bundle, write_lines
 from benchmarks.quality import Encode, lines
 from lightmine import evaluation as evaluate
-from lightmine.bitext.presets import RETRIEVALS, margin_rule
+from lightmine.bitext.presets import RETRIEVALS, margin_spec
 from lightmine.calibration.threshold import Curve, choose, curve_of
 from lightmine.calibration.unlabelled import MORE_NEIGHBORS, PAIRS_A_SENTENCE, bitext_truth, paraphrase_truth
 from lightmine.errors import ArgumentError
@@ -117,7 +117,7 @@ def compat(sets: dict[str, Planted]) -> list[dict[str, Any]]:
 def calibrated_bitext(sets: dict[str, Planted]) -> list[dict[str, Any]]:
     """Thresholds chosen without gold, and what they give by the gold."""
     found = []
-    rule = margin_rule()
+    rule = margin_spec()
     for two, one in sets.items():
         true = set(map(tuple, one.gold.tolist()))
         near = lightmine.neighbors(one.x, one.y, k=rule.k + MORE_NEIGHBORS, both=True)

@@ -114,7 +114,7 @@ def int8_bundle(bundle: Path, out: Path) -> Path:
     recipe = "onnxruntime quantize_dynamic, MatMul, per channel"
     write_manifest(
         scratch,
-        dataclasses.replace(manifest, precision="int8", batch="one", recipe=recipe, parity={}),
+        dataclasses.replace(manifest, precision="int8", batch="independent", recipe=recipe, parity={}),
     )
     scratch.rename(out)
     return out

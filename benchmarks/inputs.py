@@ -33,7 +33,7 @@ def minilm_bundle(work: Path) -> Path:
     """all-MiniLM-L6-v2 as a bundle, exported once."""
     bundle = work / "all-MiniLM-L6-v2"
     if not bundle.is_dir():
-        from export_scripts.export import export_bundle
+        from lightmine.export.export import export_bundle
 
         export_bundle(str(minilm.model_folder()), bundle)
     return bundle

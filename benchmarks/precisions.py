@@ -27,12 +27,12 @@ from sentence_transformers import SentenceTransformer
 from benchmarks import tables
 from benchmarks.inputs import mixed
 from benchmarks.run import machine
-from export_scripts import gate
-from export_scripts.check import Check, size_of
-from export_scripts.export import export_bundle
-from export_scripts.recipe import Recipe
 from lightmine import Encoder
 from lightmine.errors import LightmineError
+from lightmine.export import gate
+from lightmine.export.check import Check, size_of
+from lightmine.export.export import export_bundle
+from lightmine.export.recipe import Recipe
 from tests import minilm
 
 RESULTS = Path(__file__).parent / "results" / "precisions.json"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from export_scripts.files import save_graph
 from export_scripts.static_pairs import Settings
 from export_scripts.static_tokenizer import BYTES, INSIDE, encode
+from lightmine.export.files import save_graph
 from lightmine.loading.bundle import MODEL, TOKENIZER, VOCABULARY, Manifest, write_manifest
 
 OPSET = 17
@@ -124,16 +124,10 @@ def build_graph(
         for name in ("input_ids", "attention_mask")
     ]
     output = helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, ["batch", rows.shape[1]])
-    graph = helper.make_graph(
-        nodes,
-        "static",
-        integers,
-        [output],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="lightmine"
-    )
+    arrays = [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "static", integers, [output], arrays)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, producer_name="lightmine")
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -150,7 +144,9 @@ def write_bundle(
 ) -> Manifest:
     """Write graph, tokenizer and manifest; the parity there is int8 against float on the sentences."""
     out.mkdir(parents=True, exist_ok=True)
-    save_graph(build_graph(*quantize(table, spread, settings.levels), spread), out / MODEL, beside=True)
+    save_graph(
+        build_graph(*quantize(table, spread, settings.levels), spread), out / MODEL, external_data=True
+    )
     save_tokenizer(tokenizer, out)
     cosines = parity(out, table, tokenizer, sentences)
     return write_manifest(

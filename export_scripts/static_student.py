@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from export_scripts.static_pairs import Pairs, Settings
+
 
 @dataclasses.dataclass(frozen=True)
 class Bags:
@@ -75,3 +77,28 @@ def accuracy(
     with torch.no_grad():
         nearest = (student(bags.take(other)) @ student(bags.take(pool)).T).argmax(1).numpy()
     return float((pool[nearest] == english).mean())
+
+
+def by_language(
+    student: Student, bags: Bags, held: dict[str, Pairs], settings: Settings, most: int
+) -> dict[str, dict[str, float]]:
+    """Per cent of held-out sentences whose nearest English, of all that is held out, is their own."""
+    found: dict[str, dict[str, float]] = {}
+    for name, pairs in held.items():
+        pool = np.unique(pairs.english)
+        for place, language in enumerate(settings.languages.split()):
+            rows = np.flatnonzero(pairs.language == place)[:most]
+            if len(rows) >= 30:
+                share = accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
+                found.setdefault(name, {})[language] = round(100 * share, 2)
+    return found
+
+
+def means(student: Student, bags: Bags, held: dict[str, Pairs]) -> dict[str, float]:
+    """The same over all languages, for the progress line."""
+    out = {}
+    for name, pairs in held.items():
+        rows = np.arange(len(pairs.english))[:: max(1, len(pairs.english) // 2_000)]
+        pool = np.unique(pairs.english)
+        out[name] = 100 * accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
+    return out

@@ -8,7 +8,7 @@ Every piece of text has one vector, and a sentence is their sum at unit length. 
 pairs of English and another language: a pair must be nearer than the rest of its batch (in-batch contrastive
 loss, both directions); the similarities within a batch must follow those that the teacher gives the English
 sides (mean squared difference); and a linear map of each vector must find the teacher's own (cosine). What
-was done is kept in the work folder, and a run with the same settings goes on from there.
+was done is kept in the work folder, and a run with the same settings resumes there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from tokenizers import Tokenizer
 from export_scripts.static_bundle import by_variance, silence, write_bundle
 from export_scripts.static_card import about, thresholds
 from export_scripts.static_pairs import Groups, Pairs, Settings, batches, hold_out, pivoted, read_pairs
-from export_scripts.static_student import Bags, Student, accuracy, apart, contrast, distance
+from export_scripts.static_student import Bags, Student, apart, by_language, contrast, distance, means
 from export_scripts.static_teacher import SAME, Teacher, near_pairs, vocabulary_words
 from export_scripts.static_tokenizer import encode, train_tokenizer
 from lightmine.loading.bundle import write_manifest
@@ -161,7 +161,7 @@ def train(lesson: Lesson, held: dict[str, Pairs], work: Path) -> NDArray[np.floa
 
 
 def _save(path: Path, state: dict[str, object]) -> None:
-    """Write beside and rename, so that a kill leaves the last checkpoint whole."""
+    """Write another file and rename it, so that a kill leaves the last checkpoint complete."""
     part = path.with_suffix(".part")
     torch.save(state, part)
     part.replace(path)
@@ -176,31 +176,6 @@ def _resume(checkpoint: Path, parts: dict[str, object]) -> int:
         part.load_state_dict(state[name])  # type: ignore[attr-defined]
     print(f"going on from {checkpoint}, step {state['step']:,}", flush=True)
     return int(state["step"])
-
-
-def by_language(
-    student: Student, bags: Bags, held: dict[str, Pairs], settings: Settings, most: int
-) -> dict[str, dict[str, float]]:
-    """Per cent of held-out sentences whose nearest English, of all that is held out, is their own."""
-    found: dict[str, dict[str, float]] = {}
-    for name, pairs in held.items():
-        pool = np.unique(pairs.english)
-        for place, language in enumerate(settings.languages.split()):
-            rows = np.flatnonzero(pairs.language == place)[:most]
-            if len(rows) >= 30:
-                share = accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
-                found.setdefault(name, {})[language] = round(100 * share, 2)
-    return found
-
-
-def means(student: Student, bags: Bags, held: dict[str, Pairs]) -> dict[str, float]:
-    """The same over all languages, for the progress line."""
-    out = {}
-    for name, pairs in held.items():
-        rows = np.arange(len(pairs.english))[:: max(1, len(pairs.english) // 2_000)]
-        pool = np.unique(pairs.english)
-        out[name] = 100 * accuracy(student, bags, pairs.english[rows], pairs.other[rows], pool)
-    return out
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -254,6 +229,25 @@ def tokenizer_of(pairs: Pairs, settings: Settings, words: Sequence[str], work: P
     return tokenizer
 
 
+def taught_by(
+    options: argparse.Namespace,
+    tokenizer: Tokenizer,
+    everything: tuple[Pairs, Pairs],
+    train_pairs: Pairs,
+    settings: Settings,
+    report: Callable[[str], None],
+) -> tuple[Teacher | None, Bags | None, NDArray[np.int64] | None]:
+    """The teacher, its words in pieces, and near pairs by its vectors; None of each without a teacher."""
+    if not options.teacher:
+        return None, None, None
+    teacher = Teacher.of(everything, options.teacher, options.work)
+    report("the teacher's vectors")
+    words = Bags(*encode(tokenizer, teacher.words)) if settings.words else None
+    near = near_pairs(train_pairs, teacher, settings) if settings.hard else None
+    report("neighbours" if settings.hard else "no neighbours")
+    return teacher, words, near
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Read, train and write."""
     options = arguments(argv)
@@ -276,13 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report(f"{settings.pieces:,} pieces")
     bags = Bags(*encode(tokenizer, pairs.texts))
     report(f"{len(bags.pieces):,} of them in {len(pairs.texts):,} sentences")
-    teacher = near = words = None
-    if options.teacher:
-        teacher = Teacher.of((pairs, outside), options.teacher, options.work)
-        report("the teacher's vectors")
-        words = Bags(*encode(tokenizer, teacher.words)) if settings.words else None
-        near = near_pairs(train_pairs, teacher, settings) if settings.hard else None
-        report("neighbours" if settings.hard else "no neighbours")
+    teacher, words, near = taught_by(options, tokenizer, (pairs, outside), train_pairs, settings, report)
     lesson = Lesson(train_pairs, bags, Groups.of(train_pairs), near, teacher, words, settings)
     held_out = {"inside": held, "outside": outside}
     table = train(lesson, held_out, work)

@@ -1,4 +1,8 @@
-"""Exact paraphrase and bitext mining without PyTorch."""
+"""Exact paraphrase and bitext mining without PyTorch.
+
+The public modules are `lightmine`, `lightmine.store`, `lightmine.evaluation` and `lightmine.errors`; the
+public names of each are in its `__all__`. All other modules are internal and can change in any version.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,8 @@ __all__ = [
     "unit_rows",
 ]
 
-# Fetched when first asked for: a process that only encodes loads nothing of the engine, and one that
-# only asks for the version loads nothing at all.
+# Names are imported when they are first used: a process that only encodes does not load the engine, and one
+# that asks for the version loads nothing else.
 _HOMES = {
     "Bitext": "lightmine.bitext.pairing",
     "Encoder": "lightmine.encoder.encoder",
@@ -49,12 +53,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+# A type checker sees the imports above, and reports any other name as an error.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,8 +1,8 @@
 """The process, as ``lightmine`` and as ``python -m lightmine``.
 
-Asked to stop, it says so by its exit status from the first line here on: 143 after SIGTERM, 130 after Ctrl-C,
-and no traceback. Once the work is done its status is settled, and a signal that comes while Python tidies up
-changes it no more: who sees 0 has the whole output.
+From the first line here on, a signal that asks the process to stop gives an exit status of its own and no
+traceback: 143 after SIGTERM, 130 after Ctrl-C. After the work is done, signals are ignored while Python
+exits, so that a status of 0 means that the output is complete.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def main() -> None:
     """Run the command line."""
     try:
         for number in STOPS:
-            # Not where it is ignored, as Ctrl-C is by what a shell runs in the background.
+            # A signal that is ignored stays ignored: a shell does so with Ctrl-C for background jobs.
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _stop)
-        # Here, because it takes most of a short command's time, and a signal may come in it.
+        # Imported here, because it takes most of a short command's time, and a signal can come meanwhile.
         from lightmine.cli import main as command
 
         command()
     except SystemExit as end:
-        # An extension module that is being imported makes an ImportError of whatever comes.
+        # An extension module turns an exception during its import into an ImportError.
         if _asked and end.code:
             sys.exit(128 + _asked[0])
         raise
@@ -39,9 +39,9 @@ def main() -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Leave by way of every `finally`, so that what is half done is tidied away.
+    """Exit through every `finally`, so that incomplete files are removed.
 
-    Not by KeyboardInterrupt, after which Python may end by the signal whatever became of it.
+    KeyboardInterrupt is not used, because Python can then end with the signal's status in any case.
     """
     _asked.append(number)
     sys.exit(128 + number)

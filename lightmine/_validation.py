@@ -1,18 +1,16 @@
-"""Checks of arguments: counts, choices, thresholds, names of options. Each refuses with one line."""
+"""Checks of arguments: counts, choices, thresholds. Each refuses with one line."""
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
-from lightmine.errors import ArgumentError, OptionError
+from lightmine.errors import ArgumentError
 
 
 def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
-    """A count as a Python int; refuses what is not a positive whole number."""
+    """A count as a Python int; refuses values that are not whole numbers of at least 1."""
     if value is None and optional:
         return None
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
@@ -36,7 +34,7 @@ def check_threshold(threshold: float | None, *, name: str = "threshold") -> None
 
 
 def check_cosine(value: float | None, *, name: str) -> None:
-    """Refuse a limit of cosines that no cosine can have; minus infinity stands for none.
+    """Refuse a limit that no cosine can have; minus infinity means no limit.
 
     Examples
     --------
@@ -52,29 +50,9 @@ def check_cosine(value: float | None, *, name: str) -> None:
     raise ArgumentError(f"{name} is a cosine, from -1 to 1, not {shown:g}{perhaps}")
 
 
-def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> None:
-    """Refuse options of names that a function has not.
-
-    Parameters
-    ----------
-    given, known : names
-    of : str
-        The function, as the message calls it.
-
-    Raises
-    ------
-    OptionError
-        Names the first such option, and the nearest of those known, or all where none is near.
-
-    Examples
-    --------
-    >>> check_options(["treshold"], ["threshold", "k"], of="mine_bitext")
-    Traceback (most recent call last):
-    lightmine.errors.OptionError: mine_bitext has no option 'treshold'; did you mean 'threshold'?
-    """
-    names = list(known)
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            said = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-            raise OptionError(f"{of} has no option {name!r}; {said}")
+def check_progress(progress: object) -> None:
+    """Refuse what is not a function, True, False or None."""
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ArgumentError(
+            f"progress must be True, False, None or a function of two numbers, not {progress!r}"
+        )

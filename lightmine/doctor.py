@@ -1,19 +1,17 @@
-"""What this machine has for mining, what of it really works, and what would help.
+"""What this machine has for mining, which parts of it work, and what would help.
 
-Nothing is believed that can be tried: a provider counts when it has run a graph, the int8 kernel when
-its products were right.
+What can be tried is tried: a provider works if it has run a graph, a variant of the compiled kernel if its
+products were right.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
 import platform
 import re
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from lightmine.encoder.encoder import Encoder
-from lightmine.encoder.providers import PROVIDERS, open_graph
-from lightmine.engine.matmul import gemm_graph, int8_speedup, safe_int8_qmax
+from lightmine.encoder.providers import PROVIDERS, Provider, open_graph
+from lightmine.engine import native
 from lightmine.engine.matrix import unit_rows
 from lightmine.search import neighbors
+from lightmine.system.memory import container_memory
 from lightmine.system.processor import features, targets
 from lightmine.system.threads import default_threads, thread_limit, thread_limits
 
@@ -33,13 +32,12 @@ PACKAGES = (
     "numpy", "onnxruntime", "onnxruntime-gpu", "tokenizers", "onnxruntime-ep-openvino", "openvino",
     "huggingface-hub",
 )  # fmt: skip
-# What decides about speed and right answers, as Linux names it on x86 and on ARM.
+# Processor features that speed and correct results depend on, with Linux's names on x86 and on ARM.
 FEATURES = {
     "AVX2": {"avx2"}, "AVX-512": {"avx512bw"}, "VNNI": {"avx512_vnni", "avx_vnni"},
     "AMX int8": {"amx_int8"}, "AMX bf16": {"amx_bf16"}, "AVX-512 bf16": {"avx512_bf16"},
     "dot product": {"asimddp"}, "int8 matrices": {"i8mm"}, "ARM bf16": {"bf16"}, "SVE": {"sve"},
 }  # fmt: skip
-MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
 TEXTS = (
     "Is there a night train to the coast?", "The oven takes ten minutes to warm up.", "Guten Morgen!",
     "Mein Fahrrad steht seit gestern vor der Bibliothek, und niemand hat es angefasst.",
@@ -49,15 +47,17 @@ TEXTS = (
     "Please keep the receipt: without it we can neither repair nor exchange the lamp that you bought.",
 )  # fmt: skip
 ROWS, WIDTH = 6_000, 256
+# The product of two matrices, to try providers with.
+PRODUCT = Path(__file__).parent / "encoder/data/gemm.onnx"
 
 
 def examine(*, seconds: float = 10.0) -> dict[str, Any]:
-    """Look at the machine and try what can be tried.
+    """Examine the machine, and try its providers and the compiled kernel.
 
     Parameters
     ----------
     seconds : float
-        How long the benchmark takes, roughly; 0 leaves it out.
+        About how long the benchmark takes; 0 leaves it out.
 
     Returns
     -------
@@ -83,20 +83,19 @@ def examine(*, seconds: float = 10.0) -> dict[str, Any]:
             "targets": sorted(targets()),
         },
         "threads": _threads(),
-        "memory": {"bytes": _memory(), "limit": _memory_limit()},
+        "memory": {"bytes": _memory(), "limit": container_memory()},
         "providers": {name: _provider(name) for name in PROVIDERS if name != "auto"},
     }
     runs = report["providers"]["cpu"]["runs"]
-    report["kernel"] = _kernel() if runs else {}
+    report["kernel"] = _kernel()
     report["benchmark"] = _benchmark(seconds) if runs and seconds > 0 else {}
     report["advice"] = list(advice(report))
     return report
 
 
 def advice(report: dict[str, Any]) -> Iterator[str]:
-    """What the report asks for, in plain words, the gravest first."""
-    packages, providers = report["packages"], report["providers"]
-    kernel, threads, memory = report["kernel"], report["threads"], report["memory"]
+    """What to do about the report's findings, the most serious first."""
+    packages, providers, kernel = report["packages"], report["providers"], report["kernel"]
     if packages["onnxruntime"] and packages["onnxruntime-gpu"]:
         yield (
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: pip uninstall -y "
@@ -106,15 +105,16 @@ def advice(report: dict[str, Any]) -> Iterator[str]:
         yield f"Nothing can run: ONNX Runtime fails ({providers['cpu']['detail']}). Install it again."
     if _gpu() and not providers["cuda"]["runs"]:
         yield f"There is an NVIDIA GPU that is not used: {providers['cuda']['detail']}."
-    if kernel and kernel["levels"] is None:
+    if not kernel["variant"]:
         yield (
-            "Products of 8-bit numbers come out wrong on this processor; mining uses the float32 kernel, "
-            "which is right and slower. Run no int8 models here."
+            f"Mining uses NumPy ({kernel['reason']}): its answers are the same, and it is several times "
+            "slower." + ("" if kernel["library"] else " Install a wheel that was built for this platform.")
         )
-    elif kernel and kernel["levels"] < 127:
+    has = report["processor"]["features"]
+    if has["AVX2"] and not has["VNNI"]:
         yield (
-            "This processor has no VNNI: 8-bit weights overflow, so mining uses 7 bits, and int8 models must "
-            "be exported for it (lightmine export --target avx2)."
+            "This processor has no VNNI: 8-bit weights overflow, so int8 models must be exported for it "
+            "(lightmine export --target avx2)."
         )
     bf16 = any(report["processor"]["features"][name] for name in ("AMX bf16", "AVX-512 bf16"))
     if bf16 and not providers["openvino"]["runs"]:
@@ -122,6 +122,11 @@ def advice(report: dict[str, Any]) -> Iterator[str]:
             "This processor computes in bf16: OpenVINO encodes with transformer models several times faster "
             f"({providers['openvino']['detail']}), then --provider openvino."
         )
+    yield from _limit_advice(report["threads"], report["memory"])
+
+
+def _limit_advice(threads: dict[str, Any], memory: dict[str, Any]) -> Iterator[str]:
+    """What to do about the limits of threads and memory."""
     if "quota" in threads["source"] and threads["limit"] < (os.cpu_count() or 1):
         yield (
             f"The container grants {threads['limit']} of {os.cpu_count()} processors; more would be faster."
@@ -167,28 +172,14 @@ def _memory() -> int | None:
         return None
 
 
-def _memory_limit(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Bytes that this process's container may use; None where nothing limits it."""
-    for name in MEMORY_LIMITS:
-        try:
-            text = (root / name).read_text().strip()
-        except OSError:
-            continue
-        # Version 1 writes the largest number that fits where there is no limit.
-        if text.isdigit() and int(text) < 2**60:
-            return int(text)
-    return None
-
-
-def _provider(name: str) -> dict[str, Any]:
-    """Whether a provider runs a product of two matrices, alone and rightly."""
+def _provider(name: Provider) -> dict[str, Any]:
+    """Whether a provider runs a product of two matrices, and gives the right result."""
     try:
-        with _graph_file() as path:
-            opened = open_graph(path, provider=name, precision="fp32", threads=default_threads())
-            a = np.arange(12, dtype=np.float32).reshape(3, 4)
-            # Not equal: bf16 keeps eight bits.
-            right = np.allclose(opened.session.run("y", {"a": a, "b": a}), a @ a.T, rtol=0.01)
-    except Exception as error:  # missing, broken, nowhere to write: whatever it is, the report says it
+        opened = open_graph(PRODUCT, provider=name, precision="fp32", threads=default_threads())
+        a = np.arange(12, dtype=np.float32).reshape(3, 4)
+        # With a tolerance, because bf16 has eight bits.
+        right = np.allclose(opened.session.run("y", {"a": a, "b": a}), a @ a.T, rtol=0.01)
+    except Exception as error:  # missing or broken: the report says what
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return {
             "runs": False,
@@ -198,26 +189,16 @@ def _provider(name: str) -> dict[str, Any]:
     return {"runs": right, "detail": detail if right else f"{detail}, but its product is wrong"}
 
 
-@contextlib.contextmanager
-def _graph_file() -> Iterator[Path]:
-    """A graph of one matrix product as a file, which providers want; in memory where no disk takes it."""
-    try:
-        scratch = tempfile.TemporaryDirectory()
-    except FileNotFoundError:  # nowhere that a file could be made
-        with os.fdopen(os.memfd_create("product"), "wb") as file:
-            file.write(gemm_graph())
-            file.flush()
-            yield Path(f"/proc/self/fd/{file.fileno()}")
-    else:
-        with scratch as folder:
-            path = Path(folder) / "product.onnx"
-            path.write_bytes(gemm_graph())
-            yield path
-
-
 def _kernel() -> dict[str, Any]:
-    qmax = safe_int8_qmax()
-    return {"levels": qmax, "gain": round(int8_speedup(), 2) if qmax else None}
+    """The variant of the compiled kernel that mining uses, None for NumPy, and why."""
+    kernel, reason = native.find_kernel()
+    # The loader names the file first; a report is shown to others, without paths of this machine.
+    reason = re.sub(r"(?<=: )/\S+: ", "", reason)
+    return {
+        "library": native.LIBRARY.exists(),
+        "variant": kernel.name if kernel else None,
+        "reason": reason,
+    }
 
 
 def _gpu() -> bool:
@@ -240,7 +221,7 @@ def _benchmark(seconds: float) -> dict[str, Any]:
 
 
 def _rate(work: Callable[[], Any], seconds: float) -> float:
-    """Runs a second, of at least one run."""
+    """Runs per second, of at least one run."""
     start = time.perf_counter()
     runs = 0
     while not runs or time.perf_counter() - start < seconds * 0.8:
@@ -250,5 +231,5 @@ def _rate(work: Callable[[], Any], seconds: float) -> float:
 
 
 def is_well(report: dict[str, Any]) -> bool:
-    """Whether lightmine runs here at all."""
+    """Whether lightmine can run on this machine."""
     return bool(report["providers"]["cpu"]["runs"]) and sys.version_info >= (3, 11)

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_cosine, check_count, check_threshold
 from lightmine.engine.counting import top_k_was_reached
-from lightmine.engine.job import Job, Progress, prepare
+from lightmine.engine.job import Job, KernelName, prepare
 from lightmine.engine.join import SimilarityJoin
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.spec import JoinSpec, Pairs
+from lightmine.progress import Progress
 
 
 def mine_paraphrases(
@@ -26,16 +27,16 @@ def mine_paraphrases(
     max_score: float | None = None,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
-    kernel: str = "auto",
+    kernel: KernelName = "auto",
     progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Pairs:
     """The best pairs of rows by cosine, exactly those of brute force over all pairs.
 
     The semantics are those of `paraphrase_mining_embeddings` in sentence-transformers 6.2: a pair is
-    listed if either row is among the `top_k` best partners of the other, each pair stands once with
-    left < right, and the `max_pairs` best are kept. Where that leaves the order of equal scores open,
-    here the lower left index comes first, then the lower right index.
+    listed if either row is among the `top_k` best partners of the other, each pair is listed once with
+    left < right, and the `max_pairs` best are kept. Of equal scores the lower left index is first, then the
+    lower right index.
 
     Parameters
     ----------
@@ -44,31 +45,32 @@ def mine_paraphrases(
     other : array of shape (m, d), optional
         A second list: pairs are then between a row of `x` (left) and a row of `other` (right).
     top_k : int or None
-        Partners that each row may list; None for all.
+        Largest number of partners that a row may list; None for all.
     max_pairs : int or None
-        Pairs that are kept at most; None for all.
+        Largest number of pairs that are kept; None for all.
     threshold : float, optional
         Only pairs that score at least this.
     max_score : float, optional
-        Only pairs that score at most this, to leave out near-copies, which then count neither for `top_k`
-        nor for `max_pairs`.
+        Only pairs that score at most this, to leave out near-copies. They count neither for `top_k` nor for
+        `max_pairs`.
     memory_budget : int or str
-        Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrix and the result.
+        Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
-        Workers; by default one for each processor that the process may use.
-    kernel : {"auto", "int8", "fp32"}
-        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
+        Number of workers; by default one for each processor that the process may use.
+    kernel : {"auto", "native", "numpy"}
+        The arithmetic that pairs are rejected with; "auto" measures which is faster here. It changes only
+        the time.
     progress : callable or bool, optional
-        Called with the number of pairs done and the number in all; True shows a bar on stderr.
+        Called with the number of pairs done and the number of all pairs; True shows a bar on stderr.
     resume : str, optional
-        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
-        with the same folder goes on from there, to the same answer. It is left for you to delete.
+        A folder for the state of the job, which is written every minute and when the job is interrupted. The
+        same call with the same folder resumes there and gives the same answer. The folder is not deleted.
 
     Returns
     -------
     Pairs
-        Score descending, then left, then right. Its `limited_by` names the caps that left pairs out:
-        `lightmine.engine.counting.left_out` tells how many.
+        Score descending, then left, then right. Its `limited_by` names the limits that left pairs out:
+        "top_k", "max_pairs" or both.
 
     Raises
     ------
@@ -97,9 +99,9 @@ def _mine(
     if len(unit) < (2 if right is None else 1) or (right is not None and not len(right)):
         return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     n, m = len(unit), len(unit if right is None else right)
-    # A list as long as the other side lists everything: no need to keep it.
+    # A list that is as long as the other side has every row, so it need not be kept.
     k = None if top_k is None or top_k >= (n - 1 if right is None else min(n, m)) else top_k
-    # Scores are within -2 and 2: a threshold further out means the same, and float32 holds it.
+    # Scores are between -2 and 2. A threshold outside means the same as its end, which float32 can hold.
     min_score = -math.inf if threshold is None else max(min(threshold, 2.0), -2.0)
     spec = JoinSpec(
         n, m, self_join=right is None, k_left=k, k_right=k, min_score=min_score,
@@ -117,7 +119,7 @@ def _leaves_out(
     """Whether `top_k` left out a pair within the limits."""
     min_score = spec.min_score
     if found.limited_by:
-        # Pairs that score as the last one may be missing because of max_pairs.
+        # Other pairs with the score of the last one can be missing because of max_pairs.
         min_score = float(np.nextafter(found.score[-1], np.float32(np.inf)))
         found = found[found.score >= min_score]
     return top_k_was_reached(

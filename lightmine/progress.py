@@ -1,4 +1,4 @@
-"""Progress: a function of the caller's, or a bar on stderr."""
+"""Progress: a function that the caller gives, or a bar on stderr."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from lightmine.errors import ArgumentError
+from lightmine._validation import check_progress
 
+# A function that is called with how much is done, and how much there is in all.
 Progress = Callable[[int, int], None]
+# The same; the second number is None as long as it is not known.
+StreamProgress = Callable[[int, int | None], None]
 
-# With a guess at how much there is, which shows in the percentage and the time, and is not called a count.
-GUESSED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
+# The format with an estimated total: the bar shows the percentage and the time, but not the total.
+ESTIMATED = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 
 
 class Bar:
-    """A progress bar on stderr; called with how much is done and how much there is.
+    """A progress bar on stderr: call it with how much is done and how much there is in all.
 
-    It shows on a terminal only, or wherever stderr goes where `always` says so. Where the total is not known,
-    `guess` may give a guess at it.
+    It is shown if stderr is a terminal, or if `always` is True. If the total is not known, `guess` may
+    estimate it.
     """
 
     def __init__(
@@ -38,12 +41,12 @@ class Bar:
         self._bar: Any = None
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Show that `done` of `total` is done, or of nobody knows how many."""
+        """Show that `done` of `total` is done; None is an unknown total."""
         if self.disable:
             return
         guessed = self.guess() if total is None else None
         if self._bar is None:
-            from tqdm import tqdm  # here, so that a job without a bar does not load it
+            from tqdm import tqdm  # imported here, so that a job without a bar does not load it
 
             # Otherwise tqdm makes a lock between processes: a file in /dev/shm.
             tqdm.set_lock(threading.RLock())
@@ -54,7 +57,7 @@ class Bar:
                 unit_scale=True,
                 leave=False,
                 **_unknown_size(),
-                bar_format=None if guessed is None else GUESSED,
+                bar_format=None if guessed is None else ESTIMATED,
             )
         self._bar.total = total or guessed
         self._bar.update(done - self._bar.n)
@@ -62,44 +65,35 @@ class Bar:
             self.close()
 
     def close(self) -> None:
-        """Take the bar away, if it is there."""
+        """Remove the bar from the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def _unknown_size() -> dict[str, int]:
-    """A size in the place of 0, which is what a terminal has whose size nobody told, as in some containers.
+    """A size for a terminal that says it has 0 rows or columns, as in some containers.
 
-    In 0 rows tqdm shows nothing, and it cuts its line for 0 columns.
+    With 0 rows tqdm shows nothing, and with 0 columns it cuts its line.
     """
     try:
         size = os.get_terminal_size(sys.stderr.fileno())
-    except (OSError, ValueError):  # it only says that it is a terminal, or has no file at all
+    except (OSError, ValueError):  # stderr has no file descriptor, or is no terminal
         return {}
     return {} if size.lines and size.columns else {"nrows": 24, "ncols": 80}
 
 
-def check_progress(progress: object) -> None:
-    """Refuse what is neither a function nor True, False or None."""
-    if not (progress is None or isinstance(progress, bool) or callable(progress)):
-        raise ArgumentError(
-            f"progress must be True, False, None or a function of two numbers, not {progress!r}"
-        )
-
-
 @contextlib.contextmanager
-def shown(
+def open_progress(
     progress: Callable[..., None] | bool | None, label: str, unit: str
 ) -> Iterator[Callable[..., None] | None]:
-    """What to call with how much is done and how much there is: a bar for True, None for False.
+    """The function to call with how much is done and how much there is: a bar for True, None for False.
 
-    The bar is on stderr whether or not that is a terminal, since it was asked for, and is taken away at the
-    end, also after an error.
+    The bar is shown on stderr even if that is no terminal. It is removed at the end, also after an error.
 
     Examples
     --------
-    >>> with shown(False, "mining", " pairs") as tell:
+    >>> with open_progress(False, "mining", " pairs") as tell:
     ...     print(tell)
     None
     """

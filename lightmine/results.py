@@ -1,4 +1,4 @@
-"""What mining returns: columns of one length that index, compare, print and convert alike."""
+"""The results of mining: arrays of one length, with indexing, comparison, repr and conversion."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from lightmine.errors import MissingExtraError, RowIndexError
 
 Indices = NDArray[np.signedinteger[Any]]
 Mask = NDArray[np.bool_]
-Chosen = slice | Mask | Indices | Sequence[int] | Sequence[bool]
-Row = int | np.integer[Any]
-Triple = tuple[float, int, int]
+RowSelection = slice | Mask | Indices | Sequence[int] | Sequence[bool]
+RowIndex = int | np.integer[Any]
+ScoredPair = tuple[float, int, int]
 
-# Rows that a repr shows.
-SHOWN = 3
+# Rows that repr shows.
+REPR_ROWS = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result(abc.ABC):
-    """Base of the results: frozen, compared by contents, and not hashable, since arrays are not."""
+    """Base class of results: frozen, compared by their contents, and not hashable."""
 
     @abc.abstractmethod
     def _columns(self) -> dict[str, NDArray[Any]]:
-        """One array a column, one entry a pair."""
+        """The columns by name; each array has one entry per pair."""
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -70,13 +70,13 @@ class Result(abc.ABC):
         try:
             import pyarrow
         except ImportError:
-            raise MissingExtraError("to_arrow needs pyarrow: pip install 'lightmine[parquet]'") from None
+            raise MissingExtraError.of("parquet", "to_arrow needs pyarrow") from None
         return pyarrow.table(self._columns())
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ScoredPairs(Result):
-    """Columns of pairs; an integer index gives ``(score, left, right)``, as iteration does.
+    """Pairs with scores. An integer index gives ``(score, left, right)``, as iteration does.
 
     Slices, masks and arrays or lists of row numbers give a result of the same type.
     """
@@ -88,15 +88,15 @@ class ScoredPairs(Result):
     def __len__(self) -> int:
         return len(self.score)
 
-    def __iter__(self) -> Iterator[Triple]:
+    def __iter__(self) -> Iterator[ScoredPair]:
         return zip(self.score.tolist(), self.left.tolist(), self.right.tolist(), strict=True)
 
     @overload
-    def __getitem__(self, chosen: Row) -> Triple: ...
+    def __getitem__(self, chosen: RowIndex) -> ScoredPair: ...
     @overload
-    def __getitem__(self, chosen: Chosen) -> Self: ...
-    def __getitem__(self, chosen: Row | Chosen) -> Triple | Self:
-        where = position(chosen, len(self))
+    def __getitem__(self, chosen: RowSelection) -> Self: ...
+    def __getitem__(self, chosen: RowIndex | RowSelection) -> ScoredPair | Self:
+        where = normalize_index(chosen, len(self))
         if isinstance(where, int):
             return float(self.score[where]), int(self.left[where]), int(self.right[where])
         return dataclasses.replace(self, **{name: values[where] for name, values in self._columns().items()})
@@ -105,8 +105,8 @@ class ScoredPairs(Result):
         name, count = type(self).__name__, len(self)
         if not count:
             return f"{name}(0 pairs)"
-        first = ", ".join(_shown(triple) for triple in self[:SHOWN])
-        more = ", ..." if count > SHOWN else ""
+        first = ", ".join(_shown(triple) for triple in self[:REPR_ROWS])
+        more = ", ..." if count > REPR_ROWS else ""
         unit = "pair" if count == 1 else "pairs"
         return f"{name}({count:,} {unit}, scores {score_range(self.score)}: {first}{more})"
 
@@ -115,12 +115,12 @@ class ScoredPairs(Result):
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def position(chosen: Row | Chosen, count: int) -> int | slice | Mask | Indices:
-    """An index as a row number from 0, a slice, a mask or an array of row numbers; refuses anything else.
+def normalize_index(chosen: RowIndex | RowSelection, count: int) -> int | slice | Mask | Indices:
+    """An index as a row number from 0, a slice, a mask or an array of row numbers; refuses other types.
 
     Examples
     --------
-    >>> position(-1, 3)
+    >>> normalize_index(-1, 3)
     2
     """
     if isinstance(chosen, slice):
@@ -149,11 +149,11 @@ def position(chosen: Row | Chosen, count: int) -> int | slice | Mask | Indices:
 
 
 def score_range(scores: NDArray[np.float32]) -> str:
-    """The best and the worst score, as a repr shows them."""
+    """The highest and the lowest score, for repr."""
     return f"{scores.max():.4g} to {scores.min():.4g}"
 
 
-def _shown(triple: Triple) -> str:
+def _shown(triple: ScoredPair) -> str:
     score, left, right = triple
     return f"({score:.4g}, {left}, {right})"
 

@@ -10,23 +10,34 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
-from lightmine.engine.job import Job, Progress, prepare
+from lightmine.engine import native
+from lightmine.engine.job import Job, KernelName, prepare
 from lightmine.engine.join import SimilarityJoin
-from lightmine.engine.selection import Scores
+from lightmine.engine.selection import Scores, descending
 from lightmine.engine.spec import JoinSpec
-from lightmine.results import SHOWN, Chosen, Indices, Result, Row, Triple, position, score_range
+from lightmine.progress import Progress
+from lightmine.results import (
+    REPR_ROWS,
+    Indices,
+    Result,
+    RowIndex,
+    RowSelection,
+    ScoredPair,
+    normalize_index,
+    score_range,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Neighbors(Result):
-    """The k nearest rows of each row, nearest first; equal scores: the lower index first.
+    """The k nearest rows of each row, nearest first; of equal scores, the lower index first.
 
     Attributes
     ----------
     index : int64 array of shape (n, k)
     score : float32 array of shape (n, k)
     reverse : Neighbors or None
-        The other direction, of shape (m, k), where it was asked for.
+        The other direction, of shape (m, k), if `both` was given.
 
     An integer index gives the neighbours of that row as ``(score, left, right)`` tuples of Python numbers,
     ``left`` being the row, and iterating gives them row by row. Slices, masks and arrays of row numbers give
@@ -40,15 +51,15 @@ class Neighbors(Result):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __iter__(self) -> Iterator[list[Triple]]:
+    def __iter__(self) -> Iterator[list[ScoredPair]]:
         return (self[row] for row in range(len(self)))
 
     @overload
-    def __getitem__(self, chosen: Row) -> list[Triple]: ...
+    def __getitem__(self, chosen: RowIndex) -> list[ScoredPair]: ...
     @overload
-    def __getitem__(self, chosen: Chosen) -> Neighbors: ...
-    def __getitem__(self, chosen: Row | Chosen) -> list[Triple] | Neighbors:
-        where = position(chosen, len(self))
+    def __getitem__(self, chosen: RowSelection) -> Neighbors: ...
+    def __getitem__(self, chosen: RowIndex | RowSelection) -> list[ScoredPair] | Neighbors:
+        where = normalize_index(chosen, len(self))
         if isinstance(where, int):
             found = zip(self.score[where].tolist(), self.index[where].tolist(), strict=True)
             return [(score, where, other) for score, other in found]
@@ -60,8 +71,8 @@ class Neighbors(Result):
         both = "" if self.reverse is None else f", reverse: {len(self.reverse):,} rows"
         if not self.score.size:
             return f"{size}{both})"
-        first = self.index[0, :SHOWN].tolist()
-        more = ", ..." if k > SHOWN else ""
+        first = self.index[0, :REPR_ROWS].tolist()
+        more = ", ..." if k > REPR_ROWS else ""
         nearest = f"row 0: {', '.join(map(str, first))}{more}"
         return f"{size}, scores {score_range(self.score)}{both}; {nearest})"
 
@@ -78,7 +89,7 @@ def neighbors(
     both: bool = False,
     memory_budget: int | str = "1GiB",
     threads: int | None = None,
-    kernel: str = "auto",
+    kernel: KernelName = "auto",
     progress: Progress | bool | None = None,
     resume: str | None = None,
 ) -> Neighbors:
@@ -89,22 +100,23 @@ def neighbors(
     x : array of shape (n, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
     y : array of shape (m, d), optional
-        The other side; without it, `x` against itself, no row being its own neighbour.
+        The other side. Without it, the neighbours are rows of `x`, and no row is its own neighbour.
     k : int
-        How many; capped at the number of rows there are.
+        Number of neighbours, at most the number of rows.
     both : bool
-        Also find the k nearest rows of `x` for each row of `y`, in the same pass.
+        Also find the k nearest rows of `x` for each row of `y`.
     memory_budget : int or str
-        Bytes, or "512MiB", "1GiB"...: allocated at most beyond the caller's matrices and the result.
+        Bytes, or text such as "512MiB": the most that is allocated beyond the given matrices and the result.
     threads : int, optional
-        Workers; by default one for each processor that the process may use.
-    kernel : {"auto", "int8", "fp32"}
-        How pairs are rejected; auto measures and proves what this processor does. Changes only time.
+        Number of workers; by default one for each processor that the process may use.
+    kernel : {"auto", "native", "numpy"}
+        The arithmetic that pairs are rejected with; "auto" measures which is faster here. It changes only
+        the time.
     progress : callable or bool, optional
-        Called with the number of pairs done and the number in all; True shows a bar on stderr.
+        Called with the number of pairs done and the number of all pairs; True shows a bar on stderr.
     resume : str, optional
-        A folder that keeps how far the job has come, every minute and when it is interrupted: the same call
-        with the same folder goes on from there, to the same answer. It is left for you to delete.
+        A folder for the state of the job, which is written every minute and when the job is interrupted. The
+        same call with the same folder resumes there and gives the same answer. The folder is not deleted.
 
     Returns
     -------
@@ -156,6 +168,10 @@ def _empty(n: int) -> Neighbors:
 
 
 def _lists(n: int, rows: Indices, others: Indices, scores: Scores) -> Neighbors:
-    """Entries, as many for each of n rows, to lists in order."""
-    order = np.lexsort((others, -scores, rows))
+    """Neighbors of entries, of which each of n rows has the same number."""
+    kernel, _ = native.find_kernel()
+    if kernel is None:
+        order: Indices = np.lexsort((others, -scores, rows))
+    else:
+        order = native.order(kernel, rows.astype(np.uint32), descending(scores), others.astype(np.uint32))
     return Neighbors(others[order].astype(np.int64).reshape(n, -1), scores[order].reshape(n, -1))

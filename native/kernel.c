@@ -35,7 +35,7 @@
 #define ABI_VERSION 1
 #define PANEL 16         /* rows of a panel */
 #define BLOCK 32         /* left rows of a tile */
-#define CHUNK 64         /* panels of a tile: 1,024 right rows, which stay in the second-level cache */
+#define CHUNK 32         /* panels of a tile: 512 right rows, which stay in the second-level cache */
 #define LANES 32         /* of the exact sum */
 #define LOCKS 1024       /* one for each row number modulo LOCKS */
 #define UNLIMITED (-(1 << 30))
@@ -272,21 +272,28 @@ TILE_256(tile_avx_vnni, "avx2,avxvnni", ADD_AVX_VNNI)
 
 #define AVX512 "avx512f,avx512bw,avx512vl,avx512dq"
 
-__attribute__((target(AVX512))) static inline __mmask16 over_512(const Tile *tile, __m512i sums, int32_t i,
-                                                                  int32_t column) {
-    __m512i limit = _mm512_set1_epi32(tile->row_limits[i]);
-    if (tile->column_limits) {
-        __m512i other = _mm512_loadu_si512(tile->column_limits + column);
-        limit = _mm512_min_epi32(limit, _mm512_sub_epi32(other, _mm512_set1_epi32(tile->row_errors[i])));
+/* Which of 32 sums reach their limits. The limits of columns are in registers: writing hits may not reload them. */
+__attribute__((target(AVX512))) static inline uint32_t over_512(__m512i s0, __m512i s1, int32_t row_limit,
+                                                                 int32_t row_error, int columns, __m512i c0,
+                                                                 __m512i c1) {
+    __m512i limit = _mm512_set1_epi32(row_limit), other = limit;
+    if (columns) {
+        __m512i error = _mm512_set1_epi32(row_error);
+        other = _mm512_min_epi32(limit, _mm512_sub_epi32(c1, error));
+        limit = _mm512_min_epi32(limit, _mm512_sub_epi32(c0, error));
     }
-    return _mm512_cmpge_epi32_mask(sums, limit);
+    __mmask16 m0 = _mm512_cmpge_epi32_mask(s0, limit), m1 = _mm512_cmpge_epi32_mask(s1, other);
+    return (uint32_t)_mm512_kunpackw(m1, m0);
 }
 
 /* 8 rows beside two panels: 16 sums of 16 columns each. */
 __attribute__((target(AVX512 ",avx512vnni"))) static int32_t tile_avx512_vnni(const Tile *tile,
                                                                                uint32_t *hits) {
-    int32_t n = 0, k = tile->components;
-    for (int32_t p = 0; p < tile->panels_count; p += 2)
+    int32_t n = 0, k = tile->components, panels = tile->panels_count;
+    const int32_t *row_limits = tile->row_limits, *row_errors = tile->row_errors, *columns = tile->column_limits;
+    for (int32_t p = 0; p < panels; p += 2) {
+        __m512i c0 = _mm512_setzero_si512(), c1 = c0;
+        if (columns) c0 = _mm512_loadu_si512(columns + p * PANEL), c1 = _mm512_loadu_si512(columns + (p + 1) * PANEL);
         for (int32_t i = 0; i < BLOCK; i += 8) {
             const int8_t *a = tile->rows + (size_t)i * k, *b = tile->panels + (size_t)p * PANEL * k;
             const int8_t *c = b + (size_t)PANEL * k;
@@ -306,11 +313,10 @@ __attribute__((target(AVX512 ",avx512vnni"))) static int32_t tile_avx512_vnni(co
                 }
             }
             for (int r = 0; r < 8; r++)
-                for (int h = 0; h < 2; h++) {
-                    int32_t column = (p + h) * PANEL;
-                    EMIT(over_512(tile, s[r][h], i + r, column), i + r, column);
-                }
+                EMIT(over_512(s[r][0], s[r][1], row_limits[i + r], row_errors[i + r], columns != NULL, c0, c1), i + r,
+                     p * PANEL);
         }
+    }
     return n;
 }
 
@@ -335,9 +341,12 @@ __attribute__((target("amx-tile"))) static void amx_stop(void) { _tile_release()
 /* 32 rows beside two panels: four sums of 16 x 16. */
 __attribute__((target(AVX512 ",amx-tile,amx-int8"))) static int32_t tile_amx(const Tile *tile,
                                                                               uint32_t *hits) {
-    int32_t n = 0, k = tile->components;
+    int32_t n = 0, k = tile->components, panels = tile->panels_count;
+    const int32_t *row_limits = tile->row_limits, *row_errors = tile->row_errors, *columns = tile->column_limits;
     __attribute__((aligned(64))) int32_t sums[BLOCK][2 * PANEL];
-    for (int32_t p = 0; p < tile->panels_count; p += 2) {
+    for (int32_t p = 0; p < panels; p += 2) {
+        __m512i c0 = _mm512_setzero_si512(), c1 = c0;
+        if (columns) c0 = _mm512_loadu_si512(columns + p * PANEL), c1 = _mm512_loadu_si512(columns + (p + 1) * PANEL);
         const int8_t *b = tile->panels + (size_t)p * PANEL * k, *c = b + (size_t)PANEL * k;
         const int8_t *a = tile->rows, *a1 = a + (size_t)PANEL * k;
         _tile_loadd(0, tile->starts + p * PANEL, 0);
@@ -359,10 +368,8 @@ __attribute__((target(AVX512 ",amx-tile,amx-int8"))) static int32_t tile_amx(con
         _tile_stored(2, sums[PANEL], 4 * 2 * PANEL);
         _tile_stored(3, sums[PANEL] + PANEL, 4 * 2 * PANEL);
         for (int32_t i = 0; i < BLOCK; i++)
-            for (int h = 0; h < 2; h++) {
-                int32_t column = (p + h) * PANEL;
-                EMIT(over_512(tile, _mm512_load_si512(sums[i] + h * PANEL), i, column), i, column);
-            }
+            EMIT(over_512(_mm512_load_si512(sums[i]), _mm512_load_si512(sums[i] + PANEL), row_limits[i], row_errors[i],
+                          columns != NULL, c0, c1), i, p * PANEL);
     }
     return n;
 }
@@ -818,21 +825,19 @@ API void lightmine_top_k(const int32_t *rows, const int32_t *others, const float
 }
 
 typedef struct {
-    uint32_t score, left, right, at;
+    uint32_t first, second, third, at;
 } Key;
 
 static inline int before(const Key *a, const Key *b) {
-    if (a->score != b->score) return a->score < b->score;
-    return a->left != b->left ? a->left < b->left : a->right < b->right;
+    if (a->first != b->first) return a->first < b->first;
+    return a->second != b->second ? a->second < b->second : a->third < b->third;
 }
 
-/* The order of pairs: score descending, then left, then right; written to `order`. `keys` has room for
-   twice as many keys as there are pairs. */
-API void lightmine_order(const int32_t *left, const int32_t *right, const float *score, int64_t count,
+/* The order of entries by three numbers each, written to `order`. `keys` has room for twice as many keys. */
+API void lightmine_order(const uint32_t *first, const uint32_t *second, const uint32_t *third, int64_t count,
                          Key *keys, int32_t *order) {
     Key *from = keys, *to = keys + count;
-    for (int64_t e = 0; e < count; e++)
-        from[e] = (Key){descending(score[e]), (uint32_t)left[e], (uint32_t)right[e], (uint32_t)e};
+    for (int64_t e = 0; e < count; e++) from[e] = (Key){first[e], second[e], third[e], (uint32_t)e};
     for (int64_t width = 1; width < count; width *= 2) {
         for (int64_t start = 0; start < count; start += 2 * width) {
             int64_t middle = start + width < count ? start + width : count;

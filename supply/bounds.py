@@ -22,9 +22,10 @@ EXTRAS = ("hub", "eval", "plot")
 TESTING = ("pytest", "hypothesis", "onnx", "hatchling")
 # Without torch, OpenVINO and the weights of a real model.
 TESTS = (
-    "arrays", "bitext", "bundle", "cli", "cli_encode", "columns", "compat", "doctor", "filters", "hostile",
-    "hostile_directory", "hub", "join", "kernels", "lines", "margin", "matrix", "memory", "neighbors",
-    "output", "paraphrase", "saved", "silence", "soak", "threads", "tiles", "topk",
+    "arrays", "bitext/margin", "bitext/mining", "bitext/neighbors_file", "bitext/presets", "bundle",
+    "cli/encode", "cli/main", "columns", "doctor", "filters", "hostile", "hostile_directory", "hub", "join",
+    "kernels", "lines", "matrix", "memory", "neighbors", "output", "paraphrase", "silence", "soak", "threads",
+    "tiles", "topk",
 )  # fmt: skip
 
 
@@ -40,18 +41,29 @@ def main() -> None:
     subprocess.run([*pip, *wanted], check=True)
     # The tests and what they read, without the package: it must be the wheel's that is imported.
     tree = folder / "tree"
-    for name in ("tests", "examples", "benchmarks", "export_scripts", "supply", "docs"):
+    for name in ("tests", "examples", "benchmarks", "supply", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [*ROOT.glob("*.md"), ROOT / "pyproject.toml"]:
         shutil.copy(path, tree)
-    shutil.rmtree(tree / "export_scripts")
-    names = [f"tests/test_{name}.py" for name in TESTS if (tree / f"tests/test_{name}.py").exists()]
+    names = test_files()
     subprocess.run([python, "-m", "pip", "list"], check=True)
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names], cwd=tree, check=False,
         env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
     )  # fmt: skip
     sys.exit(done.returncode)
+
+
+def test_files() -> list[str]:
+    """The paths of the tests.
+
+    Examples
+    --------
+    >>> [path for path in test_files() if "main" in path]
+    ['tests/cli/test_main.py']
+    """
+    parts = [name.rpartition("/") for name in TESTS]
+    return [f"tests/{folder}{slash}test_{last}.py" for folder, slash, last in parts]
 
 
 def lower_bounds() -> list[str]:

@@ -37,7 +37,6 @@ class Recorder(click.HelpFormatter):
     def __init__(self) -> None:
         super().__init__(width=2000)  # no line of a table of commands is cut
         self.parts: list[str] = []
-        self.column = "option"
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         self.parts.append(f"```text\n{prog} {args}\n```")
@@ -48,12 +47,12 @@ class Recorder(click.HelpFormatter):
     @contextlib.contextmanager
     def section(self, name: str) -> Iterator[None]:
         self.parts.append(f"**{name}**")
-        self.column = "command" if name == "Commands" else "option"
         yield
 
     def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         lines = [f"| <code>{_cell(term)}</code> | {_cell(text)} |" for term, text in rows]
-        self.parts.append("\n".join([f"| {self.column} | |", "|---|---|", *lines]))
+        column = "option" if rows[0][0].startswith("-") else "command"
+        self.parts.append("\n".join([f"| {column} | |", "|---|---|", *lines]))
 
 
 def _cell(text: str) -> str:

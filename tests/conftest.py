@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lightmine.errors import install_line
 from tests import needs_torch
 from tests.offline import sitecustomize as offline
 from tests.tiny import write_bundle
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(items):
         if needs_torch.FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.torch)
         if item.get_closest_marker("torch") and not needs_torch.installed():
-            item.add_marker(pytest.mark.skip(reason="needs torch (pip install 'lightmine[export]')"))
+            item.add_marker(pytest.mark.skip(reason="needs torch: " + install_line("export")))
 
 
 def pytest_report_header():
@@ -88,7 +89,7 @@ def real(tmp_path_factory):
     """The source model, the bundle and its manifest: all-MiniLM-L6-v2 with its real weights."""
     from sentence_transformers import SentenceTransformer
 
-    from export_scripts.export import export_bundle
+    from lightmine.export.export import export_bundle
     from tests import minilm
 
     out = tmp_path_factory.mktemp("real") / "bundle"

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from lightmine.encoder.providers import runtime, session_options
+from lightmine.encoder.onnx_runtime import runtime, session_options
 
 
 def main(feed, out, *graphs):

@@ -2,7 +2,7 @@
 
 import json
 
-from export_scripts.export import main
+from lightmine.export.command import main
 from tests.conftest import SHORT as SHORT
 
 

@@ -23,7 +23,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from export_scripts.sentences import evaluation_sentences
+from lightmine.export.sentences import evaluation_sentences
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = 1000

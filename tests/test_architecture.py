@@ -1,9 +1,13 @@
 """The walls of the house: who may import whom, and what is public."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import lightmine
 
@@ -15,7 +19,7 @@ BASE = {"_validation", "system", "progress", "results", "summation"}
 MAY_IMPORT = {
     "errors": set(),
     "_validation": set(),
-    "progress": set(),
+    "progress": {"_validation"},
     "results": set(),
     "summation": set(),
     "system": set(),
@@ -34,6 +38,8 @@ MAY_IMPORT = {
     "doctor": {*BASE, "engine", "search", "encoder"},
     "lightmine": {"encoder", "engine", "search", "paraphrase", "bitext"},
 }
+# The exporter reads models as the encoder does, and measures what it has written.
+MAY_IMPORT["export"] = {*BASE, "untrusted", "loading", "encoder", "evaluation"}
 # The command line joins the two sides.
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
@@ -47,15 +53,21 @@ FORBIDDEN = {
     "sentence_transformers",
     "onnx",
     "sklearn",
+    "sentencepiece",
 }
+# What the exporter alone may import, and only the command of its name may import the exporter.
+EXPORTER = {
+    "torch", "transformers", "optimum", "sentence_transformers", "onnx",
+    "onnxruntime", "threadpoolctl", "tokenizers", "huggingface_hub", "sentencepiece",
+}  # fmt: skip
 # Heavy dependencies and the only files that may import them.
 ONLY_IN = {
-    "onnxruntime": {"lightmine.encoder.providers", "lightmine.engine.matmul"},
-    "openvino": {"lightmine.encoder.providers"},
+    "onnxruntime": {"lightmine.encoder.onnx_runtime"},
+    "openvino": {"lightmine.encoder.openvino_provider"},
     "threadpoolctl": {"lightmine.engine.pool"},
     "tokenizers": {"lightmine.encoder.tokenizer"},
     "huggingface_hub": {"lightmine.loading.hub"},
-    "click": {"lightmine.cli"},
+    "click": {"lightmine.cli", "lightmine.cli.evaluate"},
     "tqdm": {"lightmine.progress"},
     "scipy": {"lightmine.bitext.assignment"},
     "matplotlib": {"lightmine.cli._plot"},
@@ -117,11 +129,41 @@ def test_heavy_dependencies_stay_in_their_files_and_torch_out_of_the_house():
     for name, path in modules():
         for imported in imports(path):
             top = imported.split(".")[0]
+            if folder_of(name) == "export" and top in EXPORTER:
+                continue
             assert top not in FORBIDDEN, f"{name} imports {imported}"
             allowed = ONLY_IN.get(top)
             assert allowed is None or name in allowed or name.rsplit(".", 1)[0] in allowed, (
                 f"{name}: {imported}"
             )
+
+
+def test_only_the_command_of_its_name_imports_the_exporter_and_only_when_it_runs():
+    importers = {
+        name
+        for name, path in modules()
+        for imported in imports(path)
+        if imported.startswith("lightmine.export") and folder_of(name) != "export"
+    }
+    assert importers == {"lightmine.cli.export"}
+    code = """
+import sys
+import lightmine.cli.export, lightmine.doctor, lightmine.evaluation
+loaded = [name for name in sys.modules if name.startswith("lightmine.export")]
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_help_of_the_exporter_needs_imports_no_torch_and_no_onnx():
+    # The command that the module runs, its options, and the error that names what is missing.
+    code = """
+import sys
+import lightmine.export.command, lightmine.export.verify
+loaded = {"torch", "transformers", "sentence_transformers", "onnx", "optimum"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_nothing_is_unpickled_or_run_out_of_a_file():
@@ -166,12 +208,35 @@ assert not loaded, loaded
     subprocess.run([sys.executable, "-c", forbidden + code], check=True)
 
 
-def test_the_public_names_are_these():
-    assert sorted(lightmine.__all__) == [
+PUBLIC = {
+    "lightmine": [
         "Bitext", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
         "mine_bitext", "mine_paraphrases", "neighbors", "retrieve", "score_bitext", "unit_rows",
-    ]  # fmt: skip
-    assert all(hasattr(lightmine, name) for name in lightmine.__all__)
+    ],
+    "lightmine.store": ["Cache", "Embeddings", "open_embeddings", "write_embeddings"],
+    "lightmine.evaluation": [
+        "Correlation", "MiningQuality", "RetrievalAccuracy", "average_ranks", "bitext_mining",
+        "paraphrase_mining", "retrieval_accuracy", "similarity_correlation", "transitive_closure",
+    ],
+    "lightmine.errors": [
+        "ArgumentError", "BudgetError", "BundleError", "LightmineError", "MatrixError", "MissingExtraError",
+        "OutputError", "RowIndexError", "StoreError", "TextError",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_names_are_these(name):
+    module = importlib.import_module(name)
+    assert sorted(module.__all__) == PUBLIC[name]
+    for public in module.__all__:
+        assert public.startswith("__") or getattr(module, public).__doc__
+
+
+def test_the_public_modules_are_named():
+    named = re.search(r"The public modules are (.*?);", lightmine.__doc__, re.DOTALL)[1]
+    assert re.findall(r"`([\w.]+)`", named) == list(PUBLIC)
+    assert "internal" in lightmine.__doc__
 
 
 def test_files_are_of_one_idea():

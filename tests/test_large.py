@@ -11,9 +11,9 @@ import pytest
 import tokenizers
 from onnx import TensorProto
 
-from export_scripts.from_onnx import bundle_directory
 from lightmine import Encoder
 from lightmine.errors import BundleError
+from lightmine.export.from_onnx import bundle_directory
 from lightmine.loading.bundle import Manifest, write_manifest
 from tests import tiny
 

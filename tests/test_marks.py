@@ -7,7 +7,7 @@ import pytest
 from tests import conftest, needs_torch
 from tests.needs_torch import FUNCTIONS, ROOT, imports, is_marked, parse, reach_torch
 
-MODULES = sorted((ROOT / "tests").glob("test_*.py"))
+MODULES = sorted((ROOT / "tests").rglob("test_*.py"))
 MARK = "pytest.mark.torch"
 
 
@@ -49,7 +49,7 @@ def test_what_imports_torch_carries_the_mark(path):
         "from tests import small_models\n",
         "from tests.exporting import refused\n",
         "from tests import minilm\n",
-        "from tests.test_directory import build\n",
+        "from tests.loading.test_directory import build\n",
     ],
 )
 def test_a_module_that_imports_torch_without_the_mark_is_found(tmp_path, text):
@@ -109,7 +109,7 @@ def test_a_test_that_uses_such_a_fixture_is_marked(request, fixtures, expected):
 
 
 def test_modules_with_the_mark_are_not_imported_where_it_is_not_wanted(request, monkeypatch):
-    marked, plain = ROOT / "tests/test_export.py", ROOT / "tests/test_margin.py"
+    marked, plain = ROOT / "tests/export/test_export.py", ROOT / "tests/bitext/test_margin.py"
     monkeypatch.setattr(request.config.option, "markexpr", "not torch and not slow")
     assert conftest.pytest_ignore_collect(marked, request.config) is True
     assert conftest.pytest_ignore_collect(plain, request.config) is None

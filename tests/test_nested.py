@@ -12,15 +12,15 @@ from fuzz.targets import checkpoint as mining
 from lightmine import Encoder
 from lightmine.errors import LightmineError
 from lightmine.io.sentences import read_sentences
-from lightmine.loading.resolve import ORIGIN, open_source
+from lightmine.loading.resolve import ORIGIN, resolve_model
 from lightmine.store import Cache, open_embeddings, write_embeddings
-from lightmine.store.cache import ABOUT
+from lightmine.store.cache_folder import DESCRIPTION
 from lightmine.store.journal import journal_path, kept_rows
 from lightmine.store.manifest import manifest_path
 from lightmine.untrusted.model_paths import read_json
 from lightmine.untrusted.safetensors import read_weights
 from lightmine.untrusted.tokenizer_checks import check_tokenizer
-from tests.test_hostile_directory import FILES, write
+from tests.untrusted.test_directories import FILES, write
 
 # Too deep for a parser, closed and not; and deep enough to be parsed, and then to be shown or compared.
 DEEP = {
@@ -72,10 +72,10 @@ def test_settings(tmp_path, deep, name):
     folder = write(tmp_path / "model", FILES)
     (folder / name).write_text(deep)
     if name == "modules.json" or deep is not DEEP["parsed"]:  # else its fields are of no concern
-        assert name.rpartition("/")[2] in line_of(open_source, folder)
+        assert name.rpartition("/")[2] in line_of(resolve_model, folder)
     (folder / name).write_text(json.dumps(FILES[name]))
     (folder / ORIGIN).write_text(within({"revision": "x"}, "source", deep))
-    assert open_source(folder).manifest.dimension == 4
+    assert resolve_model(folder).manifest.dimension == 4
 
 
 def test_tokenizers_and_weights(tmp_path, deep):
@@ -113,10 +113,10 @@ def test_a_journal_counts_up_to_there(tmp_path, deep):
 def test_a_cache_does_without(tmp_path, deep):
     cache = Cache(tmp_path / "cache")
     cache.encode(Checksums(), ["one"])
-    about = next(cache.folder.glob(f"*/{ABOUT}"))
+    about = next(cache.folder.glob(f"*/{DESCRIPTION}"))
     for text in (deep, within(json.loads(about.read_text()), "identity", within({}, "prompt", deep))):
         about.write_text(text)
-        assert [kept.head for kept in cache.kept()] == [None]
+        assert [kept.header for kept in cache.summaries()] == [None]
         assert cache.encode(Checksums(), ["one"]).found == 1
 
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests.test_cli import QUESTIONS, ROOT
+from tests.command_line import QUESTIONS, ROOT
 
 
 def shell(command):

@@ -5,7 +5,7 @@ import pytest
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, score_bitext
 from lightmine.errors import ArgumentError
-from lightmine.progress import Bar, shown
+from lightmine.progress import Bar, open_progress
 
 X = np.eye(8)
 MINERS = {
@@ -48,7 +48,7 @@ def test_what_is_no_progress_is_refused(mine, progress):
 def test_the_bar_is_taken_away_after_an_error(monkeypatch):
     closed = []
     monkeypatch.setattr(Bar, "close", lambda bar: closed.append(bar.label))
-    with pytest.raises(KeyboardInterrupt), shown(True, "encoding", " sentences"):
+    with pytest.raises(KeyboardInterrupt), open_progress(True, "encoding", " sentences"):
         raise KeyboardInterrupt
     assert closed == ["encoding"]
 

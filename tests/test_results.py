@@ -130,7 +130,7 @@ def test_to_arrow_keeps_the_types():
 
 def test_to_arrow_names_the_install_line_without_pyarrow(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r"to_arrow needs pyarrow: pip install 'lightmine\[parquet\]'"):
+    with pytest.raises(ImportError, match=r"to_arrow needs pyarrow: pip install 'pyarrow>=18'"):
         pairs().to_arrow()
 
 

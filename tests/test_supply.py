@@ -47,13 +47,28 @@ def test_what_is_packed_is_ours_and_of_the_stated_time(built):
         assert {entry.date_time[:3] for entry in file.infolist()} == {(2020, 9, 13)}
     assert "lightmine/models/static-multilingual/model.onnx" in names
     assert "lightmine/py.typed" in names
-    assert {f"lightmine/engine/data/{name}.onnx" for name in ("gemm", "matmul_integer")} <= set(names)
+    assert "lightmine/encoder/data/gemm.onnx" in names
     assert not [name for name in names if "test" in name or "__pycache__" in name]
     with tarfile.open(archive) as file:
         members = file.getmembers()
     assert {member.mtime for member in members} == {1600000000}
     assert {member.name.split("/")[0] for member in members} == {"lightmine-0.1.0"}
     assert all(not member.issym() and ".." not in member.name for member in members)
+
+
+def test_the_wheel_installs_lightmine_alone_with_the_exporters_data(built):
+    (wheel,) = built[0].glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    assert {name.split("/")[0] for name in names} == {"lightmine", "lightmine-0.1.0.dist-info"}
+    ours = [
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "lightmine" / "export").rglob("*")
+        if path.suffix in (".py", ".txt")
+    ]
+    assert "lightmine/export/calibration.txt" in ours
+    assert "lightmine/export/evaluation/en.txt" in ours
+    assert not {*ours} - {*names}
 
 
 def test_every_dependency_has_a_lower_bound_and_is_justified():
@@ -83,3 +98,10 @@ def test_no_make_target_names_a_registry():
     text = (ROOT / "Makefile").read_text()
     assert "://" not in text
     assert "--index-url" not in text
+
+
+def test_the_tests_at_the_bounds_are_there():
+    from supply import bounds
+
+    missing = [path for path in bounds.test_files() if not (ROOT / path).is_file()]
+    assert not missing

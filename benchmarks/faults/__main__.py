@@ -1,9 +1,9 @@
-"""Faults, injected into real runs of the command line: what is left, and what comes of going on.
+"""Faults, injected into real runs of the command line: what is left, and whether the job can be resumed.
 
     python -m benchmarks.faults [--lines FILE] [--json benchmarks/results/faults.json]
 
-Every answer is compared byte for byte with that of a run that nothing happened to, and that one with the
-source lines, read by other code than lightmine's. tests/test_faults.py runs the same on small files.
+Every output is compared byte for byte with that of an undisturbed run, and that one with the source lines,
+read by code of its own. tests/test_faults.py runs the same on small files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RESULTS = ROOT / "benchmarks/results/faults.json"
 def faults(
     bench: Bench, wide: Path, times: int, rng: random.Random
 ) -> Iterator[Callable[[], Outcome | None]]:
-    """All of them; those that take long, fewer times."""
+    """All faults; slow ones are injected fewer times."""
     fewer = max(1, times // 4)
     terminal = (signal.SIGTERM, signal.SIGINT)
     yield lambda: stops.ended(bench, bench.encoding("killed.npy"), times, rng, signal.SIGKILL)
@@ -54,7 +54,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lines", type=Path, help="one sentence a line; without it sentences are made up")
-    parser.add_argument("--times", type=int, default=20, help="of each fault that chance has a part in")
+    parser.add_argument("--times", type=int, default=20, help="of each fault that is random")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path, default=RESULTS)
     arguments = parser.parse_args()

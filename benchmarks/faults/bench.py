@@ -1,4 +1,4 @@
-"""Where faults are tried: a folder, a source file, a model, and answers of runs that nothing happened to."""
+"""What faults are tried on: a folder, a source file, a model, and the outputs of undisturbed runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a fault was injected, how often, and what came of it; `failed` lists what was wrong."""
+    """How a fault was injected, how often, and the outcome; `failed` lists what was wrong."""
 
     fault: str
     injected: str
@@ -35,9 +35,9 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A command that goes on where it was stopped, and what must be at `out` when it is done.
+    """A command that can be resumed, and the file that `out` must equal when it is done.
 
-    `seconds` are the processor's, of a run that nothing happens to.
+    `seconds` is the processor time of an undisturbed run.
     """
 
     command: list[object]
@@ -47,13 +47,13 @@ class Job:
 
 
 class Bench:
-    """See above; `settings` are what the driver is told in every run."""
+    """See above; `settings` are passed to the driver in every run."""
 
     def __init__(self, folder: Path, source: Path, model: Path | None = None, **settings: object) -> None:
         self.folder, self.source = folder, source
         self.options = [] if model is None else ["--model", str(model)]
         self.settings = settings
-        # A shell has what it runs in the background ignore Ctrl-C, and so would what is started here.
+        # A shell starts background processes that ignore Ctrl-C, and so would the processes that start here.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self.whole = folder / "whole.npy"
         self.encoding_seconds = self.timed("encode", source, "-o", self.whole)
@@ -61,7 +61,7 @@ class Bench:
 
     @functools.cached_property
     def few(self) -> Path:
-        """The start of the source, where mining takes no time."""
+        """The start of the source, which is mined quickly."""
         return self.head(1500)
 
     def head(self, count: int) -> Path:
@@ -79,7 +79,7 @@ class Bench:
 
     @functools.cached_property
     def mining(self) -> Job:
-        """A job of many tiles, on embeddings that are kept."""
+        """A job of many tiles, with embeddings from a cache."""
         source = self.head(5000)
         right, out = self.folder / "whole.tsv", self.folder / "mined.tsv"
         command = ["paraphrase", source, "--max-pairs", 20_000, "--memory-budget", "32MiB"]
@@ -117,20 +117,20 @@ class Bench:
         )
 
     def timed(self, *arguments: object) -> float:
-        """The processor's seconds of a run, which must end well."""
+        """The processor time of a run, which must succeed."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    def goes_on(self, job: Job, *more: str) -> list[str]:
-        """What is wrong after the same command is given once more."""
+    def resumes(self, job: Job, *more: str) -> list[str]:
+        """What is wrong after the same command is run again."""
         done = self.run(*job.command, *more)
-        return [f"going on: {done.stderr}"] * bool(done.returncode) + self.wrong(job)
+        return [f"resumed: {done.stderr}"] * bool(done.returncode) + self.wrong(job)
 
     def wrong(self, job: Job) -> list[str]:
-        """What is wrong with a finished output: nothing, when it is that of the undisturbed run."""
+        """What is wrong with a finished output; nothing if it is that of the undisturbed run."""
         found = []
         for end in ("", ".json"):
             mine, right = Path(f"{job.out}{end}"), Path(f"{job.right}{end}")
@@ -141,8 +141,8 @@ class Bench:
         left = [path.name for path in self.folder.glob(f"*{job.out.name}*part*")]
         return found + [f"{each} was left" for each in left]
 
-    def passes_for_whole(self, job: Job) -> list[str]:
-        """What stands in the output's place, or beside it for NumPy to read, and is no result."""
+    def incomplete_outputs(self, job: Job) -> list[str]:
+        """Files in the place of the output, or next to it, that are incomplete and that NumPy can read."""
         found = []
         if job.out.exists() and job.out.read_bytes() != job.right.read_bytes():
             found.append(f"{job.out.name} is there and not whole")
@@ -155,9 +155,9 @@ class Bench:
 
 
 def until(process: subprocess.Popen, seconds: float) -> None:
-    """Wait until lightmine answers SIGTERM in it and it has had so many of the processor's seconds, or ended.
+    """Wait until the process handles SIGTERM and has used so many seconds of processor time, or has ended.
 
-    The clock's seconds would be other moments of the work on a machine that does something else besides.
+    Seconds of the clock would be other moments of the work on a machine that is busy.
     """
     proc = Path(f"/proc/{process.pid}")
     answered, tick = 1 << (signal.SIGTERM - 1), os.sysconf("SC_CLK_TCK")
@@ -170,18 +170,18 @@ def until(process: subprocess.Popen, seconds: float) -> None:
 
 
 def refused(done: subprocess.CompletedProcess, *said: str) -> list[str]:
-    """What is wrong with an error: nothing, when it is one line that says all of it."""
+    """What is wrong with an error; nothing if it is one line with all of `said`."""
     short = done.returncode == 2 and done.stderr.count("\n") <= 2
     right = short and all(each in done.stderr for each in said)
     return [] if right else [f"exit status {done.returncode}: {done.stderr}"]
 
 
 def limited(kind: int, size: int) -> Callable[[], None]:
-    """For `preexec_fn`: so much of a resource and no more."""
+    """A limit of a resource, for `preexec_fn`."""
     return lambda: resource.setrlimit(kind, (size, size))
 
 
 def forget(out: Path) -> None:
-    """Begin anew."""
+    """Delete an output and the files next to it."""
     for end in ("", ".json", ".part", ".part.jsonl"):
         Path(f"{out}{end}").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Disks with no more room."""
+"""Disks without free space."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from benchmarks.faults.bench import Bench, Outcome, forget, limited, refused
 from benchmarks.faults.sources import wrong_pairs
 
+AGAIN = "and run the command again"
+
 
 def full(bench: Bench, times: int, rng: random.Random) -> Outcome:
-    """The process may write so many bytes to a file and no more."""
+    """The process may write a limited number of bytes to a file."""
     failed = []
     size = bench.whole.stat().st_size
     previous = b"previous output"
@@ -21,17 +23,17 @@ def full(bench: Bench, times: int, rng: random.Random) -> Outcome:
         job.out.write_bytes(previous)
         limit = limited(resource.RLIMIT_FSIZE, rng.randrange(size // 10, size))
         done = bench.run(*job.command, "--restart", preexec_fn=limit)
-        failed += refused(done, "cannot be written: File too large", room(size))
+        failed += refused(done, "cannot be written: File too large", AGAIN)
         if job.out.read_bytes() != previous:
             failed.append("the previous output was changed")
-        failed += bench.goes_on(job, *["--restart"] * (not Path(f"{job.out}.part").exists()))
+        failed += bench.resumes(job, *["--restart"] * (not Path(f"{job.out}.part").exists()))
         forget(job.out)
-    seen = "exit 2, previous output whole, needed size exact, then gone on to the same bytes"
+    seen = "exit 2, previous output whole, then resumed to the same bytes"
     return Outcome("disk full, encode", "RLIMIT_FSIZE at a random size", times, seen, failed)
 
 
 def full_of_pairs(bench: Bench) -> Outcome:
-    """The same of pairs, plain and compressed."""
+    """The same for pairs, plain and compressed."""
     failed = []
     names = ("pairs.tsv", "pairs.jsonl", "pairs.tsv.gz")
     for name in names:
@@ -43,16 +45,16 @@ def full_of_pairs(bench: Bench) -> Outcome:
         if name == "pairs.tsv":
             failed += wrong_pairs(out, bench.few)
         done = bench.run(*command, preexec_fn=limited(resource.RLIMIT_FSIZE, len(right) // 2))
-        failed += refused(done, "cannot be written: File too large", room(len(right)))
+        failed += refused(done, "cannot be written: File too large", AGAIN)
         if out.read_bytes() != right:
             failed.append(f"{name}: the previous output was changed")
         failed += [f"{path.name} was left" for path in bench.folder.glob(".*.part")]
-    seen = "exit 2, previous output whole, needed size exact, nothing left beside"
+    seen = "exit 2, previous output whole, nothing else left"
     return Outcome("disk full, paraphrase", "RLIMIT_FSIZE at half the size", len(names), seen, failed)
 
 
 def full_tmpfs(bench: Bench) -> Outcome | None:
-    """A file system that is too small, and then is made larger; None where none can be mounted."""
+    """A file system that is too small, and then is made larger; None if none can be mounted."""
     place = bench.folder / "small"
     place.mkdir()
     size = bench.whole.stat().st_size
@@ -66,26 +68,19 @@ def full_tmpfs(bench: Bench) -> Outcome | None:
     try:
         out = place / "x.npy"
         done = bench.run("encode", bench.source, "-o", out)
-        failed = refused(done, "No space left on device", room(size))
+        failed = refused(done, "No space left on device", AGAIN)
         assert mount(f"remount,size={2 * size + (1 << 20)}")
         done = bench.run("encode", bench.source, "-o", out)
         if done.returncode or out.read_bytes() != bench.whole.read_bytes():
-            failed.append(f"not gone on after room was made: {done.stderr}")
+            failed.append(f"not resumed after space was made: {done.stderr}")
         pairs = place / "pairs.tsv"
         pairs.write_bytes(b"previous")
         assert mount(f"remount,size={size + 65_536}")
         done = bench.run("paraphrase", bench.few, "--threshold", 0.3, "-q", "-o", pairs)
-        failed += refused(done, "No space left on device", "the whole needs")
+        failed += refused(done, "No space left on device", AGAIN)
         if pairs.read_bytes() != b"previous":
             failed.append("the previous pairs were changed")
     finally:
         subprocess.run(["umount", str(place)], check=False)
-    seen = "exit 2, needed size said, gone on after room was made; previous pairs whole"
+    seen = "exit 2, resumed after space was made; previous pairs whole"
     return Outcome("disk full, encode and paraphrase", "a tmpfs of half the size", 2, seen, failed)
-
-
-def room(size: int) -> str:
-    """What is said of so many bytes that do not fit."""
-    from lightmine.system.atomic_files import size_in_words
-
-    return f"the whole needs {size_in_words(size)}: make room"

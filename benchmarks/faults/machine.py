@@ -1,4 +1,4 @@
-"""Machines with too little memory, and with clocks that cannot be trusted."""
+"""Machines with too little memory, and with clocks that jump."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.faults.sources import made_up
 
 
 def little_memory(bench: Bench, wide: Path) -> Outcome:
-    """A limit on memory that the embeddings would break: 65,536 dimensions, by the model `wide`."""
+    """A memory limit that the embeddings of the model `wide`, of 65,536 dimensions, exceed."""
     many = bench.folder / "many.txt"
     many.write_text(made_up(20_000, 1))
     command = ["paraphrase", many, "-q", "--model", wide, "-o", bench.folder / "none.tsv"]
@@ -23,7 +23,7 @@ def little_memory(bench: Bench, wide: Path) -> Outcome:
 
 
 def jumping_clock(bench: Bench, times: int, rng: random.Random) -> Outcome:
-    """Every look at any clock is a random time within a century."""
+    """Every reading of a clock is a random time within a century."""
     failed = []
     job, right = bench.encoding("clock.npy"), bench.few_pairs.read_bytes()
     cache, mined = bench.folder / "clock-cache", bench.folder / "clock.tsv"

@@ -1,4 +1,4 @@
-"""Source files to try faults on, and what must come of them, read by other code than lightmine's."""
+"""Source files to try faults on, and checks of the outputs by code that is independent of lightmine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made_up(count: int, seed: int) -> str:
 
 
 def wrong_rows(matrix: Path, source: Path) -> list[str]:
-    """Anything but a row for each line of the source, and zeros exactly where a line is blank."""
+    """What is wrong: a row for each line of the source is needed, of zeros exactly for blank lines."""
     lines = source.read_bytes().split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -35,7 +35,7 @@ def wrong_rows(matrix: Path, source: Path) -> list[str]:
 
 
 def wrong_pairs(pairs: Path, source: Path) -> list[str]:
-    """Pairs whose text is not, character for character, what stands on the lines that they name."""
+    """Pairs whose text is not that of the lines that they name."""
     lines = source.read_text(encoding="utf-8").split("\n")
     wrong = []
     for row in pairs.read_text(encoding="utf-8").removesuffix("\n").split("\n")[1:]:

@@ -1,8 +1,8 @@
-"""For n = 1, 2 ...: an encoding that is killed at its n-th step on disk, and one that goes on; prints JSON.
+"""For n = 1, 2 ...: an encoding that is killed at its n-th step on disk and then resumed; prints JSON.
 
 python -m benchmarks.faults.steps SOURCE OUT.npy [OPTION...]
 
-Processes are forked here, so that nothing is imported again for each.
+Processes are forked, so that they need not import everything again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEPS = ("fsync", "replace", "rename", "unlink", "truncate")
 
 
 def encode(command: list[str], *, killed_at: int = 0) -> int:
-    """The exit status of a process that is killed before its so manieth step, or at none."""
+    """The exit status of a process that is killed before this step, or never for 0."""
     import lightmine.cli
     import lightmine.encoder.providers
 
@@ -55,7 +55,7 @@ def encode(command: list[str], *, killed_at: int = 0) -> int:
 
 
 def half_done(out: Path) -> dict[str, str]:
-    """Hashes of what NumPy reads, by name."""
+    """Hashes of the files that NumPy can read, by name."""
     found = {}
     for path in (out, Path(f"{out}.part")):
         with contextlib.suppress(ValueError, FileNotFoundError):
@@ -72,7 +72,7 @@ def main() -> None:
     while encode(command, killed_at=len(found) + 1) != 0:
         readable = half_done(Path(out))
         status = encode(command)
-        assert status == 0, f"going on after step {len(found) + 1}: exit status {status}"
+        assert status == 0, f"resumed after step {len(found) + 1}: exit status {status}"
         data = Path(out).read_bytes()
         whole = hashlib.sha256(data).hexdigest()
         made = hashlib.sha256(data + Path(f"{out}.json").read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Jobs that are ended in the midst of their work, and gone on with."""
+"""Jobs that are stopped during their work and then resumed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from benchmarks.faults.bench import ROOT, Bench, Job, Outcome, forget, until
 
-# The exit status that each signal must have: no process answers the first.
+# The exit status after each signal; SIGKILL cannot be handled.
 STATUS = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
 def ended(bench: Bench, job: Job, times: int, rng: random.Random, *signals: signal.Signals) -> Outcome:
-    """Signals in turn at random moments, each time going on with what is there."""
+    """Signals by turns at random moments; the job is resumed each time."""
     failed, statuses, kept = [], [], []
     journal = Path(f"{job.out}.part.jsonl")
     checkpoint = bench.folder / "checkpoint" / "mining.checkpoint"
@@ -32,12 +32,12 @@ def ended(bench: Bench, job: Job, times: int, rng: random.Random, *signals: sign
             failed.append(f"exit status {process.returncode} after {number.name}: {err.decode()}")
         if b"Traceback" in err:
             failed.append(f"a traceback after {number.name}: {err.decode()}")
-        failed += bench.passes_for_whole(job)
+        failed += bench.incomplete_outputs(job)
         kept.append(journal.read_bytes().count(b"\n") - 1 if journal.exists() else int(checkpoint.exists()))
         if process.returncode == 0:
             failed += bench.wrong(job)
             forget(job.out)
-    failed += bench.goes_on(job)
+    failed += bench.resumes(job)
     forget(job.out)
     command = str(job.command[0])
     seen = "; ".join(f"exit {status} {statuses.count(status)} times" for status in sorted(set(statuses)))
@@ -46,11 +46,11 @@ def ended(bench: Bench, job: Job, times: int, rng: random.Random, *signals: sign
     else:
         seen += f"; a checkpoint there {sum(kept)} times"
     names = ", ".join(number.name for number in signals)
-    return Outcome(f"{names} of {command}", "at random moments, going on each time", times, seen, failed)
+    return Outcome(f"{names} of {command}", "at random moments, resumed each time", times, seen, failed)
 
 
 def killed_at_each_step(bench: Bench) -> Outcome:
-    """kill -9 before each call that touches the disk, in turn, and going on."""
+    """kill -9 before each call that changes the disk, by turns, and then a resumed run."""
     out = bench.folder / "step.npy"
     command = [sys.executable, "-m", "benchmarks.faults.steps", str(bench.source), str(out), *bench.options]
     done = subprocess.run(
@@ -60,6 +60,6 @@ def killed_at_each_step(bench: Bench) -> Outcome:
     steps = json.loads(done.stdout or "[]")
     right = hashlib.sha256(bench.whole.read_bytes() + Path(f"{bench.whole}.json").read_bytes()).hexdigest()
     failed += [f"killed at step {n}: {step}" for n, step in enumerate(steps, 1) if step != [right, []]]
-    seen = "each gone on to the same bytes, nothing half done that NumPy reads"
+    seen = "each resumed to the same bytes, no incomplete file that NumPy reads"
     injected = "before the n-th fsync, rename, unlink or truncate, for every n"
     return Outcome("SIGKILL of encode", injected, len(steps), seen, failed)

@@ -1,4 +1,4 @@
-"""What several processes write to at once, and what was damaged on disk."""
+"""Files that several processes write at once, and files that are damaged on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def writers(bench: Bench, times: int) -> Outcome:
 
 
 def shared_cache(bench: Bench, times: int) -> Outcome:
-    """Jobs and prunes at once on one cache, some killed."""
+    """Jobs and prunes that use one cache at once; some are killed."""
     failed = []
     cache, right = bench.folder / "shared-cache", bench.few_pairs.read_bytes()
     command = ["paraphrase", bench.few, "--threshold", 0.5, "-q", "--cache", cache, "-o"]
@@ -45,7 +45,7 @@ def shared_cache(bench: Bench, times: int) -> Outcome:
         for process, out in zip(running, outs, strict=True):
             _, err = process.communicate()
             if process.returncode or err or out.read_bytes() != right:
-                failed.append(f"other pairs, or said: {err.decode()}")
+                failed.append(f"other pairs, or a message: {err.decode()}")
     done = bench.run(*command, bench.folder / "last.tsv")
     if "damaged" in done.stderr:
         failed.append(done.stderr)

@@ -1,4 +1,4 @@
-"""Inputs that break off, and outputs that nobody reads any more."""
+"""Inputs that end with an error, and outputs whose reader has gone."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from benchmarks.faults.bench import Bench, Outcome, refused
 
 
 def unreadable(bench: Bench) -> Outcome:
-    """Reading fails in the midst, and the same command has the whole input."""
+    """Reading fails, and then the same command gets the complete input."""
     kept, failed = _cut_short(bench)
-    seen = f"exit 2 and the reason; {'blocks before it kept, and ' * kept}gone on to the same bytes"
+    seen = f"exit 2 and the reason; {'blocks before it kept, and ' * kept}resumed to the same bytes"
     injected = "EIO from a terminal, a gzip file cut short"
-    return Outcome("read error in the midst, encode", injected, 2, seen, _hung_up(bench) + failed)
+    return Outcome("read error, encode", injected, 2, seen, _hung_up(bench) + failed)
 
 
 def _hung_up(bench: Bench) -> list[str]:
-    """EIO, from a terminal whose other end is gone."""
+    """EIO, from a terminal whose other end is closed."""
     data = bench.source.read_bytes()
     master, slave = os.openpty()
     subprocess.run(["stty", "raw", "-echo"], stdin=slave, check=True)
@@ -31,15 +31,15 @@ def _hung_up(bench: Bench) -> list[str]:
     with open(slave, "wb") as end:
         end.write(data[: data.rfind(b"\n", 0, len(data) * 3 // 4) + 1])
         end.flush()
-        time.sleep(0.5)  # closing at once would drop what nobody has read yet
+        time.sleep(0.5)  # closing at once would drop data that is not read yet
     _, err = process.communicate()
     done = subprocess.CompletedProcess([], process.returncode, b"", err.decode())
     failed = refused(done, "standard input: cannot be read", "Input/output error")
-    return failed + bench.passes_for_whole(job) + bench.goes_on(job)
+    return failed + bench.incomplete_outputs(job) + bench.resumes(job)
 
 
 def _cut_short(bench: Bench) -> tuple[bool, list[str]]:
-    """A gzip file with its last quarter gone, and then all of it; whether blocks before it were kept."""
+    """A gzip file without its last quarter, and then the complete one; whether finished blocks were kept."""
     packed = gzip.compress(bench.source.read_bytes(), 1)
     source, job = bench.folder / "cut.txt.gz", bench.encoding("cut.npy")
     command = ["encode", source, "-o", job.out]
@@ -52,11 +52,11 @@ def _cut_short(bench: Bench) -> tuple[bool, list[str]]:
 
 
 def closed_pipe(bench: Bench) -> Outcome:
-    """Whoever reads has enough after a line."""
+    """The reader closes the pipe after some bytes."""
     failed = []
     for command in (["paraphrase", bench.few, "--threshold", 0.3], ["encode", bench.source, "-o", "-"]):
         process = bench.start(*command)
-        # A pipe that holds less than there is to say.
+        # A pipe that holds less than the output.
         fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
         process.stdout.read(9)
         process.stdout.close()

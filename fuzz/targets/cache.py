@@ -1,4 +1,4 @@
-"""Entries of a cache, and what its folders say of themselves: vectors are right whatever is there."""
+"""Entries of a cache and the descriptions of its folders: the vectors are right whatever they hold."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from fuzz.encoder import Checksums
 from fuzz.targets import folder, refusing
 from lightmine.cli.cache import list_
 from lightmine.store import Cache
-from lightmine.store.cache import ABOUT
+from lightmine.store.cache_folder import DESCRIPTION
 
 TEXTS = ["one", "two", "three"]
 
@@ -19,7 +19,7 @@ def one_input(data):
     cache = Cache(folder() / "cache")
     right = cache.encode(Checksums(), TEXTS).vectors
     entries = sorted(cache.folder.glob("*/*.npy"))
-    (entries[0].with_name(ABOUT) if choice else entries[0]).write_bytes(data)
+    (entries[0].with_name(DESCRIPTION) if choice else entries[0]).write_bytes(data)
     with refusing(), contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.redirect_stderr(shown):
         list_.callback(str(cache.folder), False)
         assert all(map(str.isprintable, shown.getvalue().split("\n")))

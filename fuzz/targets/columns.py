@@ -1,4 +1,4 @@
-"""TSV by numbers and names."""
+"""TSV, with columns by number and by name."""
 
 from fuzz.targets import file, refusing
 from lightmine.io.formats import ReadOptions

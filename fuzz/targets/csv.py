@@ -1,4 +1,4 @@
-"""CSV, beside Python's own reader where that takes the same files."""
+"""CSV, compared with the reader of Python for files that both read."""
 
 import csv
 import io

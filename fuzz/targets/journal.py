@@ -1,4 +1,4 @@
-"""The journal of an unfinished matrix: whatever it says, the matrix is right in the end, or left alone."""
+"""The journal of an unfinished matrix: whatever it says, the matrix is right at the end, or unchanged."""
 
 import shutil
 
@@ -9,12 +9,12 @@ from lightmine.store.journal import journal_path, kept_rows, part_path
 from lightmine.store.manifest import manifest_path
 
 LINES = ["one", "", "three", "four", "five", "six", " ", "eight", "nine"]
-# How much of the rows is there: none, half of them, all, all and more, and all under their own name.
+# How many of the rows are there: none, half, all, more than all, and all under their final name.
 KINDS = 5
 
 
 def whole():
-    """A matrix that nobody disturbed."""
+    """A matrix of an undisturbed run."""
     path = folder() / "whole.npy"
     if not path.exists():
         write_embeddings(path, Checksums(), LINES)

@@ -1,12 +1,12 @@
-"""JSON arrays, beside Python's own parser where that takes the same files; and in pieces of any size."""
+"""JSON arrays, compared with the parser of Python for files that both read; in chunks of any size."""
 
 import json
 
 from fuzz.targets import file, refusing
 from lightmine.errors import LightmineError
-from lightmine.io.decoding import Lines
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import ReadOptions
-from lightmine.io.json_records import array_blocks
+from lightmine.io.json_arrays import json_array_blocks
 from lightmine.io.limits import ReadLimits
 from lightmine.io.sentences import read_sentences
 
@@ -36,9 +36,9 @@ def in_pieces(data, reading, size, read):
     """What was read, where the file is read as the same in pieces of so many bytes; None if it is refused."""
     pieces = (data[at : at + size] for at in range(0, len(data), size))
     try:
-        lines = Lines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
-        lines.first()
-        blocks = list(array_blocks(lines, reading))
+        lines = DecodedLines(pieces, "x", encoding="utf-8", errors=reading.errors, limits=ReadLimits())
+        lines.peek()
+        blocks = list(json_array_blocks(lines, reading))
     except LightmineError:
         return None
     assert read is not None

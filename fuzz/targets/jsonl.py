@@ -1,4 +1,4 @@
-"""JSONL, of fields and of fields of fields."""
+"""JSONL, with fields and nested fields."""
 
 from fuzz.targets import file, refusing
 from lightmine.io.formats import ReadOptions

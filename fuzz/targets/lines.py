@@ -1,4 +1,4 @@
-"""Text, a sentence a line, in many encodings; and it is what a naive reader makes of it."""
+"""Text, one sentence a line, in many encodings, compared with a simple reader."""
 
 from fuzz.targets import file, refusing
 from lightmine.io.formats import ReadOptions

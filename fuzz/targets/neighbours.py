@@ -1,10 +1,10 @@
-"""Saved neighbours: whole files, and whole archives of which one array is not what it was."""
+"""SavedNeighbors neighbours: whole files, and whole archives of which one array is not what it was."""
 
 import io
 import zipfile
 
 from fuzz.targets import file, folder, refusing
-from lightmine.bitext.neighbors_file import Saved, load_neighbors, save_neighbors
+from lightmine.bitext.neighbors_file import SavedNeighbors, load_neighbors, save_neighbors
 
 _members = []
 
@@ -18,7 +18,7 @@ def members():
         near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
         sides = [UniqueTexts(["a", "b"], [[1], [2, 3]], [["i"], ["j", "k"]]) for _ in range(2)]
         path = folder() / "whole.npz"
-        save_neighbors(str(path), Saved(near, 1, 1, *sides))
+        save_neighbors(str(path), SavedNeighbors(near, 1, 1, *sides))
         with zipfile.ZipFile(path) as archive:
             _members.extend((name, archive.read(name)) for name in archive.namelist())
     return _members

@@ -1,4 +1,4 @@
-"""Parquet: pyarrow is compiled, so that mutations go blind there."""
+"""Parquet. pyarrow is compiled, so mutations are not guided by its coverage."""
 
 from fuzz.targets import file, refusing
 from lightmine.io.formats import ReadOptions

@@ -1,4 +1,4 @@
-"""One to one: each sentence in one pair at the most."""
+"""One-to-one assignment: each sentence in one pair at most."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Places = NDArray[np.int64]
 
 
 def greedy(left: Places, right: Places) -> NDArray[np.bool_]:
-    """From the best pair down, a pair is chosen if both its sentences are still free.
+    """Choose pairs from the best down, if both sentences are still unused.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def greedy(left: Places, right: Places) -> NDArray[np.bool_]:
 
 
 def optimal(left: Places, right: Places, score: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The pairs with the largest sum of scores, each sentence used once; needs scipy.
+    """Choose the pairs with the largest sum of scores, each sentence used once; needs scipy.
 
-    A pair of score zero or less adds nothing and is never chosen. Where several choices have the largest
-    sum, one of them is returned, the same each time.
+    A pair of score zero or less is never chosen. If several choices have the largest sum, the same one of
+    them is returned each time.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def optimal(left: Places, right: Places, score: NDArray[np.float32]) -> NDArray[
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import min_weight_full_bipartite_matching
     except ImportError:
-        raise MissingExtraError(
-            "an optimal one-to-one choice needs scipy: pip install 'lightmine[eval]', or choose greedy"
+        raise MissingExtraError.of(
+            "eval", "an optimal one-to-one choice needs scipy; choose greedy, or install it"
         ) from None
     chosen = np.zeros(len(left), bool)
     useful = np.flatnonzero(score > 0)
@@ -80,9 +80,9 @@ def optimal(left: Places, right: Places, score: NDArray[np.float32]) -> NDArray[
     _, i = np.unique(left[useful], return_inverse=True)
     rights, j = np.unique(right[useful], return_inverse=True)
     n = int(i.max()) + 1
-    # SciPy matches every left sentence. One that is better left alone is matched with a partner of its own
-    # at nothing; and as every left sentence has one match, 1 more on each edge changes no choice, and keeps
-    # that nothing from being read as no edge.
+    # SciPy matches every left sentence. So each has one more partner, with a score of 0, which stands for no
+    # match. SciPy reads a weight of 0 as no edge, so 1 is added to each weight. This does not change the
+    # choice, because every left sentence has exactly one match.
     rows = np.r_[i, np.arange(n)].astype(np.int32)
     columns = np.r_[j, len(rights) + np.arange(n)].astype(np.int32)
     weights = np.r_[score[useful].astype(np.float64), np.zeros(n)] + 1.0

@@ -1,4 +1,4 @@
-"""Margins: how much a pair stands out among its neighbours.
+"""Margins: the cosine of a pair compared with those of its neighbours.
 
 Artetxe and Schwenk 2019, "Margin-based parallel corpus mining with multilingual sentence
 embeddings", section 3: with a = cos(x, y) and b the mean of the average cosine of x to its k nearest
@@ -8,14 +8,17 @@ neighbours in Y and of y to its k nearest in X, the margin is a/b (ratio), a - b
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lightmine._validation import check_choice
 
-MARGINS = ("ratio", "distance", "absolute")
+Margin = Literal["ratio", "distance", "absolute"]
+MARGINS: tuple[Margin, ...] = get_args(Margin)
 
-# Averages at or under this are no scale to divide by; a ratio is then a over this, still ordered by a.
+# A ratio is not divided by a smaller average than this. Such ratios are still in the order of the cosines.
 SMALLEST_AVERAGE = 1e-6
 
 
@@ -24,7 +27,7 @@ def margin_scores(
     left_mean: NDArray[np.floating],
     right_mean: NDArray[np.floating],
     *,
-    margin: str = "ratio",
+    margin: Margin = "ratio",
     smallest_average: float | None = SMALLEST_AVERAGE,
 ) -> NDArray[np.float32]:
     """The margin of pairs.
@@ -37,18 +40,18 @@ def margin_scores(
         Mean cosine of the pair's left and right sentence to its k nearest on the other side.
     margin : {"ratio", "distance", "absolute"}
     smallest_average : float or None
-        For "ratio", an average of the two means under this is replaced by it; None leaves it, but for zero.
+        For "ratio", a smaller average of the two means is replaced by this; with None only zero is replaced.
 
     Returns
     -------
     float32 array of shape (...)
-        For "ratio", where the average of the two means is under 1e-6, zero or negative, the cosine
-        is divided by 1e-6 instead: finite, of the cosine's sign, and ordered as the cosine is.
+        For "ratio", if the average of the two means is under 1e-6, the cosine is divided by 1e-6: the margin
+        is then finite, has the sign of the cosine, and is in the order of the cosines.
 
     Raises
     ------
     ArgumentError
-        Another margin was asked for.
+        `margin` is none of the three.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Neighbours on disk, with the texts they belong to: other margins and thresholds without mining again.
+"""Neighbours and their texts on disk, to try other margins and thresholds without mining again.
 
-One uncompressed ``.npz`` file of plain arrays, without pickles. Of either side: ``index`` (int32) and
-``score`` (float32) of the neighbours, nearest first; the texts as UTF-8, one after the other, and where each
-ends; the line numbers of each text, and the ids where there are ids.
+One uncompressed ``.npz`` file of plain arrays, without pickles. For each side it has ``index`` (int32) and
+``score`` (float32) of the neighbours, nearest first; the texts as one array of UTF-8, and where each text
+ends; the line numbers of each text; and the ids, if there are any.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Saved:
-    """Neighbours of both directions, how many of them count by default, and the texts of both sides.
+class SavedNeighbors:
+    """Neighbours of both directions, the number that is used by default, and the texts of both sides.
 
     Attributes
     ----------
     near : Neighbors
     k, k_backward : int
-        As they were asked for when they were mined.
-    source, target : Distinct
+        As given when they were mined.
+    source, target : UniqueTexts
     model : str
-        What embedded the texts.
+        Name of the model that made the embeddings.
     recommended : dict of str to float
-        Of the limits that its manifest recommends, those of bitext mining.
+        Limits of bitext mining that the model's manifest recommends.
     """
 
     near: Neighbors
@@ -52,8 +52,8 @@ class Saved:
     recommended: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
-def save_neighbors(path: str, saved: Saved) -> None:
-    """Write neighbours to a file that appears whole or not at all.
+def save_neighbors(path: str, saved: SavedNeighbors) -> None:
+    """Write neighbours to a file, which appears when it is complete.
 
     Raises
     ------
@@ -77,13 +77,13 @@ def save_neighbors(path: str, saved: Saved) -> None:
         np.savez(stream, allow_pickle=False, **arrays)
 
 
-def load_neighbors(path: str) -> Saved:
-    """Read what `save_neighbors` wrote, and check that it fits together.
+def load_neighbors(path: str) -> SavedNeighbors:
+    """Read what `save_neighbors` wrote, and check it.
 
     Raises
     ------
     TextError
-        No such file, or not a whole file of saved neighbours; the message says what is wrong with it.
+        The file does not exist, or is not a complete file of saved neighbours; the message says why.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def load_neighbors(path: str) -> Saved:
     >>> path = str(pathlib.Path(tempfile.mkdtemp(), "near.npz"))
     >>> near = lightmine.neighbors([[1, 0], [0, 1]], [[0, 2], [2, 0]], k=1, both=True)
     >>> source, target = UniqueTexts(["a", "b"], [[1], [2]]), UniqueTexts(["c", "d"], [[1], [4]])
-    >>> save_neighbors(path, Saved(near, 1, 1, source, target))
+    >>> save_neighbors(path, SavedNeighbors(near, 1, 1, source, target))
     >>> saved = load_neighbors(path)
     >>> saved.near.index.ravel(), saved.target.lines
     (array([1, 0]), [[1], [4]])
@@ -106,7 +106,7 @@ def load_neighbors(path: str) -> Saved:
         raise TextError(f"{path}: not a whole file of saved neighbours: {reason}") from None
 
 
-def _unpacked(arrays: Arrays) -> Saved:
+def _unpacked(arrays: Arrays) -> SavedNeighbors:
     version, k, k_backward = map(int, arrays["version"])
     if version != VERSION:
         raise ValueError(f"version {version}, and this lightmine reads version {VERSION}")
@@ -129,11 +129,11 @@ def _unpacked(arrays: Arrays) -> Saved:
         texts.append(_unpacked_side(arrays, name, len(index)))
     model, limits = _unpacked_model(arrays)
     near_both = Neighbors(*near[0], reverse=Neighbors(*near[1]))
-    return Saved(near_both, k, k_backward, texts[0], texts[1], model, limits)
+    return SavedNeighbors(near_both, k, k_backward, texts[0], texts[1], model, limits)
 
 
 def recommended(thresholds: dict[str, float]) -> dict[str, float]:
-    """Of a manifest's thresholds those of bitext mining.
+    """The thresholds of bitext mining among those of a manifest.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def _unpacked_side(arrays: Arrays, name: str, n: int) -> UniqueTexts:
 
 
 def _packed_texts(name: str, texts: list[str]) -> Arrays:
-    # What is no UTF-8 cannot have been read, but a lone surrogate in Python is kept all the same.
+    # Files are read as text without lone surrogates, but a text of Python code can have one; it is kept.
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     return {
         name: np.frombuffer(b"".join(encoded), np.uint8),

@@ -1,4 +1,4 @@
-"""Which threshold? From gold pairs, or from an estimate of how many of the mined pairs are true."""
+"""Precision and recall at each threshold, and the choice of a threshold."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ Floats = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """What each threshold would give; the highest threshold first.
+    """Precision, recall and F1 at each threshold; the highest threshold first.
 
     Attributes
     ----------
     threshold : float64 array of shape (t,)
         Halfway between the last score taken and the next one; the last threshold is the last score.
     taken : int64 array of shape (t,)
-        Pairs over it.
+        Pairs at or over the threshold.
     precision, recall, f1 : float64 arrays of shape (t,)
-        Fractions. Recall is of the gold pairs, or of the true pairs expected in all that was mined.
+        Fractions. Recall is of the gold pairs, or of the expected number of true pairs among all that were
+        mined.
     estimated : bool
-        Whether they are an estimate, made without gold.
+        Whether they are estimates without gold.
     """
 
     threshold: Floats
@@ -39,7 +40,7 @@ class Curve:
         return len(self.threshold)
 
     def thinned(self, most: int) -> Curve:
-        """So many thresholds at the most, evenly by rank, the first and the last among them."""
+        """At most so many of the thresholds, evenly by rank, with the first and the last."""
         places = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(np.int64))
         return Curve(
             self.threshold[places], self.taken[places], self.precision[places], self.recall[places],
@@ -49,7 +50,7 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """A threshold, and what it gives by the curve that it was chosen on."""
+    """A threshold, with precision, recall and F1 on the curve that it was chosen on."""
 
     threshold: float
     taken: int
@@ -59,7 +60,7 @@ class Threshold:
 
 
 def curve_of(score: ArrayLike, true: ArrayLike, *, gold: int | None = None) -> Curve:
-    """The curve of mined pairs. Pairs of equal score are taken together.
+    """Precision, recall and F1 of mined pairs. Pairs of equal score are taken together.
 
     Parameters
     ----------
@@ -68,12 +69,12 @@ def curve_of(score: ArrayLike, true: ArrayLike, *, gold: int | None = None) -> C
     true : (p,) array
         1 for a true pair and 0 for a false one, or the probability that it is true.
     gold : int, optional
-        How many true pairs there are, mined or not; without it `true` is an estimate.
+        Number of true pairs, mined or not; without it `true` is an estimate.
 
     Raises
     ------
     ArgumentError
-        Nothing was mined, or lengths differ.
+        No pair was mined, or the lengths differ.
 
     Examples
     --------
@@ -88,7 +89,7 @@ def curve_of(score: ArrayLike, true: ArrayLike, *, gold: int | None = None) -> C
     scores, truth = scores[order], truth[order]
     ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     taken, found = ends + 1, np.cumsum(truth)[ends]
-    # An estimate of found pairs can fall as more are taken; the pairs found already stay found.
+    # An estimated number of true pairs can fall when more pairs are taken; the recall must not.
     most_found = np.maximum.accumulate(found)
     total = float(most_found[-1]) if gold is None else float(gold)
     threshold = scores[ends].copy()
@@ -100,18 +101,18 @@ def curve_of(score: ArrayLike, true: ArrayLike, *, gold: int | None = None) -> C
 
 
 def choose(curve: Curve, *, precision: float | None = None) -> Threshold:
-    """The threshold of the best F1, or the lowest one that keeps a wanted precision.
+    """Choose the threshold of the best F1, or the lowest one with a given precision.
 
     Parameters
     ----------
     curve : Curve
     precision : float, optional
-        Wanted precision, over 0 and at most 1.
+        Over 0 and at most 1.
 
     Raises
     ------
     ArgumentError
-        Out of range, or no threshold reaches it; the message says what the best one is.
+        Out of range, or no threshold reaches it; the message names the best one.
 
     Examples
     --------

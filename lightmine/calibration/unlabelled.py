@@ -1,11 +1,11 @@
-"""How many mined pairs are false, told without gold from pairs that are known to be unrelated.
+"""The precision of mined pairs without gold, estimated from pairs that are known to be unrelated.
 
-Bitext: strike a sentence's partner out of the other side and mine it again. A sentence has one translation,
-so whatever it finds now is false, and so are the finds of a sentence that never had a translation: that is
-how such sentences score. Paraphrases: over the scores of nearly all pairs, which are unrelated, the tail
-of the unrelated ones falls off exponentially; what is above that tail is paraphrases.
+Bitext: the partner of a sentence is removed from the other side, and the sentence is mined again. A sentence
+has one translation, so the pair that is found then is false, and its score is a partner-removed score. The
+false pairs of sentences without a translation have the same distribution of scores. Paraphrases: nearly all
+pairs are unrelated, and the tail of their scores is exponential. Pairs above this tail are paraphrases.
 
-docs/reports/quality.md tells how near both come on sets with gold, and what was tried before.
+docs/reports/quality.md tells how accurate both are on sets with gold, and what was tried before.
 """
 
 from __future__ import annotations
@@ -16,127 +16,131 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.bitext.margin import margin_scores
-from lightmine.bitext.pairing import Bitext, both_directions, counted, mean_scores, retrieve
-from lightmine.bitext.presets import MarginRule
+from lightmine.bitext.pairing import Bitext, both_directions, first_k, mean_scores, retrieve
+from lightmine.bitext.presets import MarginSpec
+from lightmine.engine.selection import Scores
 from lightmine.errors import ArgumentError
+from lightmine.results import Indices
 from lightmine.search import Neighbors
 
-# Neighbours beyond the rule's own that `bitext_truth` needs: the partner is struck out, then the next best.
+# Neighbours that `bitext_truth` needs beyond those of the specification: the partner and the next best are
+# removed.
 MORE_NEIGHBORS = 2
-# Sentences under which an estimate would be noise.
-FEWEST = 200
-# Mined pairs a sentence among which the tail of the unrelated ones is looked at.
+# With fewer sentences an estimate is too uncertain.
+MIN_SENTENCES = 200
+# Mined pairs a sentence that the tail of unrelated pairs is fitted to.
 PAIRS_A_SENTENCE = 2
+# Width of the bins of scores.
 BIN = 0.01
-# Estimated probability from which a pair's sentences count as translated, so that striking the partner tells.
+# A pair with this estimated probability, or more, counts as a translation: the partner-removed scores of its
+# sentences are used.
 CONFIDENT = 0.8
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-def bitext_truth(near: Neighbors, rule: MarginRule) -> tuple[Bitext, Floats]:
+def bitext_truth(near: Neighbors, spec: MarginSpec) -> tuple[Bitext, Floats]:
     """Mined pairs, and how many true pairs each is estimated to add.
 
     Parameters
     ----------
     near : Neighbors
-        Of both directions, `MORE_NEIGHBORS` more of them than the rule counts.
-    rule : MarginRule
-        With one candidate a sentence and the retrieval's own one-to-one; its thresholds are not looked at.
+        Of both directions, `MORE_NEIGHBORS` more than the specification uses.
+    spec : MarginSpec
+        With one candidate a sentence and one_to_one="auto"; its thresholds are not used.
 
     Returns
     -------
     Bitext
         Mined without a threshold.
     float64 array of shape (p,)
-        Its sum from the start is the true pairs expected among so many; single values are noise.
+        The sum of the first i values estimates the true pairs among the first i. Single values are uncertain.
 
     Raises
     ------
     ArgumentError
-        Under 200 sentences on a side, too few neighbours, or a rule that it does not know.
+        Under 200 sentences on a side, too few neighbours, or a specification that is not supported.
     """
-    if rule.n_best > 1 or rule.one_to_one != "auto":
+    if spec.n_best > 1 or spec.one_to_one != "auto":
         raise ArgumentError(
             "without gold, calibration knows one candidate a sentence and the retrieval's own one-to-one; "
             "leave n_best and one_to_one out, or give gold"
         )
     forward, backward = both_directions(near)
-    enough(min(len(forward.index), len(backward.index)))
+    check_enough(min(len(forward.index), len(backward.index)))
     found, mutual, either = (
         retrieve(
-            near, k=rule.k, k_backward=rule.back, margin=rule.margin, rank=rule.rank, retrieval=retrieval
+            near, k=spec.k, k_backward=spec.back, margin=spec.margin, rank=spec.rank, retrieval=retrieval
         )
-        for retrieval in (rule.retrieval, "intersect", "max")
+        for retrieval in (spec.retrieval, "intersect", "max")
     )
-    sides = _struck(forward, backward, found, rule)
+    sides = _partner_removed(forward, backward, found, spec)
     keys = (found.left * len(backward.index) + found.right, mutual.left * len(backward.index) + mutual.right)
-    true = _refined(np.isin(*keys).astype(np.float64), sides, found.score.astype(np.float64))
-    # Where hardly a partner stands out there is nothing to learn from: no pair can be called true.
-    both = _struck(forward, backward, either, dataclasses.replace(rule, retrieval="max"))
+    true = _consistent(np.isin(*keys).astype(np.float64), sides, found.score.astype(np.float64))
+    # If hardly any partner scores higher than unrelated pairs do, nothing can be estimated: no pair
+    # is counted.
+    both = _partner_removed(forward, backward, either, dataclasses.replace(spec, retrieval="max"))
     translated = min(side.translated for side in both)
     if float(true.sum()) < 1 or translated < float(true.sum()) / 10:
         return found, np.zeros(len(found))
     return found, true
 
 
-def _struck(forward: Neighbors, backward: Neighbors, found: Bitext, rule: MarginRule) -> list[_Struck]:
-    """The sides that the retrieval mines from."""
+def _partner_removed(
+    forward: Neighbors, backward: Neighbors, found: Bitext, spec: MarginSpec
+) -> list[_PartnerRemoved]:
+    """The partner-removed scores of each side that the retrieval mines from."""
     sides = []
-    if rule.retrieval != "backward":
-        sides.append(_Struck(forward, backward, (rule.k, rule.back), found.left, found.right, found, rule))
-    if rule.retrieval != "forward":
-        sides.append(_Struck(backward, forward, (rule.back, rule.k), found.right, found.left, found, rule))
+    if spec.retrieval != "backward":
+        ks = spec.k, spec.back
+        sides.append(_PartnerRemoved(forward, backward, ks, found.left, found.right, found, spec))
+    if spec.retrieval != "forward":
+        ks = spec.back, spec.k
+        sides.append(_PartnerRemoved(backward, forward, ks, found.right, found.left, found, spec))
     return sides
 
 
-class _Struck:
-    """What one side's sentences find once their partners are struck out: known to be unrelated.
+class _PartnerRemoved:
+    """The best pairs of one side's sentences after their partners are removed: known to be unrelated.
 
-    ``score`` and ``mined``: the best margin then, and whether that pair would have been mined.
-    ``translated``: how many partners stand out more than a struck-out sentence's best find does over its
-    next one, a lower bound of how many translations there are.
+    Attributes
+    ----------
+    n : int
+        Sentences of the side.
+    score : float64 array of shape (p,)
+        Partner-removed scores: the best margin of each mined sentence without its partner.
+    mined : bool array of shape (p,)
+        Whether that pair would have been mined.
+    translated : float
+        A lower bound of how many sentences have a translation: partners that exceed the partner-removed score
+        by more than that score exceeds the next one.
     """
 
     def __init__(
         self, near: Neighbors, other: Neighbors, ks: tuple[int, int], rows: Rows, partners: Rows,
-        found: Bitext, rule: MarginRule,
+        found: Bitext, spec: MarginSpec,
     ) -> None:  # fmt: skip
         self.n = len(near.index)
         k = min(ks[0], len(other.index) - MORE_NEIGHBORS)
-        counted("k", near, other, k + MORE_NEIGHBORS)
-        other_mean = mean_scores(counted("k", other, near, ks[1]), rule)
-
-        def best_without(gone: Rows) -> tuple[Rows, Floats]:
-            index, cosine = near.index[rows], near.score[rows]
-            struck = (index[:, :, None] == gone[:, None, :]).any(axis=2)
-            left = np.argsort(struck, axis=1, kind="stable")[:, :k]
-            index = np.take_along_axis(index, left, axis=1)
-            cosine = np.take_along_axis(cosine, left, axis=1)
-            mean = cosine.mean(axis=1, dtype=np.float64)[:, None] * rule.cosine_scale
-            scores = margin_scores(
-                cosine * np.float32(rule.cosine_scale), mean, other_mean[index],
-                margin=rule.margin, smallest_average=rule.smallest_average,
-            ).astype(np.float64)  # fmt: skip
-            column = scores.argmax(axis=1) if rule.rank == "margin" else np.zeros(len(rows), np.int64)
-            row = np.arange(len(rows))
-            return index[row, column], scores[row, column]
-
-        candidate, self.score = best_without(partners[:, None])
-        _, third = best_without(np.stack([partners, candidate], axis=1))
-        # The pair would be mined if its other sentence had nothing better.
+        first_k("k", near, other, k + MORE_NEIGHBORS)
+        other_mean = mean_scores(first_k("k", other, near, ks[1]), spec)
+        candidates = near.index[rows], near.score[rows]
+        best, self.score = _best_without(partners[:, None], candidates, k, other_mean, spec)
+        _, next_best = _best_without(np.stack([partners, best], axis=1), candidates, k, other_mean, spec)
+        # The pair would be mined if its other sentence had no better pair.
         rival = np.full(len(other.index), -np.inf)
-        if rule.retrieval in ("max", "intersect"):
+        if spec.retrieval in ("max", "intersect"):
             rival[partners] = found.score
-        self.mined = self.score > rival[candidate]
-        # The spacings of the best of many draws are exponential, the first with twice the mean of the second.
-        spacing = 2 * float(np.median(self.score - third)) / np.log(2)
+        self.mined = self.score > rival[best]
+        # Differences between the best of many random scores are exponential: the first has twice the mean of
+        # the second.
+        spacing = 2 * float(np.median(self.score - next_best)) / np.log(2)
         chance = np.exp(-np.maximum(found.score - self.score, 0) / max(spacing, 1e-12))
         self.translated = max(0.0, len(rows) - 2.0 * float((chance > 0.5).sum()))
 
     def false(self, score: Floats, true: Floats) -> Floats:
-        """How many false pairs there are at or over each of some falling scores."""
+        """The expected number of false pairs at or over each score; scores are in falling order."""
         weights = np.where(true >= CONFIDENT, true, 0.0)
         weights = weights / max(float(weights.sum()), 1e-12)
         order = np.argsort(-self.score)
@@ -148,10 +152,32 @@ class _Struck:
         return expected
 
 
-def _refined(true: Floats, sides: list[_Struck], score: Floats) -> Floats:
-    """Expected true pairs that agree with themselves: who is true tells how false ones score, and back.
+def _best_without(
+    removed: Rows, candidates: tuple[Indices, Scores], k: int, other_mean: Floats, spec: MarginSpec
+) -> tuple[Rows, Floats]:
+    """The best candidate of each sentence, and its margin, after some of the candidates are removed.
 
-    What each pair adds to them: their sums are what to look at.
+    `removed` has the candidates to remove in each row; `k` candidates of the others count as neighbours.
+    """
+    index, cosine = candidates
+    is_removed = (index[:, :, None] == removed[:, None, :]).any(axis=2)
+    columns = np.argsort(is_removed, axis=1, kind="stable")[:, :k]
+    index, cosine = np.take_along_axis(index, columns, axis=1), np.take_along_axis(cosine, columns, axis=1)
+    mean = cosine.mean(axis=1, dtype=np.float64)[:, None] * spec.cosine_scale
+    scores = margin_scores(
+        cosine * np.float32(spec.cosine_scale), mean, other_mean[index],
+        margin=spec.margin, smallest_average=spec.smallest_average,
+    ).astype(np.float64)  # fmt: skip
+    column = scores.argmax(axis=1) if spec.rank == "margin" else np.zeros(len(index), np.int64)
+    row = np.arange(len(index))
+    return index[row, column], scores[row, column]
+
+
+def _consistent(true: Floats, sides: list[_PartnerRemoved], score: Floats) -> Floats:
+    """Estimates of true pairs that are consistent with the scores of false pairs, found by iteration.
+
+    Which pairs are true determines how false pairs score, and the scores of false pairs determine how many
+    pairs are true. Returned is what each pair adds to the expected number of true pairs.
     """
     count = np.arange(1, len(score) + 1)
     reach = max(30, len(score) // 20)
@@ -174,21 +200,21 @@ def paraphrase_truth(score: NDArray[np.float32], n: int) -> Floats:
     Parameters
     ----------
     score : float32 array of shape (p,)
-        Falling; the `PAIRS_A_SENTENCE` times n best pairs at least, or all there are.
+        In falling order; at least the `PAIRS_A_SENTENCE` times n best pairs, or all pairs.
     n : int
-        Sentences that were mined.
+        Number of sentences that were mined.
 
     Returns
     -------
     float64 array of shape (p,)
-        Zero for pairs beyond those looked at.
+        Zero for pairs after those that are used.
 
     Raises
     ------
     ArgumentError
         Under 200 sentences, or too few pairs.
     """
-    enough(n)
+    check_enough(n)
     wanted = min(PAIRS_A_SENTENCE * n, n * (n - 1) // 2)
     if len(score) < wanted:
         raise ArgumentError(f"{len(score):,} pairs are too few to tell: give the {wanted:,} best or more")
@@ -245,9 +271,9 @@ def _exponential(counts: Floats, place: Floats, width: Floats) -> Floats:
     return fitted
 
 
-def enough(n: int) -> None:
-    """Refuse to estimate from a handful."""
-    if n < FEWEST:
+def check_enough(n: int) -> None:
+    """Refuse an estimate from too few sentences."""
+    if n < MIN_SENTENCES:
         raise ArgumentError(
-            f"{n} sentences are too few to tell true from false without gold: {FEWEST} are needed"
+            f"{n} sentences are too few to tell true from false without gold: {MIN_SENTENCES} are needed"
         )

@@ -1,4 +1,4 @@
-"""How the files that a command is given are read."""
+"""How a command reads the files that it is given."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import dataclasses
 
 import click
 
-from lightmine.cli._run import folded
-from lightmine.errors import ArgumentError
+from lightmine.cli._command import option, option_set
+from lightmine.cli._notes import note_reading
+from lightmine.errors import ArgumentError, TextError
 from lightmine.io.formats import ERRORS, Column, ReadOptions
+from lightmine.io.sentences import Sentences, read_sentences
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """Format, columns and encoding of a command's files; what is given twice is for one file each."""
+class InputOptions:
+    """Format, columns and encoding of a command's files. An option that is given twice is for two files."""
 
     input_format: tuple[str, ...] = ()
     text_column: tuple[str, ...] = ()
@@ -27,7 +29,7 @@ class Inputs:
         self.readings(2, gold=True)
 
     def readings(self, files: int, *, gold: bool = False) -> list[ReadOptions]:
-        """How each of so many files is read; and last, where there is gold, in which encoding that is."""
+        """The options of each file; with `gold`, those of the gold file are the last."""
         each = {
             name: _for_each(name, values, files + (gold and name == "encoding"))
             for name, values in dataclasses.asdict(self).items()
@@ -50,6 +52,28 @@ class Inputs:
         return readings
 
 
+def read_nonempty(path: str, reading: ReadOptions) -> Sentences:
+    """The sentences of a file; refuses a file without any."""
+    sentences = read_sentences(path, reading)
+    if not len(sentences):
+        what = "is empty" if not sentences.total else f"has {sentences.total} lines, all of them blank"
+        raise TextError(f"{sentences.name}: {what}; one sentence a line is needed")
+    return sentences
+
+
+def read_noted(path: str, reading: ReadOptions, *, quiet: bool) -> Sentences:
+    """The sentences of a file, as `read_nonempty`, with notes of what was left out or replaced."""
+    sentences = read_nonempty(path, reading)
+    note_reading(sentences, len(sentences), reading, quiet=quiet)
+    return sentences
+
+
+def refuse_two_stdin(*paths: str) -> None:
+    """Refuse standard input for two files."""
+    if paths.count("-") > 1:
+        raise ArgumentError("only one of the two files can be - (standard input)")
+
+
 def _for_each(name: str, values: tuple[str, ...], files: int) -> list[str | None]:
     if len(values) > max(files, 1):
         option = "--" + name.replace("_", "-")
@@ -57,7 +81,7 @@ def _for_each(name: str, values: tuple[str, ...], files: int) -> list[str | None
     return [values[min(at, len(values) - 1)] if values else None for at in range(files)]
 
 
-# A tab is hard to type.
+# A tab is hard to type in a shell.
 _TABS = {"tab": "\t", "\\t": "\t"}
 
 
@@ -66,27 +90,32 @@ def _column(value: str | None) -> Column | None:
 
 
 _encodings = (
-    click.option("--encoding", multiple=True, metavar="NAME",
-                 help="Of the text; of gold too, unless it has one of its own.  [default: utf-8]"),
-    click.option("--errors", type=click.Choice(ERRORS), default="strict", show_default=True,
-                 help="Refuse what is not of the encoding, or replace it by U+FFFD and count it."),
+    option("Reading", "--encoding", multiple=True, metavar="NAME", show_default="utf-8",
+           help="Character encoding of the text, and of gold if none is given for it."),
+    option("Reading", "--errors", type=click.Choice(ERRORS), default="strict",
+           help="For bytes that are not of the encoding: refuse the file, or replace them by U+FFFD and "
+           "count them."),
 )  # fmt: skip
 
-# Where the format is settled.
-encoding_options = folded("inputs", Inputs, *_encodings)
+# For commands that read files of one fixed format.
+encoding_options = option_set("inputs", InputOptions, *_encodings)
 
-reading_options = folded(
-    "inputs", Inputs,
-    click.option("--input-format", multiple=True, metavar="FORMAT",
-                 help="txt, tsv, csv, jsonl, json or parquet, with .gz, .bz2, .xz or .zst behind it or not.  "
-                 "[default: what the file's name ends with]"),
-    click.option("--text-column", "--text-field", "text_column", multiple=True, metavar="N|NAME",
-                 help="Where the sentence is: a column counted from 1, or by its name in the first line; a "
-                 "field of JSONL or JSON.  [default: the line, or the field named text]"),
-    click.option("--id-column", "--id-field", "id_column", multiple=True, metavar="N|NAME",
-                 help="Where its id is: 1 for BUCC's id TAB sentence."),
-    click.option("--delimiter", multiple=True, metavar="CHAR",
-                 help="What stands between columns of CSV; tab for a tab.  [default: a comma]"),
-    click.option("--header", is_flag=True, help="The first line of TSV or CSV has names."),
+reading_options = option_set(
+    "inputs", InputOptions,
+    option("Reading", "--input-format", multiple=True, metavar="FORMAT", show_default="from the file name",
+           help="Format of the file: txt, tsv, csv, jsonl, json or parquet, also compressed, as in csv.gz "
+           "(.gz, .bz2, .xz, .zst). For two files of different kinds give this option, and the others of "
+           "this group, twice."),
+    option("Reading", "--text-column", "--text-field", "text_column", multiple=True, metavar="N|NAME",
+           show_default="the whole line; the field text of JSON",
+           help="Column of the sentence: its number from 1, or its name in the first line; the name of a "
+           "field in JSONL or JSON."),
+    option("Reading", "--id-column", "--id-field", "id_column", multiple=True, metavar="N|NAME",
+           show_default="no ids", help="Column of the sentence's id: 1 in the files of BUCC (id TAB "
+                                  "sentence)."),
+    option("Reading", "--delimiter", multiple=True, metavar="CHAR", show_default="a comma",
+           help="Character between the columns of CSV; write tab for a tab."),
+    option("Reading", "--header", is_flag=True,
+           help="The first line of TSV or CSV holds the names of the columns."),
     *_encodings,
 )  # fmt: skip

@@ -25,7 +25,7 @@ def check_plot(path: str | None) -> None:
     try:
         import matplotlib  # noqa: F401 (only whether it is there)
     except ImportError:
-        raise MissingExtraError("a picture needs matplotlib: pip install 'lightmine[plot]'") from None
+        raise MissingExtraError.of("plot", "a picture needs matplotlib") from None
 
 
 def plot_curve(path: str, curve: Curve, chosen: Threshold, *, title: str) -> None:

@@ -1,4 +1,4 @@
-"""``lightmine cache``: what is kept, and what may go."""
+"""``lightmine cache``: list and remove cached embeddings."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from typing import Any
 
 import click
 
-from lightmine.cli._options import cache_option, note
+from lightmine.cli._command import CommandGroup, option
+from lightmine.cli._notes import note
+from lightmine.cli._options import json_option
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import ArgumentError, one_line
 from lightmine.store import Cache
-from lightmine.store.cache import Kept
-from lightmine.system.atomic_files import size_in_words
+from lightmine.store.cache_prune import CacheSummary
+from lightmine.system.atomic_files import format_size
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
-@click.group()
+folder_option = option(
+    "Cache", "--cache", metavar="DIR", envvar="LIGHTMINE_CACHE", show_envvar=True,
+    show_default="none; it is required",
+    help="Folder of the cache, as other commands take it.",
+)  # fmt: skip
+
+
+@click.group(cls=CommandGroup)
 def cache() -> None:
-    """Show, or remove, the embeddings that --cache keeps.
+    """List or remove the embeddings that --cache keeps.
 
     \b
     Example:
@@ -31,16 +40,18 @@ def cache() -> None:
 
 
 @cache.command("list")
-@cache_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@folder_option
+@json_option
 def list_(cache: str | None, as_json: bool) -> None:
-    """Models and options whose embeddings are kept, how many, their size, and when they were last used.
+    """List models, number and size of embeddings, and their last use.
+
+    With --json it prints one object a line.
 
     \b
     Example:
       lightmine cache list --cache embeddings
     """
-    kept = _opened(cache).kept()
+    kept = _opened(cache).summaries()
     now = time.time()
     if as_json:
         for each in kept:
@@ -48,9 +59,9 @@ def list_(cache: str | None, as_json: bool) -> None:
         return
     rows = [("model", "options", "sentences", "entries", "size", "last used")]
     for each in kept:
-        model = each.head.model if each.head else "unknown"
+        model = each.header.model if each.header else "unknown"
         age = f"{age_in_words(now - each.used)} ago"
-        counts = (f"{each.sentences:,}", f"{each.entries:,}", size_in_words(each.size), age)
+        counts = (f"{each.sentences:,}", f"{each.entries:,}", format_size(each.size), age)
         rows.append((model, _options(each), *counts))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -60,16 +71,31 @@ def list_(cache: str | None, as_json: bool) -> None:
         )
         click.echo("  ".join(cells).rstrip())
     total = sum(each.size for each in kept)
-    note(f"{_entries(sum(each.entries for each in kept))} of {size_in_words(total)}", quiet=False)
+    note(f"{_entries(sum(each.entries for each in kept))} of {format_size(total)}", quiet=False)
 
 
 @cache.command()
-@cache_option
-@click.option("--older-than", metavar="AGE", help="What was not used for so long: 90m, 12h, 30d, 8w.")
-@click.option("--max-size", metavar="SIZE", help="What was used last stays, up to this: 500MB, 2GiB.")
-@click.option("--all", "everything", is_flag=True, help="All of it.")
+@folder_option
+@option(
+    "Cache",
+    "--older-than",
+    metavar="AGE",
+    show_default="any age",
+    help="Remove embeddings that were not used for this time: 90m, 12h, 30d, 8w.",
+)
+@option(
+    "Cache",
+    "--max-size",
+    metavar="SIZE",
+    show_default="any size",
+    help="Remove the embeddings that were not used for longest, until the cache has at most this size: "
+    "500MB, 2GiB.",
+)
+@option("Cache", "--all", "everything", is_flag=True, help="Remove all embeddings.")  # fmt: skip
 def prune(cache: str | None, older_than: str | None, max_size: str | None, everything: bool) -> None:
-    """Remove embeddings; what a job at work misses it makes again.
+    """Remove embeddings from the cache.
+
+    A job that runs meanwhile encodes again what it misses.
 
     \b
     Example:
@@ -80,7 +106,7 @@ def prune(cache: str | None, older_than: str | None, max_size: str | None, every
     age = None if older_than is None else parse_age(older_than)
     size = None if max_size is None else parse_bytes(max_size)
     removed, freed = _opened(cache).prune(older_than=age, max_size=size)
-    note(f"{_entries(removed)} of {size_in_words(freed)} removed", quiet=False)
+    note(f"{_entries(removed)} of {format_size(freed)} removed", quiet=False)
 
 
 def parse_age(text: str) -> float:
@@ -98,7 +124,7 @@ def parse_age(text: str) -> float:
 
 
 def age_in_words(seconds: float) -> str:
-    """An age for people; the clock may have been set back since.
+    """An age in words; 0 if the clock was set back.
 
     Examples
     --------
@@ -123,22 +149,22 @@ def _opened(folder: str | None) -> Cache:
     return Cache(folder)
 
 
-def _options(kept: Kept) -> str:
-    """Whatever is not as usual, in few words."""
-    if kept.head is None:
+def _options(kept: CacheSummary) -> str:
+    """The options that are not the default, in few words."""
+    if kept.header is None:
         return ""
-    identity = kept.head.identity
+    identity = kept.header.identity
     prompt = identity.get("prompt")
-    said = [str(identity.get("provider"))]
-    said += [repr(prompt)] if prompt else []
-    said += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
-    said += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
-    return one_line(", ".join(said))
+    words = [str(identity.get("provider"))]
+    words += [repr(prompt)] if prompt else []
+    words += [str(identity.get("precision"))] if identity.get("precision") != "float32" else []
+    words += [f"{identity['batches']}"] if identity.get("batches") not in ("any", None) else []
+    return one_line(", ".join(words))
 
 
-def _facts(kept: Kept) -> dict[str, Any]:
-    """The same for programs."""
-    head = kept.head
+def _facts(kept: CacheSummary) -> dict[str, Any]:
+    """The same as JSON."""
+    head = kept.header
     return {
         "folder": str(kept.folder),
         "model": head.model if head else None,

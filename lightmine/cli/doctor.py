@@ -8,26 +8,25 @@ from typing import Any
 
 import click
 
+from lightmine.cli._command import command, option
+from lightmine.cli._options import json_option
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="The whole report as JSON.")
-@click.option(
-    "--seconds",
-    type=click.FloatRange(0, 600),
-    default=10,
-    show_default=True,
-    help="How long the benchmark takes; 0 leaves it out.",
-)
+
+@command()
+@json_option
+@option("Run", "--seconds", type=click.FloatRange(0, 600), metavar="N", default=10,
+        help="Time for the benchmark in seconds; 0 leaves it out.")  # fmt: skip
 def doctor(as_json: bool, seconds: float) -> None:
-    """Show what this machine has for mining, what of it really works, and what would help.
+    """Show what works on this machine, and how fast it is.
 
-    Exit status 1 where nothing can run.
+    Shows the processor, memory, packages and providers, tests each provider, and gives advice. The exit
+    status is 1 if no provider works.
 
     \b
     Example:
       lightmine doctor
     """
-    # Here, and not above: no other command needs both towers at once.
+    # Here, so that the help of all commands does not import the encoder and the engine.
     from lightmine import __version__
     from lightmine.doctor import examine, is_well
 
@@ -49,15 +48,14 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("packages", packages),
         (
             "processor",
-            f"{processor['name']}: {', '.join(has) or 'none of the features that matter is known'}",
+            f"{processor['name']}: {', '.join(has) or 'none of the relevant features is known'}",
         ),
         ("threads", f"{threads['limit']}, from {threads['source']}"),
         ("memory", _memory(memory)),
     ]
     for name, found in report["providers"].items():
         lines.append((name, ("runs" if found["runs"] else "does not run") + f": {found['detail']}"))
-    if kernel := report["kernel"]:
-        lines.append(("kernel", _kernel(kernel)))
+    lines.append(("kernel", _kernel(report["kernel"])))
     if speed := report["benchmark"]:
         lines.append(("encoding", f"{speed['sentences_per_second']:,} sentences a second ({speed['model']})"))
         rate = speed["pairs_per_second"] / 1e6
@@ -74,7 +72,6 @@ def _memory(memory: dict[str, Any]) -> str:
 
 
 def _kernel(kernel: dict[str, Any]) -> str:
-    if kernel["levels"] is None:
-        return "int8 is wrong here; float32 is used"
-    bits = kernel["levels"].bit_length() + 1
-    return f"int8 of {bits} bits proven right, {kernel['gain']} times as fast as float32"
+    if not kernel["variant"]:
+        return f"NumPy: {kernel['reason']}"
+    return f"compiled, {kernel['reason']}; its products were compared with integer arithmetic"

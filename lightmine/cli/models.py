@@ -7,13 +7,17 @@ import json
 
 import click
 
+from lightmine.cli._command import command
+from lightmine.cli._options import json_option
 from lightmine.loading.catalog import read_catalog
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Everything, with where each fact was read.")
+@command()
+@json_option
 def models(as_json: bool) -> None:
-    """List models that people use for mining; a dash where nothing was found in writing.
+    """List models that are known for mining.
+
+    A dash is a fact that no source states. With --json each fact has its source.
 
     \b
     Example:

@@ -8,29 +8,41 @@ from pathlib import Path
 
 import click
 
-from lightmine.cli._options import note, quiet_option
+from lightmine.cli._command import command, option
+from lightmine.cli._notes import note
+from lightmine.cli._options import quiet_option
 from lightmine.errors import OutputError
 from lightmine.loading.hub import Fetched, fetch
-from lightmine.loading.resolve import open_source, split_name, write_origin
+from lightmine.loading.resolve import resolve_model, split_name, write_origin
 
 
-@click.command()
+@command()
 @click.argument("model", metavar="OWNER/NAME")
-@click.option("--revision", help="A branch, a tag or a commit; by default the main branch.")
-@click.option("--file", metavar="PATH", help="Which ONNX file, where the model has several.")
-@click.option(
+@option(
+    "Model", "--revision", metavar="NAME", show_default="the main branch", help="A branch, a tag or a commit."
+)
+@option(
+    "Model",
+    "--file",
+    metavar="PATH",
+    show_default="the only one",
+    help="The ONNX file, if the model has several.",
+)
+@option(
+    "Output",
     "--output",
     "-o",
     metavar="FOLDER",
-    help="A new folder for the files, to be copied anywhere; by default they stay in the hub's cache.",
+    show_default="the cache of huggingface_hub",
+    help="New folder for the files, which can be copied to another machine.",
 )
-@quiet_option
+@quiet_option  # fmt: skip
 def pull(model: str, revision: str | None, file: str | None, output: str | None, quiet: bool) -> None:
-    """Fetch a model from a hub: the files that running it needs, and no others.
+    """Download a model from a hub.
 
-    Prints the folder, or with --file the path of that graph, as every command takes it for --model.
-    HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and HF_HUB_CACHE mean what they mean to huggingface_hub (extra
-    [hub]).
+    Only the files that are needed to run it are downloaded. Prints the folder, or with --file the path of the
+    graph; every command takes it for --model. The variables HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and
+    HF_HUB_CACHE have the same meaning as for huggingface_hub (extra [hub]).
 
     \b
     Example:
@@ -43,12 +55,12 @@ def pull(model: str, revision: str | None, file: str | None, output: str | None,
         name, revision=revision, file=file, progress=not quiet,
         unreachable="connect to a network, unset HF_HUB_OFFLINE, or set HF_ENDPOINT to a hub that answers",
     )  # fmt: skip
-    # Whatever could not be run is refused now, not on the machine that it is copied to.
-    source = open_source(fetched.folder, file=file)
+    # A model that cannot be run is refused now, and not on the machine that it is copied to.
+    source = resolve_model(fetched.folder, file=file)
     if output is not None:
         place = _copy(fetched, name, Path(output))
     else:
-        # The cache may hold other graphs of the model too.
+        # The cache can hold other graphs of the model, too.
         place = source.graph if file else source.folder
     size = sum((fetched.folder / part).stat().st_size for part in fetched.files)
     note(f"{name} at {fetched.commit}: {len(fetched.files)} files, {size / 1e6:.1f} MB", quiet=quiet)
@@ -56,7 +68,7 @@ def pull(model: str, revision: str | None, file: str | None, output: str | None,
 
 
 def _copy(fetched: Fetched, name: str, out: Path) -> Path:
-    """Real files, not the cache's links, in a folder that appears whole or not at all."""
+    """Copy the files (the cache has links) to a folder that appears when it is complete."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.absolute().parent) as scratch:
             folder = Path(scratch) / "new"

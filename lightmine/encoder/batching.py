@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 
 from lightmine.loading.modules import Ids
 
-# Sentences, and characters of them, that are tokenised and sorted by length together: enough for batches
-# without padding, few enough that a window and its vectors stay in some tens of megabytes.
+# Sentences, and characters of them, that are tokenized and sorted by length together: enough for batches
+# with little padding, few enough that a window and its vectors take only some tens of megabytes.
 WINDOW = 16_384
 WINDOW_CHARACTERS = 4_000_000
-# A window past a quarter of its size ends at one sentence in so many, picked by its own bytes. So windows
-# meet again after a sentence is put in or taken out, and what is kept of all others can be used again.
+# A window over a quarter of its size ends at one sentence in so many, chosen by a hash of its bytes. So after
+# a sentence is added or removed the next windows are the same as before, and cached vectors are found.
 ENDS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
-    """Token ids of many sentences, end to end.
+    """Token ids of many sentences in one array.
 
     Attributes
     ----------
     flat : int32 array of all ids
-    starts : int64 array, one more than there are sentences
+    starts : int64 array of shape (sentences + 1,)
         Sentence i has ``flat[starts[i]:starts[i + 1]]``.
     """
 
@@ -51,20 +51,20 @@ class Tokens:
 
     @classmethod
     def joined(cls, parts: Sequence[Tokens]) -> Tokens:
-        """Several in a row as one."""
+        """Several of them, concatenated."""
         lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
         return cls(np.concatenate([part.flat for part in parts]), np.cumsum(lengths))
 
     @functools.cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """How many tokens each sentence has."""
+        """The number of tokens of each sentence."""
         return np.diff(self.starts)
 
 
 def windows(sentences: Iterable[str], *, size: int, characters: int) -> Iterator[list[str]]:
-    """Sentences in their order, at most `size` at a time and about `characters` of them.
+    """Sentences in their order, in lists of at most `size` and of about `characters` characters.
 
-    Where a window ends depends on the sentences in it alone.
+    Where a window ends depends only on the sentences in it.
 
     Examples
     --------
@@ -72,14 +72,14 @@ def windows(sentences: Iterable[str], *, size: int, characters: int) -> Iterator
     [['one', 'two'], ['three', 'four']]
     """
     window: list[str] = []
-    held = 0
+    length = 0
     for sentence in sentences:
         window.append(sentence)
-        # What is no string is refused later, by its place.
-        held += len(sentence) if isinstance(sentence, str) else 0
-        if len(window) >= size or held >= characters or (len(window) >= size // 4 and _ends(sentence)):
+        # An item that is not a string is refused later, with its position.
+        length += len(sentence) if isinstance(sentence, str) else 0
+        if len(window) >= size or length >= characters or (len(window) >= size // 4 and _ends(sentence)):
             yield window
-            window, held = [], 0
+            window, length = [], 0
     if window:
         yield window
 
@@ -89,7 +89,7 @@ def _ends(sentence: str) -> bool:
 
 
 def batches(lengths: Sequence[int] | Ids, *, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
-    """Places of the sentences of each batch: longest first, padded size within `batch_tokens`.
+    """Positions of the sentences of each batch: longest first, padded size within `batch_tokens`.
 
     A sentence longer than `batch_tokens` is a batch of its own.
 
@@ -106,7 +106,7 @@ def batches(lengths: Sequence[int] | Ids, *, batch_tokens: int) -> Iterator[NDAr
         start += count
 
 
-def pad(tokens: Tokens, places: NDArray[np.intp], *, pad_token_id: int, side: str) -> tuple[Ids, Ids]:
+def pad(tokens: Tokens, positions: NDArray[np.intp], *, pad_token_id: int, side: str) -> tuple[Ids, Ids]:
     """Token ids and mask of some sentences as matrices.
 
     Returns
@@ -120,7 +120,7 @@ def pad(tokens: Tokens, places: NDArray[np.intp], *, pad_token_id: int, side: st
            [7, 0]]), array([[1, 1],
            [1, 0]]))
     """
-    starts, lengths = tokens.starts[places, None], tokens.lengths[places, None]
+    starts, lengths = tokens.starts[positions, None], tokens.lengths[positions, None]
     longest = int(lengths.max())
     within = np.arange(longest) - (longest - lengths if side == "left" else 0)
     inside = (within >= 0) & (within < lengths)

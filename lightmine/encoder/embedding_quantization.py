@@ -1,19 +1,21 @@
-"""Vectors in fewer bytes: float16, int8 by calibrated ranges, or one bit a dimension.
+"""Vectors in fewer bytes: float16, int8 with calibrated ranges, or one bit per dimension.
 
-The arithmetic is that of sentence-transformers' `quantize_embeddings`, so that vectors of both can be
-searched together.
+The arithmetic is that of sentence-transformers' `quantize_embeddings`, so vectors of both can be searched
+together.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightmine._validation import check_choice
 from lightmine.errors import ArgumentError
 
-PRECISIONS = ("float32", "float16", "int8", "binary")
+Precision = Literal["float32", "float16", "int8", "binary"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 STEPS = 255
 
 
@@ -45,22 +47,21 @@ def ranges_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([vectors.min(axis=0), vectors.max(axis=0)]).astype(np.float32)
 
 
-def check_precision(precision: str, ranges: Any, dimension: int) -> None:
-    """Refuse an unknown precision, and ranges that are missing, not needed, or do not fit.
+def check_precision(precision: Precision, ranges: Any, dimension: int) -> None:
+    """Refuse an unknown precision, and ranges that are missing, not needed, or of the wrong shape.
 
     Raises
     ------
     ArgumentError
-        It says which.
+        The message says which.
     """
-    if precision not in PRECISIONS:
-        raise ArgumentError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    check_choice("precision", precision, PRECISIONS)
     if precision != "int8":
         if ranges is not None:
             raise ArgumentError(f"ranges belong to precision int8, not to {precision}; drop them")
         return
     if ranges is None:
-        # From the vectors at hand they would make a vector depend on its batch-mates.
+        # Ranges of the given vectors would make each vector depend on the others.
         raise ArgumentError("precision int8 needs ranges; make them once with encoder.calibrate(sample)")
     shape = np.shape(ranges)
     if shape != (2, dimension):
@@ -70,18 +71,18 @@ def check_precision(precision: str, ranges: Any, dimension: int) -> None:
 
 
 def quantize(
-    vectors: NDArray[np.float32], precision: str, ranges: NDArray[np.float32] | None = None
+    vectors: NDArray[np.float32], precision: Precision, ranges: NDArray[np.float32] | None = None
 ) -> NDArray[Any]:
     """Vectors in another precision.
 
     Parameters
     ----------
     vectors : float32 array of shape (n, d)
-    precision : str
-        ``float32``, ``float16``, ``int8`` (each dimension's range in 256 steps, values outside cut), or
-        ``binary`` (a bit for each dimension over zero, eight a byte, stored less 128).
+    precision : {"float32", "float16", "int8", "binary"}
+        ``int8`` divides each dimension's range into 256 steps and clips values outside it. ``binary`` has a
+        bit for each dimension, 1 if it is over zero, eight bits in a byte from which 128 is subtracted.
     ranges : float32 array of shape (2, d)
-        For int8: what -128 and 127 stand for, as from `ranges_of`.
+        For int8: the values that -128 and 127 stand for, as from `ranges_of`.
 
     Returns
     -------

@@ -1,33 +1,34 @@
-"""The encoder: sentences in, vectors out, in their order."""
+"""The encoder: sentences in, vectors out, in the same order.
+
+This file is long because every public method shows all its options; the work is in the other files.
+"""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.encoder.batching import WINDOW, WINDOW_CHARACTERS, windows
-from lightmine.encoder.embedding_quantization import quantize, ranges_of
-from lightmine.encoder.options import EncodeOptions, Options, settle
-from lightmine.encoder.pipeline import Counts, Pipeline
+from lightmine.encoder.embedding_quantization import Precision, quantize, ranges_of
+from lightmine.encoder.identity import vector_identity
+from lightmine.encoder.open_model import LoadOptions, open_model, reopening
+from lightmine.encoder.options import EncodeOptions, NoTokens, RequestedOptions, complete_options
+from lightmine.encoder.pipeline import Counts, Pipeline, join_blocks
+from lightmine.encoder.providers import Provider
 from lightmine.encoder.runtime import Runtime
-from lightmine.encoder.sentences import check_container, check_filled, check_sentences
+from lightmine.encoder.sentences import check_container, check_sentences
 from lightmine.encoder.tokenizer import Tokenizer
-from lightmine.errors import ArgumentError, BundleError
+from lightmine.errors import BundleError
+from lightmine.loading.bundle import Verify
 from lightmine.loading.modules import SENTENCE
-from lightmine.loading.resolve import is_hub_name, open_source
 from lightmine.loading.resolved_model import ResolvedModel
-from lightmine.progress import shown
-
-# Called with the number of sentences done, and the number in all where that is known.
-Progress = Callable[[int, int | None], None]
+from lightmine.progress import StreamProgress, open_progress
 
 
 class Encoder:
@@ -36,19 +37,19 @@ class Encoder:
     Attributes
     ----------
     manifest : Manifest
-        What the bundle says about itself.
+        What the model states about itself.
     provider : str
         What runs the graph: ``cpu``, ``openvino`` or ``cuda``.
     reason : str
-        Why that, and why not another.
+        Why this provider, and why not another.
     dimension : int
-        Numbers in a vector.
+        Dimensions of a vector.
     truncated : int
-        How many of the sentences that this thread's last `encode` or `stream` gave back were cut.
+        How many sentences of this thread's last `encode` or `stream` were longer than the longest input.
     without_tokens : tuple of int
-        Which of them have no tokens, by their place, where ``no_tokens="zeros"`` let them through.
+        The positions of those without tokens, which have rows of zeros with ``no_tokens="zeros"``.
 
-    An encoder can be pickled: the copy opens the same model again, and refuses one that has changed.
+    An encoder can be pickled. The copy opens the same model again, and refuses one that has changed.
 
     Examples
     --------
@@ -66,9 +67,8 @@ class Encoder:
         self._source = source
         self._tokenizer = tokenizer
         self._runtime = runtime
-        self._head = source.head
         self._last = threading.local()  # threads that share an encoder do not see each other's counts
-        self._opened: dict[str, Any] = {}
+        self._reopening: dict[str, Any] = {}
 
     @property
     def dimension(self) -> int:
@@ -96,7 +96,7 @@ class Encoder:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._opened, self.fingerprint)
+        return _reopened, (self._reopening, self.fingerprint)
 
     @classmethod
     def load(
@@ -106,70 +106,55 @@ class Encoder:
         revision: str | None = None,
         file: str | None = None,
         pooling: str | None = None,
-        provider: str = "auto",
+        provider: Provider = "auto",
         threads: int | None = None,
         provider_options: Mapping[str, str] | None = None,
-        verify: str = "full",
+        verify: Verify = "full",
     ) -> Encoder:
-        """Open a model: a bundle, a directory that carries ONNX, or one from a hub.
+        """Open a model: a bundle, a directory with an ONNX graph, or a model on a hub.
 
         Parameters
         ----------
         model : path or str, optional
             A bundle's folder, every file of which is checked against its hash; a directory with an ONNX
-            graph, as sentence-transformers or optimum writes it; the name of a model that comes with
-            lightmine; or ``owner/name`` on a hub. Without it, ``static-multilingual``, which comes along.
+            graph, as sentence-transformers or optimum writes it; the name of a packaged model; or
+            ``owner/name`` on a hub. By default the packaged model ``static-multilingual``.
         revision : str, optional
             A hub model's branch, tag or commit; ``owner/name@revision`` says the same.
         file : str, optional
-            Which ONNX file, where a directory or hub model has several.
+            The ONNX file to run, if a directory or hub model has several.
         pooling : str, optional
-            For a directory that says nothing of pooling: ``"mean"``, ``"cls"``, ``"cls+max"`` ...
-        provider : str
-            ``cpu``; ``openvino`` (extra ``[openvino]``; bf16 where the processor has it); ``cuda``
-            (onnxruntime-gpu in the place of onnxruntime); or ``auto``: CUDA where it runs the graph, else
-            the CPU. `reason` says what was taken and why.
+            For a directory whose files state no pooling: ``"mean"``, ``"cls"``, ``"cls+max"`` ...
+        provider : {"auto", "cpu", "openvino", "cuda"}
+            ``cpu``; ``openvino`` (extra ``[openvino]``; in bf16 if the processor has it); ``cuda``
+            (onnxruntime-gpu instead of onnxruntime); or ``auto``: CUDA if it runs the graph, else the
+            CPU. `reason` says which one was taken and why.
         threads : int, optional
-            Workers; by default what `lightmine.system.threads` finds that the container grants.
+            Workers; by default the number that `lightmine.system.threads` finds.
         provider_options : mapping of str to str, optional
             For cpu entries of ONNX Runtime's session configuration, for openvino properties of its CPU
             device, for cuda options of its provider.
-        verify : str
-            How a bundle's files are checked before anything is read from them: ``full``, each by its
-            SHA-256 (some 13 ms for each 10 MB), or ``size``, which finds files cut short alone.
+        verify : {"full", "size"}
+            How a bundle's files are checked before they are read: ``full`` by SHA-256 (about 13 ms for
+            10 MB), ``size`` by size, which finds only incomplete files.
 
         Raises
         ------
         BundleError
             No such model, a file missing or altered, something that cannot be honoured exactly, or a graph
-            that the provider does not run whole.
+            that the provider does not run completely.
         MissingExtraError
             The provider, or for a hub model huggingface_hub, is not installed.
         ArgumentError
             An unknown provider, `threads` under 1, or an option that this kind of model does not have.
         """
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise ArgumentError(f"threads must be a whole number of at least 1, not {threads!r}")
-        source = open_source(model, revision=revision, file=file, pooling=pooling, verify=verify, aside=True)
-        try:
-            runtime = Runtime(
-                source.graph, source.manifest, provider=provider, threads=threads, options=provider_options
-            )
-            # What comes with lightmine is as trustworthy as the code that would look at its tokenizer.
-            tokenizer = Tokenizer(
-                source.tokenizer, vocabulary=source.vocabulary,
-                max_tokens=source.manifest.max_tokens, lower_case=source.lower_case,
-                trusted=source.hashing is not None,
-            )  # fmt: skip
-        finally:
-            # That a file is altered is what to say, and not what else came of it.
-            source.settle()
-        encoder = cls(source.measured(runtime.run), tokenizer, runtime)
-        encoder._opened = _pinned(model, source) | {
-            "file": file, "pooling": pooling, "provider": provider, "threads": threads,
-            "provider_options": None if provider_options is None else dict(provider_options),
-            "verify": verify,
-        }  # fmt: skip
+        options = LoadOptions(
+            revision=revision, file=file, pooling=pooling, provider=provider, threads=threads,
+            provider_options=provider_options, verify=verify,
+        )  # fmt: skip
+        source, tokenizer, runtime = open_model(model, options)
+        encoder = cls(source, tokenizer, runtime)
+        encoder._reopening = reopening(model, options, source)
         return encoder
 
     def encode(
@@ -181,15 +166,15 @@ class Encoder:
         truncate_dim: int | None = None,
         normalize: bool = True,
         max_tokens: int | None = None,
-        precision: str = "float32",
+        precision: Precision = "float32",
         ranges: NDArray[np.float32] | None = None,
         fast: bool = False,
         batch_tokens: int | None = None,
         threads: int | None = None,
-        no_tokens: Literal["error", "zeros"] = "error",
-        progress: Progress | bool | None = None,
+        no_tokens: NoTokens = "error",
+        progress: StreamProgress | bool | None = None,
     ) -> NDArray[Any]:
-        """Encode sentences, each vector a function of its own sentence alone.
+        """Encode sentences. Each vector depends on its own sentence alone.
 
         Parameters
         ----------
@@ -197,83 +182,77 @@ class Encoder:
             A list, a Series, an array or a generator of strings; of a DataFrame one column,
             ``df["text"]``.
         prompt : str, optional
-            Goes before every sentence; by default the model's default prompt, ``""`` for none.
+            Text before every sentence; by default the model's default prompt, ``""`` for none.
         prompt_name : str, optional
-            The same, by its name in the manifest.
+            The name of one of the manifest's prompts.
         truncate_dim : int, optional
-            Only the first so many dimensions, for models trained so (Matryoshka).
+            Keep only the first dimensions, for models that are trained for it (Matryoshka).
         normalize : bool
-            Unit rows, after `truncate_dim`. Without it rows are as the graph gives them.
+            Unit rows, after `truncate_dim`. If False, rows are as the graph gives them.
         max_tokens : int, optional
-            Longest input, special tokens and prompt counted; at most, and by default, the model's own.
-        precision : str
-            ``float32``, ``float16``, ``int8`` or ``binary``: see `lightmine.encoder.embedding_quantization`.
+            Longest input, with special tokens and prompt; at most, and by default, the model's own.
+        precision : {"float32", "float16", "int8", "binary"}
+            See `lightmine.encoder.embedding_quantization`.
         ranges : float32 array of shape (2, dimension), optional
-            What int8 stands for, from `calibrate`; int8 needs it.
+            The values that -128 and 127 stand for, from `calibrate`; required for int8.
         fast : bool
-            Run in batches even a graph whose vectors then depend a little on their batch-mates.
+            Run in batches also a graph whose vectors then depend a little on the rest of the batch.
         batch_tokens : int, optional
-            Tokens, padding counted, that one run of the graph is given; changes time, not vectors. By
-            default what was measured best.
+            Tokens of a batch, with padding; it changes time, not vectors. By default the fastest measured.
         threads : int, optional
             Workers; by default those that the encoder was loaded for.
         no_tokens : {"error", "zeros"}
-            What becomes of a sentence in which the tokenizer finds no token (an empty one, or one of
-            characters that it drops): refuse it, or give it a row of zeros and list its place in
-            `without_tokens`.
+            For a sentence in which the tokenizer finds no token (an empty one, or one of characters that it
+            drops): raise an error, or give it a row of zeros and list its position in `without_tokens`.
         progress : callable or bool, optional
             True shows a bar on stderr. A function is called with the number of sentences done, and the
-            number in all (None where it is not known).
+            number in all (None if it is not known).
 
         Returns
         -------
         array of shape (n, dimension), C-contiguous
-            In the order of `sentences`, of the dtype that `precision` says; unit rows in float32.
+            In the order of `sentences`, with the dtype of `precision`; unit rows in float32.
 
         Raises
         ------
         TextError
-            An item is not a string, or has no tokens at all (an empty string); or `sentences` is a table, a
-            mapping or a set, or gives another number of items than its length says.
+            An item is not a string, or has no tokens (an empty string); or `sentences` is a table, a
+            mapping or a set, or gives another number of items than its length.
         ArgumentError
-            An option out of range, or one that the model does not have.
+            An option is out of range, or the model does not have it.
         """
-        options = Options(
+        requested = RequestedOptions(
             prompt, prompt_name, truncate_dim, normalize, max_tokens, precision, ranges, fast,
             batch_tokens, threads, no_tokens,
         )  # fmt: skip
         check_container(sentences)
         if isinstance(sentences, Sequence):
-            check_sentences(sentences)  # before the work, not after the half of it
-        blocks = self._blocks(sentences, options, progress)
-        empty = next(blocks)
-        if not isinstance(sentences, Sized):
-            return np.concatenate([empty, *blocks])
-        vectors = np.empty((len(sentences), *empty.shape[1:]), empty.dtype)
-        done = 0
-        for block in blocks:
-            check_filled(sentences, len(vectors), done + len(block), more_to_come=True)
-            vectors[done : done + len(block)] = block
-            done += len(block)
-        check_filled(sentences, len(vectors), done)
-        return vectors
+            check_sentences(sentences)  # before the work starts
+        return join_blocks(sentences, self._blocks(sentences, requested, progress))
 
     def stream(
-        self, sentences: Iterable[str], *, progress: Progress | bool | None = None, **options: Any
+        self,
+        sentences: Iterable[str],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        max_tokens: int | None = None,
+        precision: Precision = "float32",
+        ranges: NDArray[np.float32] | None = None,
+        fast: bool = False,
+        batch_tokens: int | None = None,
+        threads: int | None = None,
+        no_tokens: NoTokens = "error",
+        progress: StreamProgress | bool | None = None,
     ) -> Iterator[NDArray[Any]]:
-        """Encode as many sentences as there are, in bounded memory.
-
-        Parameters
-        ----------
-        sentences : iterable of str
-            Read some ten thousand ahead of what is given back.
-        progress, **options
-            As for `encode`.
+        """Encode any number of sentences in bounded memory; the options are those of `encode`.
 
         Yields
         ------
         array of shape (some, dimension)
-            Vectors of the next sentences, in their order.
+            Vectors of the next sentences, in their order. About ten thousand sentences are read ahead.
 
         Examples
         --------
@@ -281,17 +260,21 @@ class Encoder:
         >>> [len(block) for block in Encoder.load().stream(lines)]
         [9886, 16384, 11023, 2707]
         """
+        requested = RequestedOptions(
+            prompt, prompt_name, truncate_dim, normalize, max_tokens, precision, ranges, fast,
+            batch_tokens, threads, no_tokens,
+        )  # fmt: skip
         check_container(sentences)
-        blocks = self._blocks(sentences, Options.of(options), progress)
+        blocks = self._blocks(sentences, requested, progress)
         next(blocks)
         return blocks
 
     @staticmethod
     def windows(sentences: Iterable[str]) -> Iterator[list[str]]:
-        """Sentences in the pieces that `stream` gives back, which depend on the sentences alone.
+        """The groups of sentences whose vectors `stream` yields; they depend on the sentences alone.
 
-        A stream that starts where a piece starts has the same pieces from there on, and the same vectors to
-        the byte.
+        A stream that starts at the start of a window has the same windows from there on, and vectors that
+        are equal to the byte.
 
         Examples
         --------
@@ -300,10 +283,25 @@ class Encoder:
         """
         return windows(sentences, size=WINDOW, characters=WINDOW_CHARACTERS)
 
-    def calibrate(self, sentences: Iterable[str], **options: Any) -> NDArray[np.float32]:
-        """Ranges for ``precision="int8"`` from a sample like what is to be encoded, some thousand sentences.
+    def calibrate(
+        self,
+        sentences: Iterable[str],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        max_tokens: int | None = None,
+        precision: Precision = "float32",
+        fast: bool = False,
+        batch_tokens: int | None = None,
+        threads: int | None = None,
+        no_tokens: NoTokens = "error",
+        progress: StreamProgress | bool | None = None,
+    ) -> NDArray[np.float32]:
+        """Ranges for ``precision="int8"``, from a sample of some thousand sentences.
 
-        Options are those of `encode`, to be the same when the ranges are used.
+        The options are those of `encode`; use the same ones with the ranges.
 
         Examples
         --------
@@ -312,20 +310,36 @@ class Encoder:
         >>> encoder.encode(["a dog"], precision="int8", ranges=ranges).dtype
         dtype('int8')
         """
-        return ranges_of(self.encode(sentences, **options))
+        vectors = self.encode(
+            sentences, prompt=prompt, prompt_name=prompt_name, truncate_dim=truncate_dim, normalize=normalize,
+            max_tokens=max_tokens, precision=precision, fast=fast, batch_tokens=batch_tokens,
+            threads=threads, no_tokens=no_tokens, progress=progress,
+        )  # fmt: skip
+        return ranges_of(vectors)
 
-    def identity(self, **options: Any) -> dict[str, Any]:
-        """Everything but the text that a vector depends on: what kept embeddings are recognised by.
+    def identity(
+        self,
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate_dim: int | None = None,
+        normalize: bool = True,
+        max_tokens: int | None = None,
+        precision: Precision = "float32",
+        ranges: NDArray[np.float32] | None = None,
+        fast: bool = False,
+        batch_tokens: int | None = None,
+        threads: int | None = None,
+        no_tokens: NoTokens = "error",
+    ) -> dict[str, Any]:
+        """Everything that a vector depends on besides its text; stored embeddings are recognized by it.
 
-        Parameters
-        ----------
-        **options
-            As for `encode`.
+        The options are those of `encode`.
 
         Returns
         -------
-        dict of str to what JSON can hold
-            The model's fingerprint, the provider, and every option as it was settled.
+        dict of str to JSON types
+            The model's fingerprint, the provider, and the value that every option has.
 
         Examples
         --------
@@ -333,65 +347,42 @@ class Encoder:
         >>> identity["prompt"], identity["dimension"], len(identity["model"])
         ('query: ', 320, 64)
         """
-        work = self._settled(Options.of(options))
-        batches = "any"
-        if self.manifest.batch != "any":
-            batches = "alone" if work.alone else f"{work.batch_tokens} tokens"
-        ranges = None if work.ranges is None else np.ascontiguousarray(work.ranges, np.float32).tobytes()
-        return {
-            "model": self.fingerprint,
-            "provider": self.provider,
-            "prompt": work.prompt,
-            "dimension": work.dimension,
-            "max_tokens": options.get("max_tokens") or self.manifest.max_tokens,
-            "normalize": work.normalize,
-            "precision": work.precision,
-            "ranges": None if ranges is None else hashlib.sha256(ranges).hexdigest(),
-            "batches": batches,
-        }
+        requested = RequestedOptions(
+            prompt, prompt_name, truncate_dim, normalize, max_tokens, precision, ranges, fast,
+            batch_tokens, threads, no_tokens,
+        )  # fmt: skip
+        options = self._completed(requested)
+        return vector_identity(options, self.manifest, fingerprint=self.fingerprint, provider=self.provider)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """A SHA-256 over the model's files and settings; see `ResolvedModel.fingerprint`."""
         return self._source.fingerprint()
 
-    def _settled(self, options: Options) -> EncodeOptions:
-        pooled = self._head.feature == SENTENCE
-        return settle(options, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
+    def _completed(self, requested: RequestedOptions) -> EncodeOptions:
+        pooled = self._source.post_processing.feature == SENTENCE
+        return complete_options(requested, self.manifest, self._runtime, self._tokenizer, pooled=pooled)
 
     def _blocks(
-        self, sentences: Iterable[str], options: Options, progress: Progress | bool | None
+        self, sentences: Iterable[str], requested: RequestedOptions, progress: StreamProgress | bool | None
     ) -> Iterator[NDArray[Any]]:
-        """No rows, which tell shape and dtype and that the options are right; then all rows in blocks."""
-        work = self._settled(options)
+        """First no rows, with the right shape and dtype, once the options are checked; then all rows."""
+        options = self._completed(requested)
         counts = self._last.counts = Counts()
         total = len(sentences) if isinstance(sentences, Sized) else None
-        empty = np.empty((0, work.dimension), np.float32)
-        yield quantize(empty, work.precision, work.ranges)
-        pipeline = Pipeline(work, self.manifest, self._runtime, self._head)
-        with shown(progress, "encoding", " sentences") as tell:
+        yield quantize(np.empty((0, options.dimension), np.float32), options.precision, options.ranges)
+        pipeline = Pipeline(options, self.manifest, self._runtime, self._source.post_processing)
+        with open_progress(progress, "encoding", " sentences") as tell:
             show = (lambda done: tell(done, total)) if tell else int
             yield from pipeline.blocks(self.windows(sentences), counts, show)
 
 
-def _pinned(model: str | Path | None, source: ResolvedModel) -> dict[str, Any]:
-    """How to open the same model again, from whatever folder."""
-    if model is not None and Path(model).exists():
-        return {"model": os.path.abspath(model), "revision": None}
-    # A branch of a hub model may move on; the commit that was opened does not.
-    hub = isinstance(model, str) and is_hub_name(model)
-    if not hub:
-        return {"model": None if model is None else str(model), "revision": None}
-    revision = source.manifest.extra.get("hub_revision") or source.manifest.revision
-    return {"model": str(model).partition("@")[0], "revision": revision}
-
-
-def _reopened(opened: dict[str, Any], fingerprint: str) -> Encoder:
+def _reopened(arguments: dict[str, Any], fingerprint: str) -> Encoder:
     """The copy of a pickled encoder."""
-    encoder = Encoder.load(**opened)
+    encoder = Encoder.load(**arguments)
     if encoder.fingerprint != fingerprint:
         raise BundleError(
-            f"{opened['model'] or encoder.manifest.name}: is not the model that was pickled; its files or "
+            f"{arguments['model'] or encoder.manifest.name}: is not the model that was pickled; its files or "
             "settings have changed since"
         )
     return encoder

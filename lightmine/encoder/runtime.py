@@ -1,4 +1,4 @@
-"""A bundle's graph, open in a provider: token ids and mask in, the values of its output out."""
+"""A model's graph, open in a provider: token ids and mask in, the values of its output out."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.encoder.providers import BATCH_TOKENS, last_line, open_graph
-from lightmine.errors import BundleError
+from lightmine.encoder.providers import BATCH_TOKENS, Provider, open_graph
+from lightmine.errors import BundleError, error_line
 from lightmine.loading.bundle import Manifest
 from lightmine.loading.modules import Ids
 from lightmine.system.processor import targets
 from lightmine.system.threads import default_threads
 
-# An input of graphs that pool inside and leave out a prompt: the mask without the prompt's tokens.
+# An input of graphs that pool and leave out a prompt: the mask without the prompt's tokens.
 POOLING_MASK = "pooling_mask"
 KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", POOLING_MASK)
 
@@ -29,11 +29,11 @@ class Runtime:
     provider : str
         ``cpu``, ``openvino`` or ``cuda``.
     reason : str
-        Why that one, in plain words.
+        Why this provider.
     threads : int
-        How many workers it was opened for.
+        Workers that it was opened for.
     batch_tokens : int
-        The batch that suits it, in tokens.
+        The fastest batch size as measured, in tokens.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Runtime:
         path: Path,
         manifest: Manifest,
         *,
-        provider: str = "auto",
+        provider: Provider = "auto",
         threads: int | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
@@ -67,12 +67,12 @@ class Runtime:
         self._output, self._path = manifest.output, path
 
     def run(self, ids: Ids, mask: Ids, skip: int = 0) -> NDArray[Any]:
-        """Values of the graph's output for one batch, whose first `skip` tokens are not to be pooled.
+        """Values of the graph's output for one batch; pooling leaves out its first `skip` tokens.
 
         Raises
         ------
         BundleError
-            The graph cannot be run on these inputs, or gives something else than an array of floats.
+            The graph cannot be run on these inputs, or its output is not an array of floats.
         """
         inputs = self._session.inputs
         feed = {"input_ids": ids, "attention_mask": mask}
@@ -85,8 +85,8 @@ class Runtime:
             values = self._session.run(self._output, given)
         except MemoryError:
             raise
-        except Exception as error:  # the runtimes' exceptions have no base but Exception
-            raise BundleError(f"{self._path}: cannot be run: {last_line(error)}") from None
+        except Exception as error:  # the runtimes' exceptions have no other base class
+            raise BundleError(f"{self._path}: cannot be run: {error_line(error, -1)}") from None
         if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
             kind = getattr(values, "dtype", type(values).__name__)
             raise BundleError(f"{self._path}: its output {self._output} is of {kind}, not of floats")
@@ -96,7 +96,7 @@ class Runtime:
 def check_suits(manifest: Manifest) -> None:
     """Refuse a bundle on a processor where its arithmetic would be wrong.
 
-    8-bit weights overflow on x86 without VNNI, and the vectors are wrong without a word.
+    8-bit weights overflow on x86 without VNNI, and nothing would report that the vectors are wrong.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What an encoder takes for sentences: strings in an order, as many as their container says."""
+"""Checks of an encoder's input: strings in an order, as many as the container's length says."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 from lightmine.errors import TextError
 
-# What tables of pandas, polars, Arrow and datasets call their columns.
+# The attributes of tables of pandas, polars, Arrow and datasets that name their columns.
 COLUMNS = ("column_names", "columns")
 
 
 def check_container(sentences: Any) -> None:
-    """Refuse what is no row of strings though Python would iterate over it.
+    """Refuse a container that Python can iterate over but that is not a list of strings.
 
-    A table gives the names of its columns, a mapping its keys, a set its items in any order.
+    A table would give the names of its columns, a mapping its keys, a set its items in any order.
 
     Raises
     ------
     TextError
-        It says what to pass.
+        The message says what to pass.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def check_container(sentences: Any) -> None:
     if isinstance(sentences, str | bytes):
         raise TextError("sentences must be a list of strings, not one string; put it in a list")
     for name in COLUMNS:
-        # An Arrow array or a Series has neither; a module or a class may have anything.
+        # An Arrow array or a Series has neither. A class may have any attribute.
         columns = getattr(sentences, name, None)
         if columns is not None and not isinstance(sentences, type):
             raise TextError(f"sentences is a {kind} with {_names(columns)}; pass one column: df['text']")
@@ -49,7 +49,7 @@ def check_container(sentences: Any) -> None:
 
 
 def check_filled(sentences: Any, length: int, given: int, *, more_to_come: bool = False) -> None:
-    """Refuse a container that gives another number of items than its length says.
+    """Refuse a container that gives another number of items than its length.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def check_filled(sentences: Any, length: int, given: int, *, more_to_come: bool 
 
 
 def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:
-    """Refuse what is not a row of strings, naming the first that is not one.
+    """Refuse items that are not strings; the message names the position of the first one.
 
-    `start` is the place of the first of them.
+    `start` is the position of the first item.
 
     Examples
     --------
@@ -73,12 +73,14 @@ def check_sentences(sentences: Iterable[str], *, start: int = 0) -> None:
     Traceback (most recent call last):
     lightmine.errors.TextError: sentences[1] is a NoneType, not a string; drop or convert it
     """
-    for place, sentence in enumerate(sentences, start=start):
+    for position, sentence in enumerate(sentences, start=start):
         if not isinstance(sentence, str):
             kind = type(sentence).__name__
-            raise TextError(f"sentences[{place}] is a {kind}, not a string; drop or convert it")
+            raise TextError(f"sentences[{position}] is a {kind}, not a string; drop or convert it")
         if not sentence.isascii() and any("\ud800" <= character <= "\udfff" for character in sentence):
-            raise TextError(f"sentences[{place}] holds half a surrogate pair, which is no character; mend it")
+            raise TextError(
+                f"sentences[{position}] has half a surrogate pair, which is not a character; correct it"
+            )
 
 
 def _names(columns: Any) -> str:

@@ -1,4 +1,4 @@
-"""Ways of running a graph that is loaded, all alike to the encoder; safe from several threads at once."""
+"""Sessions that run a loaded graph, with one interface for all providers; all are thread-safe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OrtSession:
 
 
 class CudaSession(OrtSession):
-    """A session on a GPU: one binding a run, so that only inputs and the output cross the bus, once."""
+    """A session on a GPU. One binding per run, so that only inputs and the output are copied, once."""
 
     def run(self, output: str, feed: Feed) -> NDArray[Any]:
         """See `Session`."""
@@ -51,7 +51,7 @@ class CudaSession(OrtSession):
 
 
 class OpenVinoSession:
-    """A graph that OpenVINO compiled, with a request for each thread that runs it."""
+    """A graph compiled by OpenVINO, with an inference request for each thread that runs it."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled

@@ -1,4 +1,4 @@
-"""Token ids of sentences, cut at the model's length, and how many were cut."""
+"""Token ids of sentences, truncated at the longest input, and how many were truncated."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from lightmine.errors import BundleError, one_line
 from lightmine.system.threads import default_threads
 from lightmine.untrusted.tokenizer_checks import check_size, check_tokenizer
 
-# Texts tokenised at a time: what the library returns for a text takes a hundred times its ids.
+# Texts tokenized at a time: the library's result for a text takes a hundred times the memory of its ids.
 SLICE = 1024
-# Characters for each token of the longest input, beyond which a text is first tried by its start alone.
+# Characters per token of the longest input. Of a longer text only the start is tokenized first.
 MANY_CHARACTERS = 64
-# How many threads the library starts, as it is when its first batch comes.
+# The variable that sets the number of the library's threads; it is read at the first batch.
 THREADS = "RAYON_NUM_THREADS"
 
 
 class Tokenizer:
-    """A bundle's `tokenizer.json`, cutting at `max_tokens` with special tokens counted.
+    """A bundle's `tokenizer.json`, which truncates texts at `max_tokens`, special tokens included.
 
-    Padding and truncation that the file itself asks for are ignored: the manifest decides. The pieces of a
-    WordPiece tokenizer may lie in a `vocabulary` beside it, one a line. What is not `trusted` is first
-    looked at for what would end the process.
+    Padding and truncation of the file itself are ignored; the manifest has them. The tokens of a WordPiece
+    tokenizer may be in a file `vocabulary`, one per line. A file that is not `trusted` is first checked for
+    content that would end the process.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         if vocabulary:
             with _explained(vocabulary, "not the vocabulary of a WordPiece tokenizer"):
-                self._tokenizer.model = _word_pieces(self._tokenizer.model, vocabulary)
+                self._tokenizer.model = _with_vocabulary(self._tokenizer.model, vocabulary)
         if lower_case:
             steps = [tokenizers.normalizers.Lowercase(), self._tokenizer.normalizer]
             self._tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
@@ -64,8 +64,8 @@ class Tokenizer:
         if added >= max_tokens:
             raise BundleError(f"{path}: adds {added} tokens to every text, and the longest is {max_tokens}")
 
-    def cutting_at(self, max_tokens: int) -> Tokenizer:
-        """The same tokenizer with another length; one object cannot cut at two lengths at once."""
+    def with_max_tokens(self, max_tokens: int) -> Tokenizer:
+        """The same tokenizer with another longest input, as an object of its own."""
         if max_tokens not in self._lengths:
             self._lengths[max_tokens] = Tokenizer(
                 self._path, vocabulary=self._vocabulary, max_tokens=max_tokens,
@@ -74,27 +74,27 @@ class Tokenizer:
         return self._lengths[max_tokens]
 
     def ids(self, texts: Sequence[str]) -> tuple[Tokens, int]:
-        """Token ids of each text, and how many texts were cut."""
+        """Token ids of each text, and how many texts were truncated."""
         _start_threads(self._tokenizer)
-        parts, cut = [Tokens.of([])], 0
+        parts, truncated = [Tokens.of([])], 0
         for start in range(0, len(texts), SLICE):
             some = [self._start_of(text) for text in texts[start : start + SLICE]]
-            with _explained(self._path, "a text cannot be tokenised"):
+            with _explained(self._path, "a text cannot be tokenized"):
                 encodings = self._tokenizer.encode_batch_fast(some)
                 parts.append(Tokens.of([encoding.ids for encoding in encodings]))
-            cut += sum(bool(encoding.overflowing) for encoding in encodings)
-        return Tokens.joined(parts), cut
+            truncated += sum(bool(encoding.overflowing) for encoding in encodings)
+        return Tokens.joined(parts), truncated
 
     def _start_of(self, text: str) -> str:
-        """As much of a text as its first tokens can depend on: a book on one line would take gigabytes.
+        """The part of a text that its first tokens can depend on; a book on one line would take gigabytes.
 
-        It ends between words, and holds twice the tokens that are kept: tokenizers look at a word, or at
-        a few around it, so what comes after changes nothing before.
+        It ends between words and has twice the tokens that are kept. Tokenizers look at a word or at a few
+        next to it, so the rest of the text changes none of the tokens that are kept.
         """
         end = self._many
         while end < len(text):
             start = text[: max(text.rfind(" ", 0, end), end // 2)]
-            with _explained(self._path, "a text cannot be tokenised"):
+            with _explained(self._path, "a text cannot be tokenized"):
                 found = self._tokenizer.encode(start)
             if len(found.overflowing) >= 2:
                 return start
@@ -102,11 +102,11 @@ class Tokenizer:
         return text
 
     def prompt_length(self, prompt: str) -> int:
-        """Tokens that a prompt takes at the start of a sentence, special tokens before it counted."""
+        """The number of tokens of a prompt at the start of a sentence, with special tokens before it."""
         if not prompt:
             return 0
         encoding = self._tokenizer.encode(prompt)
-        # What closes the sentence comes after its text, not after the prompt.
+        # The special token at the end comes after the sentence, not after the prompt.
         return len(encoding.ids) - int(bool(encoding.ids) and encoding.special_tokens_mask[-1])
 
 
@@ -115,10 +115,10 @@ _started = threading.Event()
 
 
 def _start_threads(tokenizer: tokenizers.Tokenizer) -> None:
-    """Have the library start its threads, once a process: as many as `default_threads` allows.
+    """Make the library start its threads, once per process: as many as `default_threads` allows.
 
-    By itself it would take one for every processor, whatever LIGHTMINE_THREADS says. What the user asked of
-    the library itself stays, and the variable is gone again: other processes are none of ours.
+    By default it starts one per processor, whatever LIGHTMINE_THREADS says. A value that the user has set
+    for the library is kept. The variable is removed afterwards, so that child processes do not see it.
     """
     if _started.is_set():
         return
@@ -131,10 +131,10 @@ def _start_threads(tokenizer: tokenizers.Tokenizer) -> None:
         _started.set()
 
 
-def _word_pieces(model: tokenizers.models.Model, vocabulary: Path) -> tokenizers.models.WordPiece:
-    """The model with the pieces of a file."""
+def _with_vocabulary(model: tokenizers.models.Model, vocabulary: Path) -> tokenizers.models.WordPiece:
+    """The model with the tokens of a file."""
     if not isinstance(model, tokenizers.models.WordPiece):
-        raise ValueError(f"the tokenizer beside it is of {type(model).__name__}")
+        raise ValueError(f"its tokenizer.json is of {type(model).__name__}")
     return tokenizers.models.WordPiece.from_file(
         str(vocabulary),
         unk_token=model.unk_token,
@@ -145,15 +145,15 @@ def _word_pieces(model: tokenizers.models.Model, vocabulary: Path) -> tokenizers
 
 @contextlib.contextmanager
 def _explained(path: Path, what: str) -> Iterator[None]:
-    """Whatever the library raises or panics with, as one line that names the file."""
+    """Turn the library's errors and panics into one line that names the file."""
     try:
         yield
     except MemoryError:
         raise
-    except Exception as error:  # it raises bare Exception for whatever is wrong
+    except Exception as error:  # it raises bare Exception
         raise BundleError(f"{path}: {what}: {_line(error)}") from None
     except BaseException as error:
-        # A panic of its Rust is no Exception, and its type cannot be imported.
+        # A panic of its Rust code is not an Exception, and its class cannot be imported.
         if type(error).__name__ != "PanicException":
             raise
         raise BundleError(f"{path}: {what}: {_line(error)}") from None

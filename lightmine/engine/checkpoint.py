@@ -27,9 +27,9 @@ from lightmine.engine.selection import Scores
 from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.engine.tiling import Plan
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
-from lightmine.errors import ArgumentError, LightmineError, OutputError, TextError, one_line
+from lightmine.errors import ArgumentError, LightmineError, TextError, one_line
 from lightmine.results import Indices, Mask
-from lightmine.system.atomic_files import locked, replacing
+from lightmine.system.atomic_files import atomic_write, open_locked, write_error
 from lightmine.untrusted.arrays import read_archive
 
 VERSION = 3
@@ -101,7 +101,7 @@ class Checkpoint:
     def save(self, state: State) -> None:
         """Replace the last state: completely, or not at all."""
         begun = self._clock()
-        with self._telling(), replacing(self._folder / NAME) as file:
+        with self._telling(), atomic_write(self._folder / NAME) as file:
             _write(file, self._job, state)
         now = self._clock()
         tuning = self._tuning
@@ -140,7 +140,7 @@ class Checkpoint:
     def __enter__(self) -> Checkpoint:
         with self._telling():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._held.enter_context(locked(self._folder / f"{NAME}.lock"))
+            self._held.enter_context(open_locked(self._folder / f"{NAME}.lock"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -172,7 +172,7 @@ class Checkpoint:
         except LightmineError:
             raise
         except OSError as error:
-            raise OutputError(f"{self._folder}: cannot be written: {error.strerror}") from None
+            raise write_error(self._folder, error) from None
 
 
 def forget(folder: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
 
-from lightmine._validation import check_count
+from lightmine._validation import check_count, check_progress
 from lightmine.engine import native
 from lightmine.engine.matrix import FloatMatrix, check_matrix, is_unit, same_dimension, unit_rows
 from lightmine.engine.quantization import compressed_bytes
@@ -15,10 +16,10 @@ from lightmine.engine.tiling import Plan, format_bytes, parse_bytes, plan_tiles
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, BudgetError
 from lightmine.progress import Progress as Progress
-from lightmine.progress import check_progress
 from lightmine.system.threads import default_threads
 
-KERNELS = ("auto", "native", "numpy")
+KernelName = Literal["auto", "native", "numpy"]
+KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Job:
 
     memory_budget: int | str = "1GiB"
     threads: int | None = None
-    kernel: str = "auto"
+    kernel: KernelName = "auto"
     progress: Progress | bool | None = None
     resume: str | None = None
     tuning: Tuning = DEFAULT_TUNING

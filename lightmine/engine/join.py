@@ -24,7 +24,7 @@ from lightmine.engine.quantization import (
 from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec, SelectedPairs
 from lightmine.engine.worker import NativeJoin, NativeWorker, NumpyWorker, SharedState, Tile, Worker
-from lightmine.progress import Progress, shown
+from lightmine.progress import Progress, open_progress
 
 
 class SimilarityJoin:
@@ -72,7 +72,7 @@ class SimilarityJoin:
             if job.resume is None
             else Checkpoint(job.resume, self.x, self.y, self.requested, self.plan, self.tuning)
         )
-        with saved as self._checkpoint, shown(job.progress, "mining", " pairs") as tell:
+        with saved as self._checkpoint, open_progress(job.progress, "mining", " pairs") as tell:
             self._progress = _Progress(tell, self.plan.pairs() if tell else 0)
             found = self._answer()
         if max_pairs is None or len(found.pairs) <= max_pairs:

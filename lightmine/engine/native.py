@@ -26,9 +26,8 @@ BEST_FIRST = ("amx", "avx512-vnni", "avx-vnni", "avx2", "neon-dotprod")
 # The largest component that a variant multiplies rightly. AVX2 adds two products in int16: 2 * 127 * 63 <
 # 2^15.
 QMAX = {"avx2": 63}
-# Sizes of kernel.c: rows of a panel, left rows of a tile, right rows of a tile; what components are padded
-# to.
-PANEL, BLOCK, CHUNK_ROWS, WIDTH = 16, 32, 1024, 64
+# Sizes of kernel.c: rows of a panel, left rows of a tile; what components are padded to.
+PANEL, BLOCK, WIDTH = 16, 32, 64
 LOCKS = 1024
 ABI_VERSION = 1
 NAME = {"win32": "kernel.dll", "darwin": "kernel.dylib"}.get(sys.platform, "kernel.so")
@@ -277,13 +276,14 @@ def top_k(
 
 
 def order(
-    kernel: Kernel, left: NDArray[np.int32], right: NDArray[np.int32], values: NDArray[np.float32]
+    kernel: Kernel, first: NDArray[np.uint32], second: NDArray[np.uint32], third: NDArray[np.uint32]
 ) -> NDArray[np.int32]:
-    """Places of pairs in the canonical order: score descending, then left, then right."""
-    count = len(left)
+    """Places of entries in the order of three numbers each."""
+    count = len(first)
+    given = [np.ascontiguousarray(numbers) for numbers in (first, second, third)]
     keys, found = np.empty(8 * count, np.uint32), np.empty(count, np.int32)
     kernel.library.lightmine_order(
-        pointer(left, np.int32, count), pointer(right, np.int32, count), pointer(values, np.float32, count),
+        *(pointer(numbers, np.uint32, count) for numbers in given),
         count, keys.ctypes.data, found.ctypes.data,
     )  # fmt: skip
     return found

@@ -157,15 +157,12 @@ class Candidates:
 
     def answer(self) -> SelectedPairs:
         """The pairs of the answer, in the canonical order."""
-        kept = self._selected(_concatenate(self._parts))
-        best = kept[self._order(kept.pairs)[: self.spec.max_pairs]]
+        kept, most = self._selected(_concatenate(self._parts)), self.spec.max_pairs
+        if most is not None and len(kept.pairs) > most:
+            kept = kept[kept.pairs.score >= np.partition(kept.pairs.score, -most)[-most]]
+        best = kept[canonical_order(kept.pairs, self._kernel)[:most]]
         left, right = best.pairs.left.astype(np.int64), best.pairs.right.astype(np.int64)
         return SelectedPairs(Pairs(left, right, best.pairs.score), best.by_left, best.by_right)
-
-    def _order(self, pairs: Pairs) -> Indices:
-        if self._kernel is not None:
-            return native.order(self._kernel, pairs.left, pairs.right, pairs.score)
-        return np.lexsort((pairs.right, pairs.left, -pairs.score))
 
     def _selected(self, pairs: Pairs) -> SelectedPairs:
         """Drop what the answer cannot have any more, and raise the bounds."""
@@ -211,7 +208,7 @@ class Candidates:
         if len(best.pairs) <= need:
             return best
         # Many equal scores at the cut: the whole order decides which of them can be in the answer.
-        order = self._order(best.pairs)
+        order = canonical_order(best.pairs, self._kernel)
         counts = np.cumsum(best.by_left[order].astype(np.int64) + best.by_right[order])
         return best[order[: int(np.searchsorted(counts, need)) + 1]]
 
@@ -262,7 +259,7 @@ def top_k(
 def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, bounds: Scores | None) -> Mask:
     """`top_k` where every row has more than k entries."""
     # One sort of one integer: the row above, the score below, its bits changed so that better is less.
-    keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores)
+    keys = rows.astype(np.uint64) << np.uint64(32) | descending(scores).astype(np.uint64)
     ranked = np.sort(keys)
     row_of = ranked >> np.uint64(32)
     kth = ranked[np.flatnonzero(np.r_[True, row_of[1:] != row_of[:-1]]) + k - 1]
@@ -283,6 +280,15 @@ def _best_of_crowded(rows: Indices, others: Indices, scores: Scores, k: int, bou
     return listed
 
 
+def canonical_order(pairs: Pairs, kernel: native.Kernel | None) -> Indices:
+    """Where pairs stand in the canonical order: score descending, then left, then right."""
+    if kernel is None:
+        return np.lexsort((pairs.right, pairs.left, -pairs.score))
+    return native.order(
+        kernel, descending(pairs.score), pairs.left.view(np.uint32), pairs.right.view(np.uint32)
+    )
+
+
 def as_bound(score: Any) -> Any:
     """Scores as bounds that rejected pairs are under.
 
@@ -299,7 +305,7 @@ def rank_in_run(values: Indices) -> Indices:
     return places - np.maximum.accumulate(np.where(begins, places, 0))
 
 
-def descending(scores: Scores) -> NDArray[np.uint64]:
+def descending(scores: Scores) -> NDArray[np.uint32]:
     """Scores as integers that sort the other way round: the best score is the least integer.
 
     Examples
@@ -309,4 +315,4 @@ def descending(scores: Scores) -> NDArray[np.uint64]:
     """
     bits = scores.view(np.uint32)
     ascending = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    return (~ascending).astype(np.uint64)
+    return ~ascending

@@ -1,4 +1,4 @@
-"""gzip, bzip2, xz and Zstandard: read piece by piece within limits, written the same way every time."""
+"""gzip, bzip2, xz and Zstandard: read in chunks within limits, and written reproducibly."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Protocol, cast
 
-from lightmine.errors import MissingExtraError, TextError, one_line
+from lightmine.errors import MissingExtraError, TextError, error_line
 from lightmine.io.limits import ReadLimits
 
 NAMES = {"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "Zstandard"}
 MAGIC = {"gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
-# Zero bytes may stand between members, or after the last.
+# Formats in which zero bytes may follow a member.
 PADDED = ("gz", "xz")
-# What is unpacked at a time. zstandard gives all that a piece unpacks to, 32,768 times it at most.
+# Bytes that are unpacked and read at a time. zstandard unpacks a whole chunk, to 32,768 times its size at
+# most.
 OUT = 1 << 20
 IN = {"gz": 1 << 16, "bz2": 1 << 16, "xz": 1 << 16, "zst": 1 << 12}
-# What xz may ask for, with which a dictionary of 512 MiB is refused; xz -9 needs an eighth of this.
+# Memory for xz; xz -9 needs an eighth of it. A dictionary of 512 MiB is refused.
 XZ_MEMORY = 512 << 20
 
 
 class _Member(Protocol):
-    """One compressed stream, as bz2 and lzma have it; a file may hold several."""
+    """A decompressor with the interface of bz2 and lzma, for one member; a file may have several."""
 
     @property
     def eof(self) -> bool: ...
@@ -76,28 +77,28 @@ class _Zstandard:
         return bytes(self._member.decompress(data)) if data else b""
 
 
-def decompressed(raw: Callable[[int], bytes], kind: str, name: str, limits: ReadLimits) -> Iterator[bytes]:
-    """Unpack what ``raw(size)`` reads, member after member, in pieces of bounded size.
+def decompress(raw: Callable[[int], bytes], kind: str, name: str, limits: ReadLimits) -> Iterator[bytes]:
+    """Unpack what ``raw(size)`` reads, member after member, in chunks of bounded size.
 
     Raises
     ------
     TextError
-        The file is cut short, is not of its kind, holds something else after a member, or unpacks to
-        more than the limits allow.
+        The file is incomplete, is of another format, has something else after a member, or unpacks to more
+        than the limits allow.
     MissingExtraError
-        Zstandard is asked for, and nothing here reads it.
+        The file is Zstandard, and the package that reads it is not installed.
     """
     unpacked = 0
-    for packed, out in _outputs(raw, kind, name):
+    for packed, out in _unpack(raw, kind, name):
         unpacked += len(out)
         limits.check_unpacked(name, packed, unpacked)
         if out:
             yield out
 
 
-def _outputs(raw: Callable[[int], bytes], kind: str, name: str) -> Iterator[tuple[int, bytes]]:
-    """What pieces unpack to, each with how many bytes were read by then."""
-    make = _maker(kind, name)
+def _unpack(raw: Callable[[int], bytes], kind: str, name: str) -> Iterator[tuple[int, bytes]]:
+    """Unpacked chunks, each with the number of bytes read so far."""
+    make = _member_factory(kind, name)
     member: _Member | None = None
     packed = members = 0
     while piece := raw(IN[kind]):
@@ -113,7 +114,7 @@ def _outputs(raw: Callable[[int], bytes], kind: str, name: str) -> Iterator[tupl
             piece = b""
             if member.eof:
                 piece, member = member.unused_data, None
-    # What is left in the member when the file has no more bytes.
+    # At the end of the file, unpack what is left in the member.
     while member is not None and not member.eof:
         out = _step(member, b"", kind, name)
         yield packed, out
@@ -122,16 +123,16 @@ def _outputs(raw: Callable[[int], bytes], kind: str, name: str) -> Iterator[tupl
 
 
 def _step(member: _Member, piece: bytes, kind: str, name: str) -> bytes:
-    # ZstdError and its kin derive from Exception alone, and nothing but unpacking happens here.
+    # ZstdError and similar errors have no other base than Exception.
     try:
         return member.decompress(piece, OUT)
     except Exception as error:
         raise TextError(
-            f"{name}: not a whole {NAMES[kind]} file: {one_line(error)}; fetch it again"
+            f"{name}: not a whole {NAMES[kind]} file: {error_line(error)}; fetch it again"
         ) from None
 
 
-def _maker(kind: str, name: str) -> Callable[[], _Member]:
+def _member_factory(kind: str, name: str) -> Callable[[], _Member]:
     if kind == "gz":
         return _Gzip
     if kind == "bz2":
@@ -145,29 +146,27 @@ def _maker(kind: str, name: str) -> Callable[[], _Member]:
 
 
 def _zstandard(name: str) -> tuple[Any, bool]:
-    """What reads and writes Zstandard here, and whether it is the standard library."""
+    """The module for Zstandard, and whether it is that of the standard library."""
     if sys.version_info >= (3, 14):
         with contextlib.suppress(ImportError):  # Python may have been built without
             return importlib.import_module("compression.zstd"), True
     try:
         return importlib.import_module("zstandard"), False
     except ImportError:
-        raise MissingExtraError(
-            f"{name}: .zst needs the package zstandard: pip install 'lightmine[zst]'"
-        ) from None
+        raise MissingExtraError.of("zst", f"{name}: .zst needs the package zstandard") from None
 
 
 @contextlib.contextmanager
-def compressing(file: BinaryIO, kind: str | None, name: str) -> Iterator[BinaryIO]:
-    """A stream that packs into `file`; the same input gives the same bytes."""
+def open_compressed(file: BinaryIO, kind: str | None, name: str) -> Iterator[BinaryIO]:
+    """A stream that writes to `file`, compressed; the same input gives the same bytes."""
     if kind is None:
         yield file
         return
-    with _packer(file, kind, name) as stream:
+    with _open_writer(file, kind, name) as stream:
         yield stream
 
 
-def _packer(file: BinaryIO, kind: str, name: str) -> Any:
+def _open_writer(file: BinaryIO, kind: str, name: str) -> Any:
     if kind == "gz":
         return gzip.GzipFile("", "wb", 6, file, mtime=0)
     if kind == "bz2":

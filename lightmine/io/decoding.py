@@ -1,4 +1,4 @@
-r"""Bytes to lines: decoded as they come, split on ``\n`` alone."""
+r"""From bytes to lines of text: decoded chunk by chunk, split on ``\n`` alone."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PARQUET = b"PAR1"
 WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 REPLACE = "lightmine.replace"
-# Characters that are looked at to tell whether the encoding is right.
+# Characters at the start of a file by which a wrong encoding is detected.
 SAMPLE = 4096
-# What a byte order mark is in the other order: no character at all.
+# How a byte order mark reads in the other byte order.
 SWAPPED = ("\ufffe", "\ufffe\0", "\0\ufffe")
-# Starts of files that are no lines of text, whatever they are called.
+# How files of other formats start.
 OTHERS: dict[str, str | tuple[str, ...]] = {
     "PDF": "%pdf-", "RTF": "{\\rtf", "XML": "<?xml", "HTML": ("<!doctype html", "<html"), "ZIP": "pk\3\4",
     "SQLite": "sqlite format 3", "ELF": "\x7felf", "Parquet": "par1\x15",
@@ -39,19 +39,19 @@ def _count_and_replace(error: UnicodeError) -> tuple[str, int]:
     return "\ufffd", error.end
 
 
-class Lines:
-    """The lines of a text, in lists as they come; iterate over it once.
+class DecodedLines:
+    """The lines of a text, in lists; can be iterated once.
 
-    Lines have lost their ``\\n`` and nothing else, a final ``\\r`` included.
+    The ``\\n`` is removed from each line and nothing else; a final ``\\r`` stays.
 
     Attributes
     ----------
     bom : bool
-        The text started with a byte order mark, which is removed.
+        The text starts with a byte order mark, which is removed.
     replaced : int
-        Sequences of bytes that were no text and became U+FFFD, so far.
+        Invalid sequences of bytes so far, which were replaced with U+FFFD.
     returns, nulls : int
-        Lines with a carriage return within, and with a NUL character, so far.
+        Lines so far with a carriage return inside, and with a NUL character.
     """
 
     def __init__(
@@ -59,21 +59,20 @@ class Lines:
     ) -> None:
         self.name, self.limits, self.bom, self.replaced = name, limits, False, 0
         codecs.register_error(REPLACE, _count_and_replace)
-        # The mark that utf-8-sig takes away is taken away here, and said.
+        # utf-8-sig would remove the byte order mark without telling; it is removed here.
         self._codec = codec = codecs.lookup(encoding).name.removesuffix("-sig")
         self._wide = "\n".encode(codec) != b"\n"
         self._decoder = codecs.getincrementaldecoder(codec)(REPLACE if errors == "replace" else "strict")
         self._chunks = chunks
-        # Of the bytes before the chunk at hand: how many, how many newlines, where the last line starts.
+        # Of the bytes before this chunk: how many, how many newlines, and where the last line starts.
         self._offset = self._newlines = self._line_start = 0
-        # Lines with a carriage return within, and with a NUL, so far.
         self.returns = self.nulls = 0
-        # What was looked at and is still to be read, and what comes after it.
+        # The text that `peek` has read, and the text after it.
         self._ahead: list[str] = []
         self._rest = self._texts()
 
-    def first(self) -> str:
-        """The first character that is not white space of JSON, which is still read later; empty if none."""
+    def peek(self) -> str:
+        """The first character that is not white space of JSON, without reading past it; empty at the end."""
         held = 0
         for text in self._rest:
             self._ahead.append(text)
@@ -85,7 +84,7 @@ class Lines:
         return ""
 
     def texts(self) -> Iterator[str]:
-        """The text in pieces as they come, lines not split; iterate over this or over the lines."""
+        """The text in chunks, not split into lines; iterate over this or over the lines."""
         ahead, self._ahead = self._ahead, []
         yield from ahead
         yield from self._rest
@@ -105,8 +104,8 @@ class Lines:
             yield rows
 
     def _check_start(self, text: str) -> None:
-        """Refuse UTF-16 or UTF-32 that is read as another encoding: every second character is a control."""
-        if text.startswith(SWAPPED):
+        """Refuse other formats, and UTF-16 or UTF-32 that is read as another encoding."""
+        if self._wide and text.startswith(SWAPPED):
             raise TextError(
                 f"{self.name}: its byte order mark is not that of {self._codec.upper()}; leave -le or -be out"
             )
@@ -126,9 +125,9 @@ class Lines:
                 )
 
     def _count(self, rows: list[str]) -> None:
-        """Count lines that are kept as they are, and are seldom meant so."""
+        """Count unusual lines; they are kept as they are."""
         for row in rows:
-            # A carriage return at the end is that of a line end.
+            # A carriage return at the end is part of the line end.
             if "\r" in row and row.find("\r") < len(row) - 1:
                 self.returns += 1
             if "\0" in row:
@@ -189,11 +188,11 @@ class Lines:
         return text
 
     def _where(self, error: UnicodeDecodeError, state: Any, chunk: bytes) -> str:
-        """File, line and byte of what is no text."""
-        # The decoder kept some bytes of the chunk before, if a character spans both.
+        """The file, line and byte of an invalid sequence."""
+        # The decoder holds bytes of the chunk before, if a character is in both chunks.
         place = error.start - (len(error.object) - len(chunk))
         before = ""
-        with contextlib.suppress(UnicodeError):  # cut where it was right, UTF-16 misses its mark
+        with contextlib.suppress(UnicodeError):  # UTF-16 that is cut may miss its byte order mark
             self._decoder.setstate(state)
             before = self._decoder.decode(chunk[: max(place, 0)])
         line = self._newlines + before.count("\n") + 1
@@ -215,4 +214,4 @@ class Lines:
         if first.startswith(WIDE):
             wide = "utf-32" if first.startswith(WIDE[:2]) else "utf-16"
             return f"it starts as {wide} does: say --encoding {wide}"
-        return "name its encoding with --encoding, or take it with --errors replace"
+        return "name its encoding with --encoding, or read it with --errors replace"

@@ -1,4 +1,4 @@
-"""What a file holds, by its name or as asked for; and how it is to be read."""
+"""The format and compression of a file, and the options of reading it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STDIN = "-"
 FORMATS = ("txt", "tsv", "csv", "jsonl", "json", "parquet")
 ENDINGS = {"tsv": "tsv", "tab": "tsv", "csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl",
            "json": "json", "parquet": "parquet", "pq": "parquet"}  # fmt: skip
-# Endings of what is surely no lines of text; any other unknown one is taken for text.
+# Endings of formats that are not read. Other unknown endings are read as text.
 REFUSED = frozenset(
     [
         "zip",
@@ -69,7 +69,7 @@ REFUSED = frozenset(
         "mp4",
     ]
 )
-# Text codecs that split or escape what they encode, so that a line of theirs is no line.
+# Text codecs in which a newline is not encoded as a newline.
 NO_LINES = frozenset({"utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"})
 ERRORS = ("strict", "replace")
 
@@ -78,7 +78,7 @@ Column = int | str
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A format, and the compression around it, if any."""
+    """A format, and its compression if it has one."""
 
     format: str
     compression: str | None = None
@@ -86,24 +86,24 @@ class Kind:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How a file is read.
+    """Options of reading a file.
 
     Attributes
     ----------
     format : str, optional
-        One of `FORMATS`, with ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` behind it or not; by default what
-        the file's name ends with.
+        One of `FORMATS`, alone or followed by ``.gz``, ``.bz2``, ``.xz`` or ``.zst``; by default from the
+        name of the file.
     text_column, id_column : int or str, optional
-        Where the sentence and its id stand: a column counted from 1, or by name; a field of JSON
-        or JSONL. A name means that the first line of TSV or CSV is a header.
+        The column, by number from 1 or by name, of the sentence and of its id; in JSON and JSONL the field.
+        With a name, the first line of TSV or CSV is a header.
     header : bool
-        The first line of TSV or CSV holds names, though columns are numbers.
+        The first line of TSV or CSV is a header, also if columns are given by number.
     encoding : str
         A text codec of Python.
     delimiter : str, optional
-        What stands between columns of CSV, one character; by default a comma.
+        The character between columns of CSV; by default a comma.
     errors : str
-        ``strict`` refuses bytes that are not of the encoding, ``replace`` puts U+FFFD and counts them.
+        ``strict`` refuses invalid bytes, ``replace`` replaces them with U+FFFD and counts them.
     """
 
     format: str | None = None
@@ -118,7 +118,7 @@ class ReadOptions:
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ArgumentError(f"a delimiter is one character, or tab, and no quote; not {self.delimiter!r}")
         if self.format is not None:
-            asked(self.format)
+            parse_kind(self.format)
         if self.errors not in ERRORS:
             raise ArgumentError(f"errors is strict or replace, not {self.errors!r}")
         for name, column in (("text_column", self.text_column), ("id_column", self.id_column)):
@@ -140,19 +140,19 @@ class ReadOptions:
             ) from None
 
     def kind(self, path: str) -> Kind:
-        """What the file at `path` holds: as asked for, or else as its name says."""
+        """The format of the file at `path`: that of the options, or else that of its name."""
         if self.format is None:
             return kind_of(path)
-        kind = asked(self.format)
+        kind = parse_kind(self.format)
         return kind if kind.compression else Kind(kind.format, compression_of(path))
 
 
-def asked(format: str) -> Kind:  # noqa: A002 (the option's name)
-    """A format as it is asked for.
+def parse_kind(format: str) -> Kind:  # noqa: A002 (the option's name)
+    """The format and compression that a name like ``jsonl.zst`` stands for.
 
     Examples
     --------
-    >>> asked("jsonl.zst")
+    >>> parse_kind("jsonl.zst")
     Kind(format='jsonl', compression='zst')
     """
     name, _, compression = format.partition(".")
@@ -165,7 +165,7 @@ def asked(format: str) -> Kind:  # noqa: A002 (the option's name)
 
 
 def compression_of(path: str) -> str | None:
-    """The compression that a name ends with.
+    """The compression of a file, from the ending of its name.
 
     Examples
     --------
@@ -177,12 +177,12 @@ def compression_of(path: str) -> str | None:
 
 
 def kind_of(path: str) -> Kind:
-    """What a file's name says it holds; standard input and unknown endings are text, a sentence a line.
+    """The format of a file, from its name; standard input and unknown endings are plain text.
 
     Raises
     ------
     ArgumentError
-        The name is that of a format which is not read.
+        The name is of a format that is not read.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def kind_of(path: str) -> Kind:
 
 
 def is_url(path: str) -> bool:
-    """Whether a path is for fsspec: it names a protocol.
+    """Whether a path names a protocol, and is opened with fsspec.
 
     Examples
     --------
@@ -212,7 +212,7 @@ def is_url(path: str) -> bool:
 
 
 def plain_name(path: str) -> str:
-    """A path's last part, without what follows the path in a URL."""
+    """The last part of a path, without the query and fragment of a URL."""
     if is_url(path):
         path = path.partition("::")[0].partition("?")[0].partition("#")[0]
     return path.replace("\\", "/").rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Gold pairs, mined pairs and scored sentence pairs, as evaluation sets hold them."""
+"""Readers of evaluation data: gold pairs, mined pairs and scored sentence pairs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from lightmine.io.escapes import split_list
 from lightmine.io.formats import ReadOptions, kind_of
 from lightmine.io.sentences import read_sentences, stream_rows
 
-# Whatever the name says: their columns are taken apart here.
+# Gold is read as lines, whatever its name; the columns are split here.
 LINES = ReadOptions(format="txt")
-# What columns of ids are called in gold, where it may hold ids that nobody knows.
+# Names of id columns in the header of gold.
 NAMED = re.compile(
     r"(?i)(.*_)?q?ids?_?[12]?|(left|right|source|target|src|tgt)(_.*)?|(sentence|text|question)s?_?[12]?"
 )
 
 
 def _lines(reading: ReadOptions) -> ReadOptions:
-    """Lines of the same encoding."""
+    """Options for lines in the same encoding."""
     return dataclasses.replace(LINES, encoding=reading.encoding, errors=reading.errors)
 
 
 @dataclasses.dataclass(frozen=True)
 class Gold:
-    """Pairs of rows that are true, and what of the file is none of them.
+    """The gold pairs of a file, as rows of the two sides.
 
     Attributes
     ----------
@@ -36,9 +36,9 @@ class Gold:
     name : str
         What messages call the file.
     header : str
-        The first line, where it names columns; else empty.
+        The first line if it is a header, else empty.
     rejected : int
-        Pairs that their label says are not true.
+        Pairs whose label says that they are not true.
     """
 
     pairs: list[tuple[int, int]]
@@ -47,14 +47,14 @@ class Gold:
     rejected: int = 0
 
     def notes(self) -> Iterator[str]:
-        """What there is to say of it."""
+        """Notes for the user."""
         if self.header:
             yield f"{self.name}: line 1 ({one_line(self.header)}) is taken for a header"
         if self.rejected:
             yield f"{self.name}: {self.rejected:,} pairs are labelled as not true, and are left out"
 
 
-# What stands in a third column of gold.
+# Labels in the third column of gold.
 LABELS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -69,25 +69,25 @@ def read_gold(
     r"""Read pairs, id TAB id a line (BUCC's gold), as rows of the two sides.
 
     A third column may label each pair as true or not (1 or 0, true or false, yes or no); pairs that are not
-    true are left out and counted. A first line of two names that no sentence has is a header, if the next
-    line is none.
+    true are left out and counted. The first line is a header if no sentence has its two names as ids and the
+    second line has a known id.
 
     Parameters
     ----------
     path : path
         A text file, plain or compressed; ``-`` is standard input.
     left, right : mappings
-        From ids to rows.
+        The row of each id.
     what : str
         What messages call an id.
-    reading : Reading
-        In which encoding; nothing else of it is asked.
+    reading : ReadOptions
+        Only its encoding is used.
 
     Raises
     ------
     TextError
-        No such file, a line without two ids, an id that no sentence has, a third column that is no label, or
-        more columns; the message names the line.
+        No such file, a line without two ids, an unknown id, a third column that is no label, or more columns;
+        the message names the line.
 
     Examples
     --------
@@ -120,18 +120,18 @@ def read_gold(
 
 
 def _header(rows: list[list[str]], left: Mapping[str, int], right: Mapping[str, int]) -> str:
-    """The first line, if it names columns: no sentence has its names, and some have the next line's."""
+    """The first line if it is a header: its ids are unknown, and one of the second line is known."""
     if len(rows) < 2 or min(len(rows[0]), len(rows[1])) < 2:
         return ""
     if "" in left:
-        # Any id is taken, as where mined pairs alone are known: names tell.
+        # Any id is accepted, since only mined pairs are known: the names decide.
         return " ".join(rows[0]) if all(map(NAMED.fullmatch, rows[0][:2])) else ""
     known = [fields[0] in left or fields[1] in right for fields in rows[:2]]
     return " ".join(rows[0]) if known == [False, True] else ""
 
 
 def _label(rest: list[str], where: str, what: str) -> bool:
-    """Whether a pair is true, by what stands after its ids."""
+    """Whether a pair is true, by the columns after its ids."""
     if not any(rest):
         return True
     if len(rest) > 1 and any(rest[1:]):
@@ -145,14 +145,14 @@ def _label(rest: list[str], where: str, what: str) -> bool:
 
 
 def read_mined(path: str | Path, reading: ReadOptions = LINES) -> tuple[list[tuple[str, str]], list[float]]:
-    """Read mined pairs: id TAB id, with TAB score or without, or what bitext --id-column wrote.
+    """Read mined pairs: id TAB id, or id TAB id TAB score, or what bitext --id-column wrote.
 
-    Without a score all pairs have the score 1. Of a text with several ids every combination is a pair.
+    Without a score each pair has score 1. If a text has several ids, each combination is a pair.
 
     Raises
     ------
     TextError
-        No such file, a line without two ids, with more than a score after them, or a score that is no finite
+        No such file, a line without two ids, more columns after the score, or a score that is not a finite
         number; the message names the line.
     """
     name, rows = _mined_rows(path, reading)
@@ -183,7 +183,7 @@ def read_mined(path: str | Path, reading: ReadOptions = LINES) -> tuple[list[tup
 
 
 def _mined_rows(path: str | Path, reading: ReadOptions) -> tuple[str, list[tuple[int, list[str]]]]:
-    """The columns of each line that is not blank: of CSV as it quotes them, else between tabs."""
+    """The columns of each line that is not blank, from CSV or else from TSV."""
     if kind_of(str(path)).format == "csv":
         name, blocks = stream_rows(str(path), dataclasses.replace(_lines(reading), format="csv"))
         return name, [row for block in blocks for row in block if any(row[1])]
@@ -196,12 +196,12 @@ def read_scored(
 ) -> tuple[Sequence[str], Sequence[str], list[float], str]:
     """Read sentence pairs with human scores: two texts and a number, as CSV, or as TSV from a .tsv file.
 
-    The fourth part of the result is the first row in words, where it is a header.
+    The fourth part of the result is the first row if it is a header, else empty.
 
     Raises
     ------
     TextError
-        No such file, no row, or one that has not two texts and a number; the message names it.
+        No such file, no row, or a row without two texts and a number; the message names it.
 
     Examples
     --------

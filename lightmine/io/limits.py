@@ -1,4 +1,4 @@
-"""How much a file may make of itself: what keeps a hostile one from filling the memory or the days."""
+"""Limits of reading, so that an untrusted file cannot use all memory or take very long."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import os
 
 from lightmine.errors import ArgumentError, TextError
 
-# Below this, nothing that unpacks is worth a refusal.
-HARMLESS = 64 << 20
+# Files that unpack to less than this are never refused.
+ALWAYS_ALLOWED = 64 << 20
 GIB = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadLimits:
-    """Limits of reading, each set by an environment variable of its own.
+    """Limits of reading; an environment variable sets each.
 
     Attributes
     ----------
     ratio : float
-        ``LIGHTMINE_MAX_RATIO``: what a compressed file may unpack to, in times of its size. Text packs
-        to a third or a tenth, and a very repetitive one to a hundredth.
+        ``LIGHTMINE_MAX_RATIO``: how many times its size a compressed file may unpack to. Text is usually
+        compressed to a third or a tenth, very repetitive text to a hundredth.
     gib : float
-        ``LIGHTMINE_MAX_GIB``: what it may unpack to in GiB.
+        ``LIGHTMINE_MAX_GIB``: how many GiB it may unpack to.
     line : int
-        ``LIGHTMINE_MAX_LINE``: characters of one line, CSV record, field or element of a JSON array.
+        ``LIGHTMINE_MAX_LINE``: characters of a line, a CSV record, a field or an element of a JSON array.
     """
 
     ratio: float = 200
@@ -32,8 +32,8 @@ class ReadLimits:
     line: int = 64 << 20
 
     @classmethod
-    def of_environment(cls) -> ReadLimits:
-        """The limits that the environment sets, and the defaults of the others.
+    def from_environment(cls) -> ReadLimits:
+        """The limits that environment variables set, and the defaults of the others.
 
         Raises
         ------
@@ -53,8 +53,8 @@ class ReadLimits:
         return cls(**values)  # type: ignore[arg-type]
 
     def check_unpacked(self, name: str, packed: int, unpacked: int) -> None:
-        """Refuse what unpacks to too much, as a decompression bomb does."""
-        if unpacked <= HARMLESS:
+        """Refuse a file that unpacks to too much, as a decompression bomb does."""
+        if unpacked <= ALWAYS_ALLOWED:
             return
         if unpacked > self.ratio * packed:
             raise TextError(
@@ -67,7 +67,7 @@ class ReadLimits:
             )
 
     def check_line(self, name: str, line: int, length: int) -> None:
-        """Refuse a line that is no sentence by any measure."""
+        """Refuse a line that is too long to be a sentence."""
         if length > self.line:
             raise TextError(
                 f"{name}: line {line} is longer than {self.line:,} characters; is it text, a sentence a "

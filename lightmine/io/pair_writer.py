@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from lightmine.errors import ArgumentError
-from lightmine.io.escapes import escaped, joined
+from lightmine.io.escapes import escape, join_list
 from lightmine.io.formats import kind_of
 from lightmine.io.output import STDOUT
 from lightmine.io.parquet import parquet_bytes
@@ -21,12 +21,12 @@ from lightmine.io.parquet import parquet_bytes
 FILES = ("tsv", "csv", "jsonl", "parquet")
 FORMATS = (*FILES, "table")
 
-# A result: column names and their values, all of one length, in the order they are written.
+# A result: column names and their values, all of one length, in the order of writing.
 Columns = Mapping[str, Sequence[Any]]
 
 
 def format_of(path: str) -> str:
-    """The format that a path's ending asks for; standard output gets a table on a terminal.
+    """The format of an output file, from its name; for standard output a table if it is a terminal, else TSV.
 
     Examples
     --------
@@ -47,11 +47,12 @@ def format_of(path: str) -> str:
 def write_pairs(stream: TextIO, columns: Columns, *, format: str) -> None:  # noqa: A002 (the option's name)
     r"""Write a result as ``tsv``, ``csv``, ``jsonl``, ``parquet`` or ``table``.
 
-    TSV has a header; a tab, newline, carriage return or backslash within a text is written as
-    ``\t``, ``\n``, ``\r`` or ``\\``. Scores are written with as many digits as tell them apart from
-    every other float32 number. A list of line numbers or ids is joined by commas, in TSV and CSV; within
+    TSV has a header; a tab, newline, carriage return or backslash in a text is written as
+    ``\t``, ``\n``, ``\r`` or ``\\``. Scores are written with as many digits as
+    identify a float32 number. A list of line numbers or ids is joined by commas, in TSV and CSV; in
     an id a comma is written as ``\,``, and what TSV escapes is escaped in CSV too. CSV has a header too; a
-    field with a comma, a quote or a line end is quoted. Parquet goes to the bytes below the stream.
+    field with a comma, a quote or a line end is quoted. Parquet is written
+    to the binary stream below the text stream.
 
     Examples
     --------
@@ -89,12 +90,12 @@ def _field(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return escaped(value)
-    return joined(value) if isinstance(value, list) else str(value)
+        return escape(value)
+    return join_list(value) if isinstance(value, list) else str(value)
 
 
 def _write_table(stream: TextIO, columns: Columns) -> None:
-    """Columns aligned for reading; texts share the terminal's width and are cut with an ellipsis."""
+    """Write aligned columns; texts are shortened to the width of the terminal."""
     names = list(columns)
     texts = [name for name in names if len(columns[name]) and isinstance(columns[name][0], str)]
     cells = {
@@ -113,12 +114,12 @@ def _write_table(stream: TextIO, columns: Columns) -> None:
 
 
 def _printable(text: str) -> str:
-    """Control characters, which could drive a terminal, shown as a replacement mark."""
+    """A text with control characters, which a terminal would obey, replaced with U+FFFD."""
     return "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
 
 
 def display_width(text: str) -> int:
-    """Terminal cells that a text takes: two for wide characters, none for combining marks.
+    """The width of a text on a terminal: two for wide characters, none for combining marks.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def _cells(character: str) -> int:
 
 
 def fit(text: str, width: int, left: bool) -> str:
-    """A text in exactly `width` cells: cut with an ellipsis, or padded.
+    """A text in exactly `width` cells: shortened with an ellipsis, or padded.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Parquet, read and written by pyarrow where the extra is installed."""
+"""Parquet, read and written with pyarrow if the extra is installed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
+from lightmine.errors import LightmineError, MissingExtraError, TextError, error_line, one_line
+from lightmine.io.blocks import TEXT_FIELD, BlockBuilder, SentenceBlock, quote_names
 from lightmine.io.formats import Column, ReadOptions
 from lightmine.io.limits import ReadLimits
-from lightmine.io.rows import TEXT_FIELD, BlockBuilder, SentenceBlock, shown
 
-# Rows at a time; a row group can be of any size. A text that the file has once can stand in each of them.
+# Rows that are read at a time; a row group can have any size. All of them may refer to one long text.
 ROWS = 1024
-# A row group of so few bytes, or packed so much more than text packs, may have a text in all its rows.
+# A row group that is smaller, or compressed more than text usually is, is read with dictionaries.
 SMALL, DENSE = 4 << 20, 10
 
 
@@ -24,19 +24,19 @@ def pyarrow_or_error(name: str) -> tuple[Any, Any]:
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError:
-        raise MissingExtraError(f"{name}: Parquet needs pyarrow: pip install 'lightmine[parquet]'") from None
+        raise MissingExtraError.of("parquet", f"{name}: Parquet needs pyarrow") from None
     return pyarrow, pyarrow.parquet
 
 
 class ParquetBlocks:
-    """Sentences, and ids, from columns of Parquet.
+    """Sentences and ids from the columns of a Parquet file.
 
     Attributes
     ----------
     replaced : int
-        Sequences of bytes that were no text and became U+FFFD, so far.
+        Invalid sequences of bytes so far, which were replaced with U+FFFD.
     rows : int
-        That the file claims to have, once the first were read.
+        Rows that the file claims to have; known after the first block.
     """
 
     def __init__(self, file: BinaryIO, name: str, reading: ReadOptions, limits: ReadLimits) -> None:
@@ -47,7 +47,7 @@ class ParquetBlocks:
         pyarrow, parquet = pyarrow_or_error(self.name)
         try:
             size = self._file.seek(0, os.SEEK_END)
-            # With a buffer pyarrow allocates what a page claims before it looks whether that is there.
+            # With a buffer pyarrow allocates the size that a page claims, before it reads the page.
             how = {"buffer_size": 1 << 20 if size > SMALL else 0, "pre_buffer": False}
             file = _Clamped(self._file, size)
             table = parquet.ParquetFile(file, **how)
@@ -69,20 +69,20 @@ class ParquetBlocks:
                 yield made.block(ids=len(paths) > 1)
         except (LightmineError, GeneratorExit):
             raise
-        except Exception as error:  # pyarrow's errors, and what a hostile schema makes of others
-            reason = one_line(error)[:200] or type(error).__name__
+        except Exception as error:  # errors of pyarrow, and of others on a malformed schema
+            reason = error_line(error)[:200]
             raise TextError(f"{self.name}: not Parquet that can be read: {reason}") from None
 
     def _batches(self, table: Any, folded: Any, columns: list[str], size: int) -> Iterator[Any]:
-        """Rows of one group after the other: a reader of them all keeps what it has read of each.
+        """The rows of one row group after the other; one reader for all groups would keep what it has read.
 
-        `folded` is the same table, of which a text that stands in many rows is read as one, so that it is
-        known how much they come to before they are that much. It keeps all texts of a group.
+        `folded` reads the same table with dictionaries: a text of many rows is in memory once, so that the
+        size of all rows is known before they are copied. It keeps all texts of a row group.
         """
         claimed = 0
         for group in range(table.num_row_groups):
-            # A claim, and one that is true refuses the group before any of it is unpacked. (Those of single
-            # columns would say more, but asking pyarrow 26 for them can end the process.)
+            # This size is a claim of the file. If it is true, the group is refused before it is unpacked.
+            # (Sizes of columns would be more exact, but reading them can crash the process in pyarrow 26.)
             here = table.metadata.row_group(group).total_byte_size
             claimed += here
             self.limits.check_unpacked(self.name, size, claimed)
@@ -90,7 +90,7 @@ class ParquetBlocks:
             yield from reader.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
 
     def _paths(self, pyarrow: Any, schema: Any) -> list[list[str]]:
-        """Where the text is, and the id where there is one: a column, and the fields of structs below it."""
+        """The path of the text, and of the id if there is one: a column, and the fields of its structs."""
         column, id_ = self.reading.text_column or self._only(schema.names), self.reading.id_column
         paths = [self._path(pyarrow, schema, column, "--text-column", "text is needed")]
         if id_ is not None:
@@ -104,7 +104,7 @@ class ParquetBlocks:
         return names[0]
 
     def _path(self, pyarrow: Any, schema: Any, column: Column, option: str, needed: str) -> list[str]:
-        """A column by its number or name, or, with dots, a field of a struct; of a type that can be read."""
+        """The path of a column that is given by number or name, or of a field of a struct, with dots."""
         names = schema.names
         if isinstance(column, int):
             if column > len(names):
@@ -116,7 +116,7 @@ class ParquetBlocks:
             found = [field for field in fields if field.name == part]
             if len(found) != 1:
                 many = "more than one column" if found else "no column"
-                has = shown(_leaves(pyarrow, schema))
+                has = quote_names(_leaves(pyarrow, schema))
                 raise TextError(f"{self.name}: has {many} {column!r}; it has {has}: name one with {option}")
             kind = found[0].type
             fields = _fields(pyarrow, kind)
@@ -132,7 +132,7 @@ class ParquetBlocks:
         return [self._text(value, before + at) for at, value in enumerate(self._plain(pyarrow, column))]
 
     def _plain(self, pyarrow: Any, column: Any) -> list[Any]:
-        """Values in Python: of texts their bytes, which need not be what the file claims."""
+        """Values in Python; texts as bytes, since they may not be valid UTF-8."""
         kinds = pyarrow.types
         if kinds.is_string(column.type) or kinds.is_large_string(column.type):
             column = column.cast(pyarrow.binary() if kinds.is_string(column.type) else pyarrow.large_binary())
@@ -150,7 +150,7 @@ class ParquetBlocks:
             if self.reading.errors == "strict":
                 raise TextError(
                     f"{self.name}: row {row + 1}, byte {error.start + 1}: 0x{value[error.start]:02x} is not "
-                    "UTF-8; take it with --errors replace"
+                    "UTF-8; read it with --errors replace"
                 ) from None
             text = str(value, "utf-8", "replace")
             self.replaced += text.count("\ufffd") - value.count("\ufffd".encode())
@@ -158,7 +158,7 @@ class ParquetBlocks:
 
 
 class _Clamped:
-    """A file that is asked for no more than it has: Python allocates whatever it is asked for."""
+    """A file of which no more is read than it has: Python would allocate any size that is asked for."""
 
     closed = False
 
@@ -182,12 +182,12 @@ class _Clamped:
 
 
 def _fields(pyarrow: Any, kind: Any) -> list[Any]:
-    """The fields of a struct; of other types none."""
+    """The fields of a struct; none for other types."""
     return [kind.field(at) for at in range(kind.num_fields)] if pyarrow.types.is_struct(kind) else []
 
 
 def _leaves(pyarrow: Any, schema: Any) -> list[str]:
-    """The columns' names, and instead of a struct's its fields'."""
+    """The names of the columns, and of the fields of structs."""
     leaves = []
     for field in schema:
         below = _fields(pyarrow, field.type)
@@ -196,7 +196,7 @@ def _leaves(pyarrow: Any, schema: Any) -> list[str]:
 
 
 def _advice(pyarrow: Any, kind: Any, column: str, *, ids: bool) -> str | None:
-    """What to do about a column whose values are not texts, or whole numbers of ids; None if they are."""
+    """Advice for a column whose type is not text (or, for ids, whole numbers); None if it is."""
     kinds = pyarrow.types
     kind = kind.value_type if kinds.is_dictionary(kind) else kind
     texts = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary,
@@ -206,7 +206,7 @@ def _advice(pyarrow: Any, kind: Any, column: str, *, ids: bool) -> str | None:
     lists = (kinds.is_list, kinds.is_large_list, kinds.is_fixed_size_list, kinds.is_list_view,
              kinds.is_large_list_view)  # fmt: skip
     if fields := _fields(pyarrow, kind):
-        return f"; name one of its fields: {shown(f'{column}.{field.name}' for field in fields)}"
+        return f"; name one of its fields: {quote_names(f'{column}.{field.name}' for field in fields)}"
     if any(test(kind) for test in lists):
         return "; write a row for each element (pandas: explode)"
     if ids and kinds.is_floating(kind):
@@ -215,7 +215,7 @@ def _advice(pyarrow: Any, kind: Any, column: str, *, ids: bool) -> str | None:
 
 
 def _within(pyarrow: Any, batch: Any, path: list[str]) -> Any:
-    """A column of a batch, or a field of a struct there, which is null where the struct is."""
+    """A column of a batch, or a field of a struct, which is null where the struct is null."""
     column = batch.column(path[0])
     for part in path[1:]:
         column = pyarrow.compute.struct_field(column, part)
@@ -223,7 +223,7 @@ def _within(pyarrow: Any, batch: Any, path: list[str]) -> Any:
 
 
 def _unpacked(pyarrow: Any, column: Any) -> int:
-    """Bytes that a column takes without its dictionary."""
+    """The bytes of a column after its dictionary is decoded."""
     if not pyarrow.types.is_dictionary(column.type):
         return int(column.nbytes)
     if pyarrow.types.is_integer(column.dictionary.type):
@@ -233,7 +233,7 @@ def _unpacked(pyarrow: Any, column: Any) -> int:
 
 
 def _decoded(pyarrow: Any, column: Any) -> Any:
-    """A column without its dictionary, which may be that of a whole row group."""
+    """A column without dictionary, since that may be of a whole row group."""
     return column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
 
 

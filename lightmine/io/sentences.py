@@ -1,4 +1,4 @@
-"""Sentences from a file, whatever its format, nothing altered in silence."""
+"""Read the sentences of a file of any format, without changing them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,18 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from lightmine.errors import ArgumentError
-from lightmine.io.decoding import Lines
+from lightmine.io.blocks import SentenceBlock
+from lightmine.io.columns import ColumnCounts, Row, column_blocks
+from lightmine.io.csv import COMMA, csv_rows
+from lightmine.io.decoding import DecodedLines
 from lightmine.io.formats import STDIN, ReadOptions
-from lightmine.io.json_records import array_blocks, json_blocks
+from lightmine.io.json_arrays import json_array_blocks
+from lightmine.io.jsonl import jsonl_blocks
 from lightmine.io.limits import ReadLimits
+from lightmine.io.lines import id_line_blocks, line_blocks
 from lightmine.io.parquet import ParquetBlocks
-from lightmine.io.rows import (
-    COMMA,
-    Row,
-    SentenceBlock,
-    Widths,
-    column_blocks,
-    csv_rows,
-    id_blocks,
-    plain_blocks,
-    tab_rows,
-)
-from lightmine.io.sources import chunks, name_of, seekable, size_of
+from lightmine.io.sources import name_of, open_seekable, read_chunks, size_of
+from lightmine.io.tsv import tsv_rows
 
 __all__ = [
     "STDIN",
@@ -39,28 +34,27 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """The sentences of one file that are not blank.
+    """The sentences of a file, without the blank ones.
 
     Attributes
     ----------
     name : str
-        What messages call the file.
+        The file, as messages name it.
     texts : list of str
     lines : list of int
-        The line each text stands on, or starts on, counted from 1; of Parquet, the row; of a
-        JSON array, the element.
+        The line that each text starts on, counted from 1; in Parquet the row, in a JSON array the element.
     total : int
-        Records in the file (lines, unless one takes several), blank ones counted and a header not.
+        Records in the file (lines, unless a record has several). Blank ones count, a header does not.
     ids : list of str, optional
-        The id each text goes by, where the file has ids.
+        The id of each text, if the file has ids.
     rows : list of int, optional
-        Which record each text is, counted from 0; None where that is the line less 1.
+        The number of the record of each text, from 0; None if it is always the line number less 1.
     replaced : int
-        Sequences of bytes that were no text and became U+FFFD.
+        Invalid sequences of bytes, which were replaced with U+FFFD.
     bom : bool
-        The file started with a byte order mark, which is no part of a text.
+        The file starts with a byte order mark, which is not part of a text.
     remarks : dict of str to int
-        How many lines are odd, by what is odd about them; they are kept as they are.
+        How many lines are unusual, by the reason; they are kept as they are.
     """
 
     name: str
@@ -77,11 +71,11 @@ class Sentences:
         return len(self.texts)
 
     def places(self) -> list[int]:
-        """Which record each text is, counted from 0."""
+        """The number of the record of each text, from 0."""
         return [line - 1 for line in self.lines] if self.rows is None else self.rows
 
     def take(self, chosen: list[int]) -> Sentences:
-        """The sentences in some places, in that order."""
+        """Some of the sentences, by their indices, in that order."""
         ids = None if self.ids is None else [self.ids[at] for at in chosen]
         rows = None if self.rows is None else [self.rows[at] for at in chosen]
         texts, lines = [self.texts[at] for at in chosen], [self.lines[at] for at in chosen]
@@ -89,28 +83,28 @@ class Sentences:
 
 
 class SentenceStream:
-    """The sentences of one file in blocks of bounded size, each once; see `stream_sentences`.
+    """The sentences of a file in blocks of bounded size; can be iterated once; see `stream_sentences`.
 
     Attributes
     ----------
     name : str
-        What messages call the file.
+        The file, as messages name it.
     total : int
-        Records read so far; at the end, all of the file's.
+        Records read so far; at the end, all records of the file.
     sentences : int
-        Those of them that are not blank.
+        Records read so far that are not blank.
     replaced : int
-        Sequences of bytes that were no text and became U+FFFD, so far.
+        Invalid sequences of bytes so far, which were replaced with U+FFFD.
     bom : bool
-        The file started with a byte order mark, which is no part of a text.
+        The file starts with a byte order mark, which is not part of a text.
     remarks : dict of str to int
-        How many lines are odd, by what is odd about them, so far; they are kept as they are.
+        How many lines so far are unusual, by the reason; they are kept as they are.
     """
 
     def __init__(self, path: str, reading: ReadOptions, limits: ReadLimits) -> None:
         self.name, self.total, self.replaced, self.bom = name_of(path), 0, 0, False
-        self._widths: Widths | None = None
-        self._lines: Lines | None = None
+        self._widths: ColumnCounts | None = None
+        self._lines: DecodedLines | None = None
         self.sentences = self._read = 0
         self._size = size_of(path)
         self._path, self._reading, self._limits = path, reading, limits
@@ -133,15 +127,15 @@ class SentenceStream:
 
     @property
     def share(self) -> float | None:
-        """How much of the file was read: of its bytes as they lie on the disk, of Parquet of its rows.
+        """The share of the file that was read: of its bytes on disk, or of the rows of Parquet.
 
-        None where nobody knows, as of standard input.
+        None if the size is not known, as for standard input.
         """
         return min(1.0, self._read / self._size) if self._size else None
 
     @property
     def remarks(self) -> dict[str, int]:
-        """See above."""
+        """The attribute `remarks`."""
         lines, widths = self._lines, self._widths
         found = {
             "rows with fewer columns than the first": widths.short if widths else 0,
@@ -156,15 +150,15 @@ class SentenceStream:
     def _blocks(self) -> Generator[SentenceBlock, None, None]:
         kind, reading = self._kind, self._reading
         if kind.format == "parquet":
-            with seekable(self._path, kind.compression, self._limits) as file:
+            with open_seekable(self._path, kind.compression, self._limits) as file:
                 table = ParquetBlocks(file, self.name, reading, self._limits)
                 for block in table:
                     self.replaced = table.replaced
                     self._read, self._size = block.total, table.rows
                     yield block
             return
-        with contextlib.closing(chunks(self._path, kind.compression, self._limits, self._tell)) as data:
-            lines = Lines(
+        with contextlib.closing(read_chunks(self._path, kind.compression, self._limits, self._tell)) as data:
+            lines = DecodedLines(
                 data, self.name, encoding=reading.encoding, errors=reading.errors, limits=self._limits
             )
             self._lines = lines
@@ -173,28 +167,28 @@ class SentenceStream:
                 yield block
             self.bom = lines.bom
 
-    def _of_lines(self, lines: Lines) -> Iterator[SentenceBlock]:
+    def _of_lines(self, lines: DecodedLines) -> Iterator[SentenceBlock]:
         kind, reading = self._kind.format, self._reading
         columns = (reading.text_column, reading.id_column)
-        if kind == "json" and lines.first() == "[":
-            return array_blocks(lines, reading)
+        if kind == "json" and lines.peek() == "[":
+            return json_array_blocks(lines, reading)
         if kind in ("json", "jsonl"):
-            return json_blocks(lines, reading)
+            return jsonl_blocks(lines, reading)
         if reading.delimiter is not None and kind != "csv":
             raise ArgumentError(
                 f"--delimiter is of CSV, and {self.name} is read as {kind}; say --input-format csv"
             )
         if kind == "csv":
             delimiter = reading.delimiter or COMMA
-            self._widths = Widths(self.name, delimiter)
+            self._widths = ColumnCounts(self.name, delimiter)
             rows = csv_rows(lines, self.name, self._limits, delimiter)
             return column_blocks(rows, self.name, reading, self._widths)
         if kind == "txt" and columns == (None, None) and not reading.header:
-            return plain_blocks(lines)
+            return line_blocks(lines)
         if reading.text_column is None and isinstance(reading.id_column, int):
-            return id_blocks(lines, self.name, reading)
-        self._widths = Widths(self.name, "\t")
-        return column_blocks(tab_rows(lines), self.name, reading, self._widths)
+            return id_line_blocks(lines, self.name, reading)
+        self._widths = ColumnCounts(self.name, "\t")
+        return column_blocks(tsv_rows(lines), self.name, reading, self._widths)
 
 
 def stream_sentences(
@@ -202,26 +196,26 @@ def stream_sentences(
 ) -> SentenceStream:
     r"""The sentences of a file in blocks, in memory that does not grow with the file.
 
-    Blocks hold about a megabyte of text, of Parquet some thousand rows; regroup them as you like. One
-    without texts says that only blank records were left. Nothing is read before the first block.
+    A block has about a megabyte of text, or about a thousand rows of Parquet. A block of blank records alone
+    has no texts. Nothing is read before the first block.
 
     Parameters
     ----------
     path : path
         A file, a URL for fsspec, or ``-``, standard input.
-    reading : Reading, optional
-        Format, columns, encoding; by default what the name says, UTF-8, a sentence a line.
-    limits : Limits, optional
-        What a file may make of itself; by default what the environment sets.
+    reading : ReadOptions, optional
+        Format, columns and encoding; by default the format of the name, UTF-8, one sentence a line.
+    limits : ReadLimits, optional
+        Limits for untrusted files; by default those of environment variables.
 
     Raises
     ------
     TextError
-        The file cannot be read, or a line of it; raised when its block is asked for.
+        The file, or a line of it, cannot be read; raised when the block is read.
     MissingExtraError
-        The package that reads this format, compression or protocol is absent.
+        The package that reads this format, compression or protocol is not installed.
     ArgumentError
-        The name is that of a format which is not read, or options do not suit the format.
+        The name is of a format that is not read, or an option is not for this format.
 
     Examples
     --------
@@ -231,19 +225,19 @@ def stream_sentences(
     >>> stream = stream_sentences(path, ReadOptions(text_column="sentence", id_column="n"))
     >>> for block in stream:
     ...     print(block)
-    Block(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
+    SentenceBlock(texts=['one\nline', 'two'], lines=[2, 5], rows=[0, 2], total=3, ids=['1', '3'])
     >>> stream.total
     3
     """
-    return SentenceStream(str(path), reading or ReadOptions(), limits or ReadLimits.of_environment())
+    return SentenceStream(str(path), reading or ReadOptions(), limits or ReadLimits.from_environment())
 
 
 def stream_rows(path: str, reading: ReadOptions) -> tuple[str, Iterator[list[Row]]]:
-    """The name of a TSV or CSV file, and all columns of its rows in blocks; see `stream_sentences`."""
-    limits, kind, name = ReadLimits.of_environment(), reading.kind(path), name_of(path)
-    data = chunks(path, kind.compression, limits)
-    lines = Lines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
-    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tab_rows(lines)
+    """The name of a TSV or CSV file, and its rows in blocks; see `stream_sentences`."""
+    limits, kind, name = ReadLimits.from_environment(), reading.kind(path), name_of(path)
+    data = read_chunks(path, kind.compression, limits)
+    lines = DecodedLines(data, name, encoding=reading.encoding, errors=reading.errors, limits=limits)
+    return name, csv_rows(lines, name, limits) if kind.format == "csv" else tsv_rows(lines)
 
 
 def read_sentences(
@@ -251,9 +245,9 @@ def read_sentences(
 ) -> Sentences:
     r"""Read all sentences of a file; parameters and errors are those of `stream_sentences`.
 
-    Lines are split on ``\n`` alone and lose at most one final ``\r``: every other character,
-    U+2028 and NUL among them, stays. A byte order mark at the start is not part of the first
-    sentence. Sentences that are empty or hold only white space keep their numbers and are left out.
+    Lines are split on ``\n`` alone, and one final ``\r`` is removed. All other characters stay, also U+2028
+    and NUL. A byte order mark at the start is not part of the first sentence. Sentences that are empty or
+    have only white space are left out, but are counted in the line numbers.
 
     Examples
     --------

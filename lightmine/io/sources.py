@@ -1,4 +1,4 @@
-"""Files as bytes: local ones, standard input, and whatever fsspec opens."""
+"""The bytes of a file: a local file, standard input, or a URL that fsspec opens."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO
 
-from lightmine.errors import LightmineError, MissingExtraError, TextError, one_line
-from lightmine.io.compression import decompressed
+from lightmine.errors import LightmineError, MissingExtraError, TextError, describe_error
+from lightmine.io.compression import decompress
 from lightmine.io.formats import STDIN, is_url
 from lightmine.io.limits import ReadLimits
 
 CHUNK = 1 << 20
-# What opens a protocol beside fsspec itself.
+# Packages that fsspec needs for a protocol.
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp",
             "az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "hdfs": "pyarrow", "sftp": "paramiko",
             "ssh": "paramiko", "hf": "huggingface_hub"}  # fmt: skip
@@ -28,7 +28,7 @@ def name_of(path: str) -> str:
 
 
 def size_of(path: str) -> int | None:
-    """Bytes of a file as it lies on the disk; None of a pipe, a URL or what is not there."""
+    """The size of a file on disk in bytes; None for a pipe, a URL or a file that does not exist."""
     if path == STDIN or is_url(path):
         return None
     with contextlib.suppress(OSError, ValueError):
@@ -37,19 +37,19 @@ def size_of(path: str) -> int | None:
     return None
 
 
-def chunks(
+def read_chunks(
     path: str, compression: str | None, limits: ReadLimits, tell: Callable[[int], object] = int
 ) -> Generator[bytes, None, None]:
-    """The bytes of a file, unpacked, in pieces of about a megabyte at most.
+    """The bytes of a file, unpacked, in chunks of about a megabyte at most.
 
-    `tell` is called with how many bytes of the file itself were read, each time.
+    `tell` is called after each read with the bytes that were read, before they are unpacked.
 
     Raises
     ------
     TextError
         The file cannot be read or unpacked.
     MissingExtraError
-        A package that opens it is absent.
+        The package that opens it is not installed.
     """
     with _opened(path) as opened:
 
@@ -62,21 +62,21 @@ def chunks(
             while data := read(CHUNK):
                 yield data
             return
-        for data in decompressed(read, compression, name_of(path), limits):
+        for data in decompress(read, compression, name_of(path), limits):
             for start in range(0, len(data), CHUNK):
                 yield data[start : start + CHUNK]
 
 
 @contextlib.contextmanager
-def seekable(path: str, compression: str | None, limits: ReadLimits) -> Iterator[BinaryIO]:
-    """A file that can be read from any place; what cannot is copied to a temporary file first."""
+def open_seekable(path: str, compression: str | None, limits: ReadLimits) -> Iterator[BinaryIO]:
+    """A file in which one can seek; other inputs are copied to a temporary file first."""
     if path != STDIN and compression is None and not is_url(path):
         with _local(path) as file:
             if file.seekable():
                 yield file
                 return
     with tempfile.TemporaryFile() as copy:
-        for data in chunks(path, compression, limits):
+        for data in read_chunks(path, compression, limits):
             copy.write(data)
         copy.seek(0)
         yield copy
@@ -84,7 +84,7 @@ def seekable(path: str, compression: str | None, limits: ReadLimits) -> Iterator
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Callable[[int], bytes]]:
-    """A function that reads the next bytes; what goes wrong meanwhile is a `TextError`."""
+    """A function that reads the next bytes, and raises TextError if it cannot."""
     name = name_of(path)
     with contextlib.ExitStack() as stack:
         file: Any
@@ -102,8 +102,8 @@ def _opened(path: str) -> Iterator[Callable[[int], bytes]]:
                 raise
             except OSError as error:
                 raise TextError(f"{name}: cannot be read: {error.strerror or error}") from None
-            except Exception as error:  # what a network has to say
-                raise TextError(f"{name}: cannot be read: {_one_line(error)}") from None
+            except Exception as error:  # any error of a network
+                raise TextError(f"{name}: cannot be read: {describe_error(error)}") from None
             return data
 
         yield read
@@ -123,38 +123,34 @@ def _local(path: str) -> BinaryIO:
 
 
 def _remote(url: str) -> Any:
-    filesystem, path = remote(url)
+    filesystem, path = filesystem_of(url)
     try:
         return filesystem.open(path, "rb")
     except FileNotFoundError:
         raise TextError(f"{url}: no such file") from None
     except Exception as error:
-        raise TextError(f"{url}: cannot be opened: {_one_line(error)}") from None
+        raise TextError(f"{url}: cannot be opened: {describe_error(error)}") from None
 
 
-def remote(url: str) -> tuple[Any, str]:
-    """The file system that fsspec has for a URL, and the path there.
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """The file system of fsspec for a URL, and the path in it.
 
     Raises
     ------
     MissingExtraError
-        fsspec, or the package that it needs for this protocol, is absent.
+        fsspec, or the package that it needs for this protocol, is not installed.
     TextError
-        There is no such protocol.
+        The protocol is unknown.
     """
     protocol = url.partition("://")[0].rpartition("::")[2]
     package = PACKAGES.get(protocol)
-    install = "'lightmine[remote]'" + (f" {package}" if package else "")
     try:
         import fsspec
 
         return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
     except ImportError as error:
-        why = f"{package or 'fsspec'}" if package or "fsspec" in str(error) else _one_line(error)
-        raise MissingExtraError(f"{url}: {protocol}:// needs {why}: pip install {install}") from None
+        why = f"{package or 'fsspec'}" if package or "fsspec" in str(error) else describe_error(error)
+        more = [package] if package else []
+        raise MissingExtraError.of("remote", f"{url}: {protocol}:// needs {why}", *more) from None
     except Exception as error:
-        raise TextError(f"{url}: cannot be opened: {_one_line(error)}") from None
-
-
-def _one_line(error: BaseException) -> str:
-    return one_line(f"{type(error).__name__}: {error}")
+        raise TextError(f"{url}: cannot be opened: {describe_error(error)}") from None

@@ -1,11 +1,12 @@
-"""A bundle: a directory holding one sentence encoder and the whole truth about it.
+"""A bundle: a directory with one sentence encoder and its manifest.
 
 ::
 
     lightmine.json    the manifest
     model.onnx        token ids and mask in, ``sentence_embedding`` out
-    model.onnx.data   external weights, only where the graph is over 2 GB
-    tokenizer.json    what `tokenizers` reads
+    model.onnx.data   external weights, only of graphs over 2 GB
+    tokenizer.json    the tokenizer, as the tokenizers library reads it
+    vocab.txt         the tokens of a WordPiece tokenizer, if tokenizer.json has none
 
 The exporter writes bundles, the runtime opens them, and both use this file.
 """
@@ -19,7 +20,7 @@ import math
 import mmap
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lightmine.errors import ArgumentError, BundleError
 from lightmine.untrusted.model_paths import own_file, read_json
@@ -27,34 +28,38 @@ from lightmine.untrusted.model_paths import own_file, read_json
 MANIFEST = "lightmine.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
-# A WordPiece tokenizer's pieces, one a line, where tokenizer.json has none: read in half the time.
+# The tokens of a WordPiece tokenizer, one per line: read in half the time that tokenizer.json takes.
 VOCABULARY = "vocab.txt"
 FORMAT_VERSION = 1
 DEFAULT = "static-multilingual"
-CHOICES = {"padding_side": ("right", "left"), "batch": ("any", "one", "mates")}
-# Numbers that a manifest may say; what lies outside is a mistake or an attempt on memory.
+PaddingSide = Literal["right", "left"]
+# See `Manifest.batch`.
+Batch = Literal["any", "independent", "dependent"]
+Verify = Literal["full", "size"]
+VERIFY: tuple[Verify, ...] = get_args(Verify)
+CHOICES: dict[str, tuple[str, ...]] = {"padding_side": get_args(PaddingSide), "batch": get_args(Batch)}
+# The smallest and the largest value of each number; larger ones would only exhaust the memory.
 RANGES = {
     "dimension": (1, 65_536),
     "max_tokens": (1, 1_000_000),
     "pad_token_id": (0, 2**31 - 1),
     "batch_tokens": (0, 10_000_000),
 }
-VERIFY = ("full", "size")
 HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What `lightmine.json` says; fields that this version does not know are kept in `extra`.
+    """The content of `lightmine.json`; fields that this version does not know are kept in `extra`.
 
-    ``normalize`` tells whether the graph's output has unit rows, ``include_prompt`` whether pooling takes
-    the prompt's tokens in. ``batch`` is ``any`` where a sentence's vector does not change with those
-    encoded beside it, ``one`` where it would, so that sentences are run one at a time, and ``mates``
-    where it does. ``batch_tokens`` is the batch that was measured best, 0 for the provider's own.
-    ``thresholds`` are what its maker recommends: ``paraphrase`` a cosine, ``bitext`` a ratio margin of four
-    neighbours. ``cpus`` names the targets that the graph suits (avx2, avx512, vnni, amx, arm64), none for
-    any.
-    ``files`` holds the SHA-256 of every file and ``sizes`` its bytes, ``parity`` what the exporter measured
+    ``normalize`` tells whether the graph's output has unit rows, and ``include_prompt`` whether pooling
+    includes the prompt's tokens. ``batch`` tells whether a vector depends on the other sentences of its
+    batch: ``any`` means that it does not, in any batch; ``independent`` that it would, so that each sentence
+    is run alone; ``dependent`` that it does. ``batch_tokens`` is the fastest batch size as measured, 0 for
+    the provider's default. ``thresholds`` are recommended by the model's maker: ``paraphrase`` is a cosine,
+    ``bitext`` a ratio margin of four neighbours. ``cpus`` names the targets that the graph is correct on
+    (avx2, avx512, vnni, amx, arm64); none means every processor.
+    ``files`` has the SHA-256 of every file and ``sizes`` its bytes, ``parity`` the exporter's measurements
     against the source model, ``versions`` the packages that made the bundle.
     """
 
@@ -90,7 +95,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Hash every model file in `folder`, write the manifest beside them, return it with the hashes."""
+    """Hash every model file in `folder`, write the manifest into it, and return it with the hashes."""
     names = [MODEL, MODEL + ".data", TOKENIZER, VOCABULARY]
     names = [name for name in names if (folder / name).exists()]
     files = {name: sha256(folder / name) for name in names}
@@ -101,7 +106,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def manifest_json(manifest: Manifest) -> str:
-    """A manifest as the text of its file."""
+    """The text of a manifest's file."""
     fields = dataclasses.asdict(manifest)
     fields |= fields.pop("extra")
     return json.dumps(fields, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
@@ -110,8 +115,8 @@ def manifest_json(manifest: Manifest) -> str:
 def sha256(path: Path, *, mapped: bool = False) -> str:
     """The SHA-256 of a file, as 64 hexadecimal digits.
 
-    A mapped file is hashed in one go, beside a thread that keeps the interpreter to itself, as the
-    tokenizers library does; one that is cut short meanwhile ends the process.
+    With `mapped` the file is hashed in one call without the interpreter's lock, which another thread may
+    hold for long (the tokenizers library does). If the file is truncated meanwhile, the process ends.
     """
     with path.open("rb") as file:
         if not mapped or not path.stat().st_size:
@@ -121,14 +126,14 @@ def sha256(path: Path, *, mapped: bool = False) -> str:
 
 
 def models_folder() -> Path:
-    """Where the models lie that come with lightmine: in a wheel in the package, in a checkout beside it."""
+    """The folder of the packaged models: inside the package in a wheel, next to it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "models"
     return inside if inside.is_dir() else package.parent / "models"
 
 
 def default_model() -> Path:
-    """The folder of the model that is taken when none is named."""
+    """The folder of the model that is used if none is named."""
     folder = models_folder() / DEFAULT
     if not (folder / MANIFEST).is_file():
         raise BundleError(f"the default model is not in {folder}; name another, or install lightmine again")
@@ -141,11 +146,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises
     ------
     BundleError
-        No such folder, no manifest, or one that this version cannot honour.
+        No such folder, no manifest, or one that this version does not support.
     """
     if not folder.is_dir():
-        ours = ", ".join(sorted(path.parent.name for path in models_folder().glob(f"*/{MANIFEST}")))
-        raise BundleError(f"{folder}: no such model; give the folder of a bundle, or one of {ours}")
+        packaged = ", ".join(sorted(path.parent.name for path in models_folder().glob(f"*/{MANIFEST}")))
+        raise BundleError(f"{folder}: no such model; give the folder of a bundle, or one of {packaged}")
     try:
         fields = read_json(folder / MANIFEST)
     except FileNotFoundError:
@@ -156,7 +161,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(fields: Any, path: Path) -> Manifest:
-    """Check the types of what a manifest says; fields that this version does not know go to `extra`."""
+    """Check the types of a manifest's fields; fields that this version does not know go to `extra`."""
     if not isinstance(fields, dict):
         raise BundleError(f"{path}: a JSON object is needed")
     version = fields.get("format_version")
@@ -176,19 +181,21 @@ def parse_manifest(fields: Any, path: Path) -> Manifest:
 
 
 def check_values(values: dict[str, Any], path: Path) -> None:
-    """Refuse values of the right type that nobody could honour.
+    """Refuse values that have the right type but are not valid.
 
     Raises
     ------
     BundleError
-        It names the value.
+        The message names the value.
     """
     for name, (least, most) in RANGES.items():
         if not least <= values.get(name, least) <= most:
             raise BundleError(f"{path}: {name} must be from {least} to {most:,}, not {values[name]}")
     for name, choices in CHOICES.items():
         if values.get(name, choices[0]) not in choices:
-            raise BundleError(f"{path}: {name} must be {' or '.join(choices)}, not {values[name]!r}")
+            raise BundleError(
+                f"{path}: {name} must be {' or '.join(choices)}, not {values[name]!r}; export the model again"
+            )
     if (default := values.get("default_prompt")) and default not in values.get("prompts", {}):
         raise BundleError(f"{path}: the default prompt {default!r} is none of its prompts")
     for name, digest in values.get("files", {}).items():
@@ -200,7 +207,7 @@ def _checked(value: Any, field: dataclasses.Field[Any], path: Path) -> Any:
     if not _has_type(value, str(field.type)):
         raise BundleError(f"{path}: {field.name} must be {field.type}, not {value!r}")
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    # Shown on terminals, in messages of one line.
+    # They are shown on terminals, in messages of one line.
     if not all(text.isprintable() for text in texts):
         raise BundleError(f"{path}: {field.name} has characters that cannot be shown: {value!r}")
     return tuple(value) if isinstance(value, list) else value
@@ -224,21 +231,21 @@ def _has_type(value: Any, kind: str) -> bool:
     return isinstance(value, types[kind]) and isinstance(value, bool) == (kind == "bool")
 
 
-def verify_files(folder: Path, manifest: Manifest, *, verify: str = "full", mapped: bool = False) -> None:
-    """Check that every file of the bundle is there, its own, and what the manifest says.
+def verify_files(folder: Path, manifest: Manifest, *, verify: Verify = "full", mapped: bool = False) -> None:
+    """Check that every file of the bundle exists, is inside its folder, and is as the manifest says.
 
     Parameters
     ----------
-    verify : str
-        ``full``: every file has its SHA-256, some 13 ms for each 10 MB. ``size``: every file has its size,
-        which finds a copy cut short and nothing else; where the manifest states no size, its SHA-256.
+    verify : {"full", "size"}
+        ``full`` checks the SHA-256 of every file, which takes about 13 ms for 10 MB. ``size`` checks the
+        size, which only finds incomplete copies; files without a stated size are hashed.
     mapped : bool
-        Hash in one go: see `sha256`.
+        Hash each file in one call: see `sha256`.
 
     Raises
     ------
     BundleError
-        A file is missing, altered, leads out of the folder, or is not named by the manifest's rules.
+        A file is missing, altered, or outside the folder, or has a name that is not allowed.
     ArgumentError
         An unknown `verify`.
     """
@@ -252,7 +259,7 @@ def verify_files(folder: Path, manifest: Manifest, *, verify: str = "full", mapp
         _verify_file(own_file(folder, name), expected, manifest.sizes.get(name), verify, mapped)
 
 
-def _verify_file(path: Path, digest: str, size: int | None, verify: str, mapped: bool) -> None:
+def _verify_file(path: Path, digest: str, size: int | None, verify: Verify, mapped: bool) -> None:
     try:
         found = path.stat().st_size
         if size is not None and found != size:

@@ -1,7 +1,7 @@
-"""Models from a hub, through huggingface_hub: only the files that are needed, at one commit.
+"""Fetch models from a hub through huggingface_hub: only the files that are needed, at one commit.
 
-The client is imported when a hub model is named and never before. Its environment variables mean what
-they always mean: HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN, HF_HOME and HF_HUB_CACHE.
+The client is imported only when a hub model is named. Its environment variables have their usual
+meaning: HF_ENDPOINT, HF_HUB_OFFLINE, HF_TOKEN, HF_HOME and HF_HUB_CACHE.
 """
 
 from __future__ import annotations
@@ -16,19 +16,11 @@ from typing import Any
 
 from lightmine.errors import BundleError, MissingExtraError, one_line
 from lightmine.loading.bundle import MANIFEST, read_manifest
-from lightmine.loading.layout import (
-    BODY_FILES,
-    MODULES,
-    ROOT_FILES,
-    choose_graph,
-    model_files,
-    read_entries,
-)
-from lightmine.loading.module_reader import WEIGHTED, WEIGHTS
+from lightmine.loading.layout import MODULES, choose_graph, model_files, needed_files, read_module_list
 from lightmine.untrusted.model_paths import is_inside
 from lightmine.untrusted.onnx_header import read_graph
 
-# Small files, of which every model has one, that tell what else is needed.
+# Small files that tell which others are needed; every model has one of them.
 START = (MANIFEST, MODULES, "config.json")
 FETCH_ELSEWHERE = (
     "fetch it where there is a network: lightmine pull OWNER/NAME -o FOLDER, and copy the folder"
@@ -37,7 +29,7 @@ FETCH_ELSEWHERE = (
 
 @dataclasses.dataclass(frozen=True)
 class Fetched:
-    """A hub model's files: the folder in the cache, the commit, and the names that were asked for."""
+    """A hub model's files: its folder in the cache, its commit, and the names of the files."""
 
     folder: Path
     commit: str
@@ -52,7 +44,7 @@ def fetch(
     progress: bool = True,
     unreachable: str = FETCH_ELSEWHERE,
 ) -> Fetched:
-    """Fetch what is needed to run a model; what the cache has is not fetched again.
+    """Fetch the files that are needed to run a model; those in the cache are not fetched again.
 
     Parameters
     ----------
@@ -61,11 +53,11 @@ def fetch(
     revision : str, optional
         A branch, a tag or a commit; by default the main branch.
     file : str, optional
-        Which ONNX file, where there are several.
+        The ONNX file to run, if there are several.
     progress : bool
-        Whether the client may draw its bars; it does on a terminal alone.
+        Whether the client may show its bars; it shows them on a terminal only.
     unreachable : str
-        What a message says to do where the hub cannot be reached.
+        What to do if the hub cannot be reached, for the error message.
 
     Raises
     ------
@@ -77,23 +69,20 @@ def fetch(
     hub = _client()
     with _explained(hub, repository, revision, unreachable):
         repo = _Repository(hub, repository, _bars(hub, progress))
-        # Asked for by its revision, so that the cache knows the branch; all else is read at the commit that
-        # the branch is now.
+        # By its revision, so that the cache knows the branch; all other files by the commit of the branch.
         folder = repo.snapshot(revision, START)
         commit = folder.name
         names = repo.names(folder)
         if MANIFEST in names:
             files = {MANIFEST, *(name for name in read_manifest(folder).files if is_inside(name))}
         else:
-            entries = read_entries(folder)
-            body = entries[0].path if entries else ""
-            graph = choose_graph(names, folder=repository, file=file, body=body)
-            files = {graph, *ROOT_FILES, *BODY_FILES, *(f"{body}/{name}" for name in BODY_FILES if body)}
-            files |= {f"{entry.path}/config.json" for entry in entries[1:]}
-            files |= {f"{entry.path}/{WEIGHTS}" for entry in entries[1:] if entry.kind in WEIGHTED}
+            module_list = read_module_list(folder)
+            inner = module_list[0].path if module_list else ""
+            graph = choose_graph(names, folder=repository, file=file, inner=inner)
             repo.snapshot(commit, {graph})
-            # Graphs over 2 GB name the files that their weights are in.
+            # Graphs over 2 GB name the files of their weights.
             weights = read_graph(folder / graph).weight_files
+            files = {graph, *needed_files(module_list)}
             files |= {(Path(graph).parent / name).as_posix() for name in weights}
         files &= set(names)
         repo.snapshot(commit, files)
@@ -102,7 +91,7 @@ def fetch(
 
 @dataclasses.dataclass
 class _Repository:
-    """A hub's repository, or what the cache has of it where the hub cannot be reached."""
+    """A hub's repository, or the part of it in the cache if the hub cannot be reached."""
 
     hub: Any
     name: str
@@ -110,7 +99,7 @@ class _Repository:
     cached: bool = False
 
     def names(self, folder: Path) -> list[str]:
-        """All files of a commit; from here on those of the cache where the hub cannot be asked."""
+        """All files of a commit; if the hub cannot be reached, only the cache is used from now on."""
         try:
             found = self.hub.HfApi().model_info(self.name, revision=folder.name)
             return [file.rfilename for file in found.siblings or ()]
@@ -121,7 +110,7 @@ class _Repository:
         return model_files(folder)
 
     def snapshot(self, revision: str | None, names: Iterable[str]) -> Path:
-        """The folder that holds a commit, with at least these files in it."""
+        """The folder of a commit, with at least these files in it."""
         found = self.hub.snapshot_download(
             self.name,
             revision=revision,
@@ -133,21 +122,19 @@ class _Repository:
 
 
 def _client() -> Any:
-    # Only where the user has not decided: otherwise it sends what else is installed, and looks for agents.
+    # Unless the user has set it. With telemetry on, it reports which other packages are installed.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import huggingface_hub
         import huggingface_hub.errors
         import huggingface_hub.utils
     except ImportError as error:
-        raise MissingExtraError(
-            f"a hub model needs huggingface_hub ({error}): pip install 'lightmine[hub]'"
-        ) from None
+        raise MissingExtraError.of("hub", f"a hub model needs huggingface_hub ({error})") from None
     return huggingface_hub
 
 
 def _bars(hub: Any, progress: bool) -> Any:
-    """The client's progress bar, kept off whatever is no terminal."""
+    """The client's progress bar, which shows on a terminal only."""
 
     class Bars(hub.utils.tqdm):  # type: ignore[misc]
         def __init__(self, *given: Any, **options: Any) -> None:
@@ -158,7 +145,7 @@ def _bars(hub: Any, progress: bool) -> Any:
 
 
 def _is_unreachable(hub: Any, error: BaseException) -> bool:
-    # Its HTTP library has changed over the years; all of their connection errors say so by name.
+    # The client has used several HTTP libraries; the names of their connection errors are listed here.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, hub.errors.OfflineModeIsEnabled) or bool(
         kinds & {"ConnectError", "ConnectionError", "TimeoutException", "Timeout", "NetworkError"}
@@ -167,7 +154,7 @@ def _is_unreachable(hub: Any, error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def _explained(hub: Any, repository: str, revision: str | None, unreachable: str) -> Iterator[None]:
-    """Whatever the client raises, as one line that says what to do."""
+    """Turn the client's errors into one line that says what to do."""
     errors = hub.errors
     try:
         yield

@@ -1,13 +1,14 @@
-"""Where the files of a model's directory are, as sentence-transformers and optimum lay them out.
+"""Which files a model's directory has, as sentence-transformers and optimum write it.
 
 ::
 
-    modules.json                      the modules, one after another; absent in optimum's own exports
+    modules.json                      the modules in their order; absent in optimum's own exports
     onnx/model.onnx or model.onnx     the graph, also model_O4.onnx, model_qint8_avx512.onnx and others
     tokenizer.json, config.json, tokenizer_config.json, sentence_bert_config.json
     1_Pooling/config.json, 2_Dense/config.json, 2_Dense/model.safetensors ...
 
-The oldest have the transformer and its files in ``0_Transformer``.
+The oldest versions have the transformer's files in ``0_Transformer``. Functions here call that folder
+``inner``; it is empty if the transformer's files are in the root.
 """
 
 from __future__ import annotations
@@ -24,15 +25,23 @@ from lightmine.untrusted.model_paths import check_inside, is_inside, read_json
 
 MODULES = "modules.json"
 CARD = "README.md"
-# Settings of the transformer by the name of its file, of which a model has at most one.
+# Settings of the transformer; the name of the file depends on the class, and a model has at most one of them.
 SENTENCE_SETTINGS = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-# Beside the transformer, or in the root.
-BODY_FILES = ("config.json", TOKENIZER, "tokenizer_config.json", *SENTENCE_SETTINGS)
+# Files of the transformer, in its own folder or in the root.
+TRANSFORMER_FILES = ("config.json", TOKENIZER, "tokenizer_config.json", *SENTENCE_SETTINGS)
 ROOT_FILES = (MODULES, "config_sentence_transformers.json", CARD)
-# Settings that are used by name, and what else than null they can be; others are looked at where they count.
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+# Files of the other modules, by kind; a kind that is not listed has its settings alone.
+MODULE_FILES = {"Dense": (CONFIG, WEIGHTS), "LayerNorm": (CONFIG, WEIGHTS)}
+# Where to look for a graph in the transformer's folder: the folders, then the name if none is given.
+GRAPH_FOLDERS = ("", "onnx/")
+GRAPH = "model.onnx"
+# As deep as any layout goes: 0_Transformer/onnx/model.onnx.
+PATTERNS = ("*", "*/*", "*/*/*")
+# Types of the settings that are used, besides null. Other settings are checked by the code that reads them.
 KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("modality_config", "tokenizer_args", "processor_kwargs", "prompts"), (dict,)),
     **dict.fromkeys(("text", "processing_kwargs"), (dict, str, list)),
@@ -44,63 +53,69 @@ KINDS: dict[str, tuple[type, ...]] = {
     "pooling_mode": (str, list),
 }  # fmt: skip
 JSON_KINDS = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
-# Where a graph is looked for when none is named, as sentence-transformers does.
-GRAPHS = ("model.onnx", "onnx/model.onnx")
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """A line of `modules.json`: a Python class, and the folder of its settings."""
+class ModuleEntry:
+    """An entry of `modules.json`: a Python class, and the folder of its settings."""
 
     type: str
     path: str
 
     @property
     def kind(self) -> str:
-        """The class's last name where it is sentence-transformers' own; its place in there has changed."""
+        """The class's name, without its module for those of sentence-transformers, which has moved them."""
         return self.type.split(".")[-1] if self.type.startswith("sentence_transformers.") else self.type
 
 
 def holds_graphs(folder: Path) -> bool:
-    """Whether a folder is meant as a model directory, if not necessarily a whole one."""
+    """Whether a folder is a model directory, complete or not."""
     usual = (name for pattern in ("*.onnx", "onnx/*.onnx") for name in folder.glob(pattern))
     return (folder / MODULES).is_file() or next(usual, None) is not None
 
 
 def graph_names(folder: Path) -> list[str]:
-    """Every ONNX file of a folder, by its path within."""
+    """Every ONNX file of a folder, by its path in the folder."""
     return [name for name in model_files(folder) if name.endswith(".onnx")]
 
 
 def model_files(folder: Path) -> list[str]:
-    """Files of a model's folder by their paths within, as deep as any layout goes: 0_Transformer/onnx."""
-    deep = ("*", "*/*", "*/*/*")
-    found = (path for pattern in deep for path in folder.glob(pattern) if os.path.isfile(path))
+    """All files of a model's folder, by their paths in the folder."""
+    found = (path for pattern in PATTERNS for path in folder.glob(pattern) if os.path.isfile(path))
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def read_entries(folder: Path) -> list[Entry]:
-    """The modules of `modules.json`, its first a Transformer; none where there is no such file."""
+def needed_files(module_list: list[ModuleEntry]) -> set[str]:
+    """Every file besides the graph that a model may have, given its modules, the transformer first."""
+    inner = module_list[0].path if module_list else ""
+    files = {*ROOT_FILES, *TRANSFORMER_FILES, *(f"{inner}/{name}" for name in TRANSFORMER_FILES if inner)}
+    for module in module_list[1:]:
+        files |= {f"{module.path}/{name}" for name in MODULE_FILES.get(module.kind, (CONFIG,))}
+    return files
+
+
+def read_module_list(folder: Path) -> list[ModuleEntry]:
+    """The entries of `modules.json`, of which the first is a Transformer; none if there is no such file."""
     listed: list[Any] = read_settings(folder, MODULES, kind=list)
-    entries = []
+    module_list = []
     for entry in listed:
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             raise BundleError(f"{folder / MODULES}: an entry without a type: {entry!r}")
         if not isinstance(entry.get("path") or "", str):
             raise BundleError(f"{folder / MODULES}: a path that is no text: {entry['path']!r}")
-        entries.append(Entry(entry["type"], entry.get("path") or ""))
-        if not is_inside(entries[-1].path):
-            raise BundleError(f"{folder / MODULES}: the path {entries[-1].path!r} leads out of the model")
-        check_inside(folder, entries[-1].path)
-    if entries and entries[0].kind != "Transformer":
+        module_list.append(ModuleEntry(entry["type"], entry.get("path") or ""))
+        if not is_inside(module_list[-1].path):
+            raise BundleError(f"{folder / MODULES}: the path {module_list[-1].path!r} leads out of the model")
+        check_inside(folder, module_list[-1].path)
+    if module_list and module_list[0].kind != "Transformer":
         raise BundleError(
-            f"{folder}: its first module is {entries[0].type}, and only a Transformer has an ONNX graph"
+            f"{folder}: its first module is {module_list[0].type}, and only a Transformer has an ONNX graph"
         )
-    return entries
+    return module_list
 
 
-def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: str = "") -> str:
-    """Which of a model's ONNX files to run: the one asked for, the usual one, or the only one.
+def choose_graph(names: Iterable[str], *, folder: str, file: str | None, inner: str = "") -> str:
+    """Which of a model's ONNX files to run: the given one, the usual one, or the only one.
 
     Examples
     --------
@@ -109,35 +124,35 @@ def choose_graph(names: Iterable[str], *, folder: str, file: str | None, body: s
     ('onnx/model.onnx', 'onnx/model_O4.onnx')
     """
     names = sorted(name for name in names if name.endswith(".onnx"))
-    roots = ["", *([body + "/"] if body else [])]
     if not names:
         raise BundleError(f"{folder}: carries no ONNX graph; make a bundle of it with: lightmine export")
-    if file is not None:
-        wanted = [root + part + file for root in roots for part in ("", "onnx/")]
-    else:
-        wanted = [root + part for root in roots for part in GRAPHS]
-        wanted += names if len(names) == 1 else []
-    for name in wanted:
+    roots = ["", *([inner + "/"] if inner else [])]
+    candidates = [root + part + (file or GRAPH) for root in roots for part in GRAPH_FOLDERS]
+    if file is None and len(names) == 1:
+        candidates += names
+    for name in candidates:
         if name in names:
             return name
     what = f"has no ONNX file {file}" if file else "has several ONNX files and none is the usual one"
     raise BundleError(f"{folder}: {what}; name one of these with file: {', '.join(names)}")
 
 
-def body_file(folder: Path, body: str, name: str) -> Path:
+def transformer_file(folder: Path, inner: str, name: str) -> Path:
     """A file of the transformer: in its own folder, or in the root."""
-    beside = folder / body / name
-    return beside if beside.is_file() else folder / name
+    own = folder / inner / name
+    return own if own.is_file() else folder / name
 
 
-def body_settings(folder: Path, body: str, name: str, *, needed: bool = False) -> dict[str, Any]:
-    """The same, as settings."""
-    settings: dict[str, Any] = read_settings(body_file(folder, body, name).parent, name, needed=needed)
+def transformer_settings(folder: Path, inner: str, name: str, *, needed: bool = False) -> dict[str, Any]:
+    """A JSON file of the transformer's settings."""
+    settings: dict[str, Any] = read_settings(
+        transformer_file(folder, inner, name).parent, name, needed=needed
+    )
     return settings
 
 
 def read_settings(folder: Path, name: str, *, kind: type = dict, needed: bool = False) -> Any:
-    """A JSON file of settings; empty where there is none and none is needed."""
+    """A JSON file of settings; empty if there is none and none is needed."""
     try:
         check_inside(folder, name)
         found = read_json(folder / name)

@@ -1,4 +1,4 @@
-"""The modules after the transformer, from their folders; each is honoured exactly or refused by name."""
+"""Read the modules after the transformer from their folders; each is honoured exactly or refused by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lightmine.errors import ArgumentError, BundleError
-from lightmine.loading.layout import Entry, read_settings
+from lightmine.loading.layout import CONFIG, WEIGHTS, ModuleEntry, read_settings
 from lightmine.loading.modules import (
     ACTIVATIONS,
-    MODES,
+    POOLING_MODES,
     SENTENCE,
     TOKENS,
     Dense,
@@ -21,35 +21,33 @@ from lightmine.loading.modules import (
 )
 from lightmine.untrusted.safetensors import read_weights
 
-WEIGHTS = "model.safetensors"
-WEIGHTED = ("Dense", "LayerNorm")
-# The booleans of old settings, in the order of MODES.
-BOOLEANS = (
+# The boolean settings of older versions, in the order of POOLING_MODES.
+POOLING_BOOLEANS = (
     "pooling_mode_cls_token", "pooling_mode_max_tokens", "pooling_mode_mean_tokens",
     "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens", "pooling_mode_lasttoken",
 )  # fmt: skip
 
 
-def read_chain(folder: Path, entries: list[Entry]) -> tuple[Module, ...]:
-    """The modules in their order; Dropout does nothing outside training and is left out."""
-    chain: list[Module] = []
-    for entry in entries:
+def read_modules(folder: Path, module_list: list[ModuleEntry]) -> tuple[Module, ...]:
+    """The modules in their order, without Dropout, which has an effect in training alone."""
+    modules: list[Module] = []
+    for entry in module_list:
         if entry.kind == "Dropout":
             continue
         if entry.kind not in READERS:
             known = ", ".join(("Transformer", *READERS, "Dropout"))
             raise BundleError(f"{folder}: module {entry.type} cannot be honoured exactly; known are {known}")
-        chain.append(READERS[entry.kind](folder / entry.path))
-    pooled = [place for place, module in enumerate(chain) if isinstance(module, Pooling)]
+        modules.append(READERS[entry.kind](folder / entry.path))
+    pooled = [place for place, module in enumerate(modules) if isinstance(module, Pooling)]
     if len(pooled) != 1:
         raise BundleError(f"{folder}: {len(pooled)} Pooling modules where exactly one is needed")
-    for module in chain[: pooled[0]]:
+    for module in modules[: pooled[0]]:
         if getattr(module, "feature", SENTENCE) != TOKENS or getattr(module, "to", SENTENCE) != TOKENS:
             raise BundleError(f"{folder}: a {type(module).__name__} of sentences stands before their Pooling")
-    for module in chain[pooled[0] :]:
+    for module in modules[pooled[0] :]:
         if SENTENCE not in (getattr(module, "feature", SENTENCE), getattr(module, "to", SENTENCE)):
             raise BundleError(f"{folder}: a {type(module).__name__} of tokens stands after their Pooling")
-    return tuple(chain)
+    return tuple(modules)
 
 
 def read_pooling(text: str) -> Pooling:
@@ -61,30 +59,33 @@ def read_pooling(text: str) -> Pooling:
     ('cls', 'mean')
     """
     modes = tuple(text.split("+"))
-    if not set(modes) <= set(MODES):
-        raise ArgumentError(f"pooling must be some of {', '.join(MODES)}, joined with +, not {text!r}")
+    if not set(modes) <= set(POOLING_MODES):
+        known = ", ".join(POOLING_MODES)
+        raise ArgumentError(f"pooling must be some of {known}, joined with +, not {text!r}")
     return Pooling(modes)
 
 
 def _pooling(folder: Path) -> Pooling:
-    settings = read_settings(folder, "config.json", needed=True)
+    settings = read_settings(folder, CONFIG, needed=True)
     modes = settings.get("pooling_mode")
     if modes is None:
-        modes = [mode for mode, name in zip(MODES, BOOLEANS, strict=True) if settings.get(name)]
-        unknown = {name for name in settings if name.startswith("pooling_mode_")} - {*BOOLEANS}
+        named = zip(POOLING_MODES, POOLING_BOOLEANS, strict=True)
+        modes = [mode for mode, name in named if settings.get(name)]
+        unknown = {name for name in settings if name.startswith("pooling_mode_")} - {*POOLING_BOOLEANS}
         if odd := sorted(name for name in unknown if settings[name]):
             raise BundleError(f"{folder}: pooling {', '.join(odd)} is not known")
         modes = modes or ["mean"]
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
-    if odd := [mode for mode in modes if mode not in MODES]:
-        raise BundleError(f"{folder}: pooling mode {odd[0]!r} is not known; known are {', '.join(MODES)}")
+    if odd := [mode for mode in modes if mode not in POOLING_MODES]:
+        known = ", ".join(POOLING_MODES)
+        raise BundleError(f"{folder}: pooling mode {odd[0]!r} is not known; known are {known}")
     return Pooling(modes, bool(settings.get("include_prompt", True)))
 
 
 def _dense(folder: Path) -> Dense:
-    settings = read_settings(folder, "config.json", needed=True)
+    settings = read_settings(folder, CONFIG, needed=True)
     name = settings.get("activation_function") or "torch.nn.modules.activation.Tanh"
-    # sentence-transformers puts Tanh in the place of an activation that it does not trust; we refuse.
+    # sentence-transformers replaces an activation that it does not trust by Tanh; it is refused here.
     activation = name.split(".")[-1]
     if not name.startswith("torch.nn.") or activation not in ACTIVATIONS:
         raise BundleError(f"{folder}: activation {name} is not known; known are {', '.join(ACTIVATIONS)}")
@@ -109,7 +110,7 @@ def _layer_norm(folder: Path) -> LayerNorm:
 
 
 def _normalize(folder: Path) -> Normalize:
-    settings = read_settings(folder, "config.json")
+    settings = read_settings(folder, CONFIG)
     feature = settings.get("module_input_name") or SENTENCE
     to = settings.get("module_output_name") or feature
     if feature != to or feature not in (SENTENCE, TOKENS):

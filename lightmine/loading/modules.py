@@ -1,6 +1,6 @@
-"""What stands between a graph's token vectors and a sentence's vector, in NumPy.
+"""The modules that make sentence vectors of a graph's token vectors, in NumPy.
 
-Each module takes and gives a table of features, as in sentence-transformers: ``token_embeddings`` of
+Each module takes and returns a table of features, as in sentence-transformers: ``token_embeddings`` of
 shape (sentences, tokens, width) and ``sentence_embedding`` of shape (sentences, dimension).
 """
 
@@ -22,15 +22,15 @@ Ids = NDArray[np.int64]
 Features = dict[str, Array]
 TOKENS, SENTENCE = "token_embeddings", "sentence_embedding"
 
-# In the order in which the old boolean settings of sentence-transformers concatenate them.
-MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+# In the order in which the boolean settings of older sentence-transformers concatenate them.
+POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 
 
 class Module(Protocol):
     """One step from token vectors to sentence vectors."""
 
     def __call__(self, features: Features, mask: Ids, skip: int) -> Features:
-        """Features after the step, for a batch whose first `skip` tokens are a prompt to leave out."""
+        """Features after the step, where the first `skip` tokens are a prompt that pooling leaves out."""
 
     def width(self, widths: dict[str, int]) -> dict[str, int]:
         """Widths of the features after the step."""
@@ -38,13 +38,13 @@ class Module(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class PostProcessing:
-    """All steps after the graph, and the dimension that they end with (0 where no file says it).
+    """All modules that run after the graph, and the dimension that they give (0 if no file states it).
 
     Examples
     --------
-    >>> head = PostProcessing("last_hidden_state", TOKENS, (Pooling(("mean",)),), 2)
+    >>> post_processing = PostProcessing("last_hidden_state", TOKENS, (Pooling(("mean",)),), 2)
     >>> tokens = np.array([[[2, 4], [4, 8], [9, 9]]], np.float32)
-    >>> head(tokens, np.array([[1, 1, 0]]))
+    >>> post_processing(tokens, np.array([[1, 1, 0]]))
     array([[3., 6.]], dtype=float32)
     """
 
@@ -75,11 +75,11 @@ class PostProcessing:
 
 @dataclasses.dataclass(frozen=True)
 class Pooling:
-    """Token vectors to one vector a sentence: one mode, or several side by side.
+    """Token vectors to one vector per sentence, by one mode or several whose vectors are concatenated.
 
-    Formulas are those of sentence-transformers' Pooling. ``cls`` is the first token of the mask and
-    ``lasttoken`` its last, whichever side the padding is on; ``weightedmean`` weighs the i-th token
-    of the mask with i.
+    The formulas are those of sentence-transformers' Pooling. ``cls`` is the first token of the mask and
+    ``lasttoken`` its last, whichever side the padding is on; ``weightedmean`` weights the i-th token
+    of the mask by i.
     """
 
     modes: tuple[str, ...]
@@ -122,7 +122,7 @@ def _pool(mode: str, tokens: Array, inside: NDArray[np.bool_], place: NDArray[np
 
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """A linear layer and its activation; a residual is added where there is one."""
+    """A linear layer and its activation, with a residual connection if there is one."""
 
     weight: Array
     bias: Array | None
@@ -150,7 +150,7 @@ class Dense:
 
 @dataclasses.dataclass(frozen=True)
 class LayerNorm:
-    """Each sentence's vector shifted and scaled to mean 0 and variance 1, then by learnt weights."""
+    """Each sentence's vector shifted and scaled to mean 0 and variance 1, then by learned weights."""
 
     weight: Array
     bias: Array
@@ -189,7 +189,7 @@ class Normalize:
 
 @dataclasses.dataclass(frozen=True)
 class Truncate:
-    """The first coordinates alone, as Matryoshka models allow."""
+    """The first dimensions alone, for models that are trained for it (Matryoshka)."""
 
     dimension: int
 
@@ -203,7 +203,7 @@ class Truncate:
 
 
 def _sigmoid(x: Array) -> Array:
-    # By tanh, which overflows nowhere.
+    # Written with tanh, which cannot overflow.
     return np.asarray((np.tanh(x / 2) + 1) / 2, np.float32)
 
 
@@ -212,7 +212,7 @@ def _gelu(x: Array) -> Array:
     return np.asarray(x * (1 + erf) / 2, np.float32)
 
 
-# By the last name of torch's classes, which are made without arguments.
+# By the names of torch's classes without their module.
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "Identity": lambda x: x,
     "Tanh": np.tanh,

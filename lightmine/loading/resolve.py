@@ -1,4 +1,4 @@
-"""Where a model comes from: the one that lightmine brings, a bundle, a directory with ONNX, or a hub."""
+"""Find a model: a packaged one, a bundle, a directory with an ONNX graph, or a model on a hub."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lightmine.loading.bundle import (
     MODEL,
     TOKENIZER,
     VOCABULARY,
+    Verify,
     default_model,
     models_folder,
     read_manifest,
@@ -30,79 +31,83 @@ from lightmine.untrusted.model_paths import read_json
 from lightmine.untrusted.onnx_header import check_weights, read_graph
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^\s@]+)?")
-# Written by `lightmine pull -o`: the hub model that a folder is a copy of, and at which commit.
+# Written by `lightmine pull -o`: the hub model that a folder is a copy of, and its commit.
 ORIGIN = "origin.json"
 
 
-def open_source(
+def resolve_model(
     model: str | Path | None = None,
     *,
     revision: str | None = None,
     file: str | None = None,
     pooling: str | None = None,
-    verify: str = "full",
-    aside: bool = False,
+    verify: Verify = "full",
+    background: bool = False,
 ) -> ResolvedModel:
-    """Find a model and everything that the runtime must know about it; nothing is loaded yet.
+    """Find a model and read everything that the runtime must know about it; no weights are loaded.
 
     Parameters
     ----------
     model : path or str, optional
-        A bundle's folder, a directory with an ONNX graph in it, that graph's own path where there are
-        several, the name of a model that comes with lightmine, or a hub model's ``owner/name``, where
-        ``owner/name@revision`` is short for `revision`.
-        Without it, the model that comes with lightmine.
+        A bundle's folder, a directory with an ONNX graph in it, the path of the graph itself if the
+        directory has several, the name of a packaged model, or a hub model's ``owner/name`` or
+        ``owner/name@revision``. By default the packaged model static-multilingual.
     revision : str, optional
         A hub model's branch, tag or commit.
     file : str, optional
-        Which ONNX file, where there are several.
+        The ONNX file to run, if there are several.
     pooling : str, optional
-        For a directory that says nothing of pooling: a mode, or several joined with ``+``.
-    verify : str
+        For a directory whose files state no pooling: a mode, or several joined with ``+``.
+    verify : {"full", "size"}
         How a bundle's files are checked: ``full`` by SHA-256, ``size`` by their sizes alone.
-    aside : bool
-        Hash the files of a model that comes with lightmine while the caller loads it, who then waits for
-        `ResolvedModel.settle`.
+    background : bool
+        Hash the files of a packaged model in the background. The caller must then call
+        `ResolvedModel.wait_verified`.
 
     Raises
     ------
     BundleError
-        No such model, or one that cannot be honoured exactly.
+        No such model, or something of it cannot be honoured exactly.
     ArgumentError
         An option that this kind of model does not have.
     """
-    commit: str | None
+    folder, file, name, commit = _find(model, revision, file)
+    if not (folder / MANIFEST).is_file() and holds_graphs(folder):
+        return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
+    if pooling or file not in (None, MODEL):
+        raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
+    return _open_bundle(folder, name, commit, verify, background)
+
+
+def _find(
+    model: str | Path | None, revision: str | None, file: str | None
+) -> tuple[Path, str | None, str, str | None]:
+    """A model's folder, its ONNX file if one is named, its source, and its commit on a hub."""
     if isinstance(model, str) and is_hub_name(model):
         name, revision = split_name(model, revision)
         fetched = fetch(name, revision=revision, file=file)
-        folder, commit = fetched.folder, fetched.commit
-    elif revision is not None:
+        return fetched.folder, file, name, fetched.commit
+    if revision is not None:
         raise ArgumentError(f"{model}: only a hub model (owner/name) has revisions, not {revision!r}")
-    else:
-        folder = default_model() if model is None else _brought(model)
-        if folder.suffix == ".onnx" and folder.is_file() and not file:
-            folder, file = _around(folder)
-        name, commit = _read_origin(folder)
-    if (folder / MANIFEST).is_file() or not holds_graphs(folder):
-        if pooling or file not in (None, MODEL):
-            raise ArgumentError(f"{folder}: a bundle has one graph with its own pooling; drop file, pooling")
-        return _bundle(folder, name, commit, verify, aside)
-    return open_directory(folder, name=name, revision=commit, file=file, pooling=pooling)
+    folder = default_model() if model is None else _packaged_model(model)
+    if folder.suffix == ".onnx" and folder.is_file() and not file:
+        folder, file = _model_of_graph(folder)
+    return folder, file, *_read_origin(folder)
 
 
-def _brought(model: str | Path) -> Path:
-    """The folder of a model that comes with lightmine, by its bare name; what is here comes first."""
+def _packaged_model(model: str | Path) -> Path:
+    """The folder of a packaged model if this is the name of one; a folder of that name takes precedence."""
     folder = Path(model)
-    inside = models_folder() / folder.name
+    packaged = models_folder() / folder.name
     bare = isinstance(model, str) and model == folder.name and not folder.exists()
-    return inside if bare and (inside / MANIFEST).is_file() else folder
+    return packaged if bare and (packaged / MANIFEST).is_file() else folder
 
 
-def _around(graph: Path) -> tuple[Path, str]:
-    """The model's folder that a graph's file is in, and the file's path within."""
-    around = (graph.parent, graph.parent.parent, graph.parent.parent.parent)
+def _model_of_graph(graph: Path) -> tuple[Path, str]:
+    """The folder of the model that a graph's file belongs to, and the file's path in it."""
+    parents = (graph.parent, graph.parent.parent, graph.parent.parent.parent)
     for settings in (MANIFEST, MODULES, "config.json"):
-        for folder in around:
+        for folder in parents:
             if (folder / settings).is_file():
                 return folder, graph.relative_to(folder).as_posix()
     return graph.parent, graph.name
@@ -118,12 +123,12 @@ def is_hub_name(model: str) -> bool:
     """
     if not HUB_NAME.fullmatch(model):
         return False
-    # What exists, or lies in a folder that does, is a path, mistyped or not: no network for that.
+    # A path that exists, or is in a folder that exists, is no hub name, even if misspelt: no request is made.
     return not Path(model).exists() and not Path(model).parent.exists()
 
 
 def split_name(model: str, revision: str | None) -> tuple[str, str | None]:
-    """A hub model's name and revision, which may stand behind an @ in the name.
+    """A hub model's name and revision; ``name@revision`` names both.
 
     Examples
     --------
@@ -139,7 +144,7 @@ def split_name(model: str, revision: str | None) -> tuple[str, str | None]:
 
 
 def write_origin(folder: Path, name: str, commit: str) -> None:
-    """Keep with a copied model where it is from."""
+    """Write into a copied model's folder which hub model it is, and its commit."""
     text = json.dumps({"source": name, "revision": commit}, indent=2)
     (folder / ORIGIN).write_text(text + "\n", encoding="utf-8")
 
@@ -152,22 +157,21 @@ def _read_origin(folder: Path) -> tuple[str, str | None]:
         return folder.name, None
 
 
-def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: bool) -> ResolvedModel:
+def _open_bundle(
+    folder: Path, name: str, commit: str | None, verify: Verify, background: bool
+) -> ResolvedModel:
     manifest = read_manifest(folder)
-    # What comes with lightmine may be read before it is hashed: it is as trustworthy as the code that reads.
-    aside = aside and folder.parent == models_folder()
-    verify_files(folder, manifest, verify="size" if aside else verify)
-    hashing = _aside(verify_files, folder, manifest, verify=verify, mapped=True) if aside else None
+    # A packaged model may be read before it is hashed: it is trusted as much as the code that reads it.
+    background = background and folder.parent == models_folder()
+    verify_files(folder, manifest, verify="size" if background else verify)
+    hashing = None
+    if background:
+        hashing = _in_background(verify_files, folder, manifest, verify=verify, mapped=True)
     try:
-        graph = read_graph(folder / MODEL)
-        if unnamed := graph.weight_files - manifest.files.keys():
-            raise BundleError(
-                f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in"
-            )
-        check_weights(folder / MODEL, graph)
+        _check_graph(folder, manifest.files)
     except BundleError:
         if hashing:
-            hashing.result()  # that a file is altered is what to say
+            hashing.result()  # if a file is altered, that is the error to report
         raise
     if commit:
         hub = {"hub": name, "hub_revision": commit}
@@ -178,14 +182,22 @@ def _bundle(folder: Path, name: str, commit: str | None, verify: str, aside: boo
         graph=folder / MODEL,
         tokenizer=folder / TOKENIZER,
         vocabulary=folder / VOCABULARY if VOCABULARY in manifest.files else None,
-        head=PostProcessing(manifest.output, SENTENCE, (), manifest.dimension),
+        post_processing=PostProcessing(manifest.output, SENTENCE, (), manifest.dimension),
         verified=verify == "full",
         hashing=hashing,
     )
 
 
-def _aside(function: Callable[..., None], *arguments: Any, **named: Any) -> Future[None]:
-    """What the function does in a thread of its own."""
+def _check_graph(folder: Path, files: dict[str, str]) -> None:
+    """Refuse a graph that cannot be read, or whose external weights the manifest does not list."""
+    graph = read_graph(folder / MODEL)
+    if unnamed := graph.weight_files - files.keys():
+        raise BundleError(f"{folder / MANIFEST}: names no {min(unnamed)}, which the graph's weights are in")
+    check_weights(folder / MODEL, graph)
+
+
+def _in_background(function: Callable[..., None], *arguments: Any, **named: Any) -> Future[None]:
+    """Call the function in a thread of its own."""
     pool = ThreadPoolExecutor(1)
     try:
         return pool.submit(function, *arguments, **named)

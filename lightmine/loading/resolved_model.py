@@ -1,4 +1,4 @@
-"""A model that has been found: its files, what is said about it, and what is done after its graph."""
+"""A model that has been found: its files, its manifest, and the modules that run after its graph."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lightmine.loading.bundle import Manifest, sha256
 from lightmine.loading.modules import Ids, PostProcessing
 from lightmine.untrusted.onnx_header import read_graph
 
-# Of a manifest, what vectors depend on. A name, a licence or a measurement changes no vector.
-SETTINGS = (
+# The fields of a manifest that vectors depend on. A name, a licence or a measurement changes no vector.
+VECTOR_FIELDS = (
     "max_tokens", "pad_token_id", "padding_side", "pooling", "normalize", "include_prompt", "inputs",
     "output", "batch",
 )  # fmt: skip
@@ -26,37 +26,38 @@ SETTINGS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ResolvedModel:
-    """A model's files, what is said about it, and what is done after its graph.
+    """A model's files, its manifest, and the modules that run after its graph.
 
-    ``vocabulary`` holds the tokenizer's pieces where they lie beside it (`Tokenizer`). ``verified`` tells
-    whether every file has the SHA-256 that its manifest says; with a `hashing`, only once `settle` has
-    returned. Only what comes with lightmine is hashed so.
+    ``vocabulary`` is the file of the tokenizer's tokens, for models that keep them apart (see `Tokenizer`).
+    ``verified`` tells that every file has the SHA-256 of the manifest. If ``hashing`` is set, the files are
+    hashed in the background, and ``verified`` holds only after `wait_verified` has returned. Only packaged
+    models are hashed in the background.
     """
 
     folder: Path
     manifest: Manifest
     graph: Path
     tokenizer: Path
-    head: PostProcessing
+    post_processing: PostProcessing
     vocabulary: Path | None = None
     lower_case: bool = False
     verified: bool = False
     hashing: Future[None] | None = None
 
-    def settle(self) -> None:
-        """Wait for files that are hashed meanwhile.
+    def wait_verified(self) -> None:
+        """Wait until files that are hashed in the background are verified.
 
         Raises
         ------
         BundleError
-            One is not what the manifest says.
+            A file has another hash than the manifest says.
         """
         if self.hashing:
             self.hashing.result()
 
     @property
     def size(self) -> int:
-        """Bytes of the graph, of the weights beside it, and of the tokenizer."""
+        """Bytes of the graph, its external weights and the tokenizer."""
         return sum(path.stat().st_size for path in self._files())
 
     def _files(self) -> list[Path]:
@@ -65,37 +66,38 @@ class ResolvedModel:
 
     @property
     def weights(self) -> list[Path]:
-        """The files that the graph keeps its weights in, where not in itself."""
+        """The files of weights that are not in the graph's own file."""
         return [self.graph.parent / name for name in sorted(read_graph(self.graph).weight_files)]
 
     def fingerprint(self) -> str:
-        """A SHA-256 over whatever vectors depend on: files, settings, and what is done after the graph.
+        """A SHA-256 over everything that vectors depend on: files, settings, and modules after the graph.
 
-        It is the same for copies of a model, wherever they lie and whatever they are called.
+        Copies of a model have the same fingerprint, whatever their folder and their name.
         """
         known = self.manifest.files if self.verified else {}
         files = [known.get(path.name) or sha256(path) for path in self._files()]
-        settings = {name: getattr(self.manifest, name) for name in SETTINGS}
-        made = hashlib.sha256(json.dumps([files, settings, self.lower_case], sort_keys=True).encode())
-        for part in (self.head.output, self.head.feature, *self.head.modules):
+        settings = {name: getattr(self.manifest, name) for name in VECTOR_FIELDS}
+        digest = hashlib.sha256(json.dumps([files, settings, self.lower_case], sort_keys=True).encode())
+        after = self.post_processing
+        for part in (after.output, after.feature, *after.modules):
             if not dataclasses.is_dataclass(part):
-                made.update(repr(part).encode())
+                digest.update(repr(part).encode())
                 continue
-            made.update(type(part).__name__.encode())
+            digest.update(type(part).__name__.encode())
             for field in dataclasses.fields(part):
                 value = getattr(part, field.name)
-                made.update(field.name.encode())
-                made.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
-        return made.hexdigest()
+                digest.update(field.name.encode())
+                digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+        return digest.hexdigest()
 
-    def measured(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> ResolvedModel:
-        """The source with its dimension, for which the graph is run on one token where no file says it."""
+    def with_dimension(self, run: Callable[[Ids, Ids], NDArray[Any]]) -> ResolvedModel:
+        """The same model with its dimension; if no file states it, `run` is called for one token."""
         if self.manifest.dimension:
             return self
         token = np.ones((1, 1), np.int64)
-        dimension = self.head(run(token, token), token).shape[1]
+        dimension = self.post_processing(run(token, token), token).shape[1]
         return dataclasses.replace(
             self,
             manifest=dataclasses.replace(self.manifest, dimension=dimension),
-            head=dataclasses.replace(self.head, dimension=dimension),
+            post_processing=dataclasses.replace(self.post_processing, dimension=dimension),
         )

@@ -1,17 +1,23 @@
-"""Embeddings on disk, for NumPy and whoever else reads ``.npy``.
+"""Embeddings on disk, as ``.npy`` files that NumPy and other programs read.
 
 ::
 
-    manifest.py    what a file of embeddings holds: model, options, and hashes block by block
-    writer.py      sentences to a file, continued after a kill where it stood
-    reader.py      the lines of which rows are made
-    cache.py       embeddings kept by content, and used again
+    writer.py         write_embeddings: encodes lines to a file, and resumes an interrupted one
+    input_lines.py    the lines that are encoded: which are blank, which are not written yet
+    matrix_file.py    the file while it is written: its blocks, and the checks before it is resumed
+    journal.py        which blocks of an unfinished file are on the disk
+    manifest.py       what a finished file holds: model, options, and a hash of each block
+    embeddings.py     open_embeddings: reads a finished file
+    cache.py          Cache: embeddings by the hash of their texts
+    cache_folder.py   the entries of one model in a cache
+    cache_prune.py    the size of a cache, and what is removed from it
+    hashing.py        hashes of texts, rows and files
 
-A file is whole or not there. docs/guides/embeddings.md tells the layout and what is promised.
+A finished file is always complete. docs/guides/embeddings.md describes the layout.
 """
 
 from lightmine.store.cache import Cache
-from lightmine.store.manifest import Embeddings, open_embeddings
+from lightmine.store.embeddings import Embeddings, open_embeddings
 from lightmine.store.writer import write_embeddings
 
 __all__ = ["Cache", "Embeddings", "open_embeddings", "write_embeddings"]

@@ -1,6 +1,7 @@
-"""What of a matrix is on the disk while it is written: ``x.npy.part`` and ``x.npy.part.jsonl``.
+"""The journal, ``x.npy.part.jsonl``, of a matrix whose rows are being written to ``x.npy.part``.
 
-The journal's first line is the head of a manifest; each further line is a block whose rows are on the disk.
+The first line of the journal is the header of the manifest. Each further line is a block whose rows are on
+the disk.
 """
 
 from __future__ import annotations
@@ -26,42 +27,42 @@ def part_path(target: Path) -> Path:
 
 
 def kept_rows(path: str | Path) -> int:
-    """Rows that an interrupted call has finished, where the same call goes on; 0 where there are none."""
+    """Rows that an interrupted call has finished, after which the same call resumes; 0 if there are none."""
     try:
         with journal_path(Path(os.path.realpath(path))).open("rb") as journal:
-            return sum(block.rows for block, _ in journalled(journal)[1])
+            return sum(block.rows for block, _ in read_journal(journal)[1])
     except OSError:
         return 0
 
 
-def journalled(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[WrittenRows, int]]]:
-    """A journal's head, and its blocks with the place where each one's line ends.
+def read_journal(journal: BinaryIO) -> tuple[StoreHeader | None, list[tuple[WrittenRows, int]]]:
+    """The header of a journal, and each block with the place in the journal where its line ends.
 
-    The last line may be torn, and whatever follows a line that is none counts as never written.
+    The last line may be incomplete. Lines after one that is not valid are ignored.
     """
     journal.seek(0)
     blocks: list[tuple[WrittenRows, int]] = []
-    head = None
+    header = None
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         first = journal.readline()
         end = len(first)
-        head = StoreHeader.parse(json.loads(first))
+        header = StoreHeader.parse(json.loads(first))
         for line in journal:
             end += len(line)
             if not line.endswith(b"\n"):
                 break
             blocks.append((WrittenRows.parse(json.loads(line)), end))
-    return head, blocks
+    return header, blocks
 
 
 @contextlib.contextmanager
-def tidied(target: Path, journal: BinaryIO) -> Iterator[None]:
-    """Take away, at the end, what nothing can be continued from: the rows' file and the journal."""
+def removed_if_useless(target: Path, journal: BinaryIO) -> Iterator[None]:
+    """At the end, remove the rows and the journal if nothing can be resumed from them."""
     try:
         yield
     finally:
-        named = not part_path(target).exists() and manifest_path(target).exists()
-        if named or not journalled(journal)[1]:
+        finished = not part_path(target).exists() and manifest_path(target).exists()
+        if finished or not read_journal(journal)[1]:
             for path in (part_path(target), journal_path(target)):
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -1,17 +1,16 @@
-"""Files that outlive a kill: synced before they are named, and written by one process at a time."""
+"""Files that a kill leaves complete: synced before they are renamed, and locked while they are written."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from lightmine.errors import OutputError, StoreError
 
@@ -20,19 +19,23 @@ try:
 except ImportError:  # not POSIX: no locks there
     fcntl = None  # type: ignore[assignment]
 
-# What a write fails with where the disk, a quota or the process's own limit has no room.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What to do about errors that say that there is no space: of the disk, a quota, the limit of the process.
+NO_SPACE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
 
 
 def sync(file: BinaryIO) -> None:
-    """Wait until what was written is on the disk."""
+    """Write buffered data to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    # Some file systems cannot, and then have no need to be asked.
+    """Write the names of the files in a folder to the disk."""
+    # Some file systems cannot, and do not need it.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -41,27 +44,27 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def beside(target: Path) -> Path:
-    """A name in the target's folder that no other writer has, hidden and ending in ``.part``."""
+def temporary_path(target: Path) -> Path:
+    """A hidden file in the folder of the target, with a name of its own that ends in ``.part``."""
     return target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
 @contextlib.contextmanager
-def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A new file that takes the target's place at the end, whole and on the disk, or else is gone.
+def atomic_write(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """A new file that replaces the target at the end, complete and on the disk; after an error it is removed.
 
-    Not `durable`, it is whole for every process, and after a loss of power perhaps not.
+    With ``durable=False`` nothing is synced: after a power failure the file may be incomplete.
 
     Raises
     ------
-    OutputError
-        The disk has no room; it says how much is needed.
+    OSError
+        The file cannot be written; the target is unchanged.
 
     Examples
     --------
     >>> import pathlib, tempfile
     >>> target = pathlib.Path(tempfile.mkdtemp(), "whole.txt")
-    >>> with replacing(target) as file:
+    >>> with atomic_write(target) as file:
     ...     _ = file.write(b"all of it")
     ...     target.exists()
     False
@@ -69,22 +72,16 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     b'all of it'
     """
     if durable:
-        tidy(target)
-    part = beside(target)
+        remove_abandoned(target)
+    part = temporary_path(target)
     try:
-        with part.open("wb", buffering=0) as raw, io.BufferedWriter(_Measured(raw.fileno())) as file:
-            # A part that can be locked belongs to nobody any more.
-            _lock(raw)
-            yield cast(BinaryIO, file)
+        with part.open("wb") as file:
+            # The lock shows other processes that the writer is alive.
+            _lock(file)
+            yield file
             file.flush()
-            measured = file.raw
-            if measured.error is not None:
-                raise OutputError(
-                    f"{target}: cannot be written: {measured.error.strerror}; the whole needs "
-                    f"{size_in_words(measured.size)}: make room"
-                )
             if durable:
-                os.fsync(raw.fileno())
+                os.fsync(file.fileno())
             part.replace(target)
         if durable:
             sync_folder(target.parent)
@@ -93,50 +90,20 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
             part.unlink()
 
 
-class _Measured(io.RawIOBase):
-    """A file that goes on where the disk is full, to no effect but to know how long it would have been."""
+def write_error(path: str | Path, error: OSError) -> OutputError:
+    """The error for a file that cannot be written; says what to do where there is no space for it.
 
-    def __init__(self, number: int) -> None:
-        self.error: OSError | None = None
-        self.size = self._at = 0
-        self._number = number
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._number
-
-    def write(self, data: Any) -> int:
-        done = memoryview(data).nbytes
-        if self.error is None:
-            try:
-                done = os.write(self._number, data)
-            except OSError as error:
-                if error.errno not in NO_ROOM:
-                    raise
-                self.error = error
-                # What is there is of no use, and others may need the room.
-                os.ftruncate(self._number, 0)
-        self._at += done
-        self.size = max(self.size, self._at)
-        return done
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        if self.error is None:
-            os.lseek(self._number, self._at, os.SEEK_SET)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
+    Examples
+    --------
+    >>> print(write_error("x.npy", OSError(errno.ENOSPC, "No space left on device")))
+    x.npy: cannot be written: No space left on device; free some space and run the command again
+    """
+    advice = f"; {NO_SPACE[error.errno]} and run the command again" if error.errno in NO_SPACE else ""
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}{advice}")
 
 
-def tidy(target: Path) -> None:
-    """Remove what killed writers of this file have left beside it."""
+def remove_abandoned(target: Path) -> None:
+    """Remove temporary files of this target whose writers were killed."""
     known = re.compile(rf"\.{re.escape(target.name)}\.[0-9]+-[0-9a-f]{{8}}\.part")
     with contextlib.suppress(OSError):
         for part in [path for path in target.parent.iterdir() if known.fullmatch(path.name)]:
@@ -145,7 +112,7 @@ def tidy(target: Path) -> None:
 
 
 def is_abandoned(part: Path) -> bool:
-    """Whether whoever wrote this part is gone, by a kill; False where nobody can tell."""
+    """Whether the process that wrote a temporary file has ended; False if the system cannot tell."""
     try:
         with part.open("rb") as file:
             return _lock(file, unknown=False)
@@ -154,20 +121,20 @@ def is_abandoned(part: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[BinaryIO]:
-    """A file, made where it is not there, open to read and write, that no other process has open like this.
+def open_locked(path: Path) -> Iterator[BinaryIO]:
+    """A file, made if it does not exist, open to read and write and locked by this process.
 
     Raises
     ------
     StoreError
-        Another process has it.
+        Another process has locked it.
     """
     while True:
         file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
         with file:
             if not _lock(file):
                 raise StoreError(f"{path}: in use: another process writes there; wait for it, or stop it")
-            # Between opening and locking the other may have finished, and taken the name away.
+            # Between opening and locking another process may have finished and removed the file.
             if not _is_at(file, path):
                 continue
             yield file
@@ -175,7 +142,7 @@ def locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _lock(file: Any, *, unknown: bool = True) -> bool:
-    """Whether the file is ours now; `unknown` where the system or the file system has no locks."""
+    """Whether this process has the lock now; `unknown` if the system or file system has no locks."""
     if fcntl is None:
         return unknown
     try:
@@ -194,8 +161,8 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def room(folder: Path) -> int | None:
-    """Bytes that may still be written in a folder; None where its disk does not tell."""
+def free_space(folder: Path) -> int | None:
+    """Bytes that can still be written to the disk of a folder; None if it does not tell."""
     try:
         disk = shutil.disk_usage(folder)
     except OSError:
@@ -203,12 +170,12 @@ def room(folder: Path) -> int | None:
     return disk.free if disk.total else None
 
 
-def size_in_words(size: float) -> str:
-    """A number of bytes for people.
+def format_size(size: float) -> str:
+    """A number of bytes in a readable unit.
 
     Examples
     --------
-    >>> size_in_words(999), size_in_words(123_456), size_in_words(2_345_678_901)
+    >>> format_size(999), format_size(123_456), format_size(2_345_678_901)
     ('999 bytes', '123 kB', '2.35 GB')
     """
     units = ("bytes", "kB", "MB", "GB", "TB", "PB")

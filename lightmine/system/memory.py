@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and who says so."""
+"""How much memory this process may still use, and which limit says so."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.errors import BudgetError
-from lightmine.system.atomic_files import size_in_words
-from lightmine.system.threads import groups
+from lightmine.system.atomic_files import format_size
+from lightmine.system.cgroups import MEMORY_MOUNTS, cgroup_folders, memory_left, memory_limit
 
 try:
     import resource
@@ -24,27 +24,23 @@ except ImportError:  # not POSIX: no such limits there
     resource = None  # type: ignore[assignment]
 
 ROOT = Path("/")
-FOLDERS = {"": ("", "unified"), "memory": ("memory",)}
-# Version 2 of cgroups, then version 1, which writes a number near 2**63 where there is no limit.
-CGROUP = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
-NO_LIMIT = 1 << 60
 
 
 @dataclasses.dataclass(frozen=True)
 class MemoryLimit:
-    """So many bytes, and who grants no more."""
+    """A number of bytes, and what sets it."""
 
     size: int
     source: str
 
 
 def check_memory(size: int, what: str, *, root: Path | None = None) -> None:
-    """Refuse what cannot be held, before the work and not by the kernel in the midst of it.
+    """Refuse a job that needs more memory than there is, before it starts.
 
     Raises
     ------
     BudgetError
-        `size` bytes are more than a limit leaves; it says how many, and whose limit.
+        `size` bytes are more than a limit leaves; the message names the limit.
 
     Examples
     --------
@@ -56,32 +52,33 @@ def check_memory(size: int, what: str, *, root: Path | None = None) -> None:
     least = min(memory_limits(root or ROOT), key=lambda room: room.size, default=None)
     if least is not None and size > least.size:
         raise BudgetError(
-            f"{what}: needs {size_in_words(size)} of memory, and {least.source} leaves "
-            f"{size_in_words(max(0, least.size))}; grant more, or mine fewer sentences at a time"
+            f"{what}: needs {format_size(size)} of memory, and {least.source} leaves "
+            f"{format_size(max(0, least.size))}; grant more, or mine fewer sentences at a time"
         )
 
 
 def memory_limits(root: Path) -> Iterator[MemoryLimit]:
-    """What each limit leaves: RLIMIT_AS, the cgroups that this process is in, the machine itself."""
+    """What each limit leaves: RLIMIT_AS, the cgroups of this process, the memory of the machine."""
     if resource is not None:
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
             yield MemoryLimit(soft - _kilobytes(root / "proc/self/status", "VmSize"), "RLIMIT_AS (ulimit -v)")
-    for folder in groups(root, FOLDERS):
-        for limit, usage in CGROUP:
-            with contextlib.suppress(OSError, ValueError):
-                most, held = (int((folder / name).read_text()) for name in (limit, usage))
-                if most < NO_LIMIT:
-                    # Pages of files can go at any time.
-                    held -= _kept_files(folder)
-                    yield MemoryLimit(most - held, f"the cgroup /{folder.relative_to(root)}")
+    for folder in cgroup_folders(root, MEMORY_MOUNTS):
+        for left in memory_left(folder):
+            yield MemoryLimit(left, f"the cgroup /{folder.relative_to(root)}")
     total = _kilobytes(root / "proc/meminfo", "MemTotal") + _kilobytes(root / "proc/meminfo", "SwapTotal")
     if total:
         yield MemoryLimit(total, "the machine, empty,")
 
 
+def container_memory(root: Path | None = None) -> int | None:
+    """Bytes that the cgroups of this process grant it in all; None if none of them sets a limit."""
+    limits = (memory_limit(folder) for folder in cgroup_folders(root or ROOT, MEMORY_MOUNTS))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def _kilobytes(path: Path, name: str) -> int:
-    """A line like ``VmSize: 1024 kB``, in bytes; 0 where there is none."""
+    """The bytes of a line like ``VmSize: 1024 kB``; 0 if there is none."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in path.read_text().splitlines():
             if line.startswith(name + ":"):
@@ -89,36 +86,28 @@ def _kilobytes(path: Path, name: str) -> int:
     return 0
 
 
-def _kept_files(folder: Path) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        for line in (folder / "memory.stat").read_text().splitlines():
-            if line.startswith(("file ", "cache ")):
-                return int(line.split()[1])
-    return 0
-
-
 def mmap_zeros(*shape: int) -> NDArray[np.float32]:
-    """Zeros on pages of their own, which go back to the system with the array.
+    """Zeros in memory pages of their own, which the system gets back when the array is deleted.
 
-    An array of some megabytes that comes and goes in turn with small ones does not, from `numpy.empty`: glibc
-    maps the first, and once that is freed puts all that are no larger among the small ones, where holes stay
-    between them. Encoding a million lines grew by 60 MiB so.
+    With `numpy.empty` this is not so for arrays of some megabytes: after glibc has freed the first of them,
+    it takes the next ones from its heap, where small arrays keep the pages between them in use. Encoding a
+    million lines grew by 60 MiB.
 
     Examples
     --------
     >>> mmap_zeros(2, 3).sum()
     np.float32(0.0)
     """
-    # Copied when written: else a forked process would write into its parent's array.
+    # Copy on write: otherwise a forked process would write to the array of its parent.
     pages = mmap.mmap(-1, 4 * math.prod(shape), access=mmap.ACCESS_COPY)
     return np.frombuffer(pages, np.float32).reshape(shape)
 
 
 def trim_heap() -> None:
-    """Let the system have what was freed, where the C library keeps it for later (glibc).
+    """Return freed memory to the system, which glibc keeps for later allocations.
 
-    It keeps large blocks too once some were freed, a set for every thread: a process that allocates and
-    frees arrays of many megabytes in turns grows to more than it ever held at a time.
+    glibc keeps large blocks too after the first were freed, in a heap for each thread. So a process that
+    allocates and frees large arrays by turns grows to more than it ever used at a time.
     """
     if _trim is not None:
         _trim(0)

@@ -1,4 +1,4 @@
-"""What this machine's processor can do."""
+"""The instruction sets of this machine's processor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-# The targets of a bundle, and the flags of which a processor needs one to be such a target.
+# The targets that a bundle names. A processor is one of them if it has at least one of its flags.
 TARGETS = {
     "avx2": {"avx2"},
     "avx512": {"avx512bw"},
@@ -18,7 +18,7 @@ TARGETS = {
 
 @functools.cache
 def features() -> frozenset[str]:
-    """The processor's flags as Linux names them; empty where it does not say."""
+    """The flags of the processor as Linux names them; empty on other systems."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def features() -> frozenset[str]:
 
 
 def targets() -> frozenset[str]:
-    """Which targets this processor is: those of ``avx2``, ``avx512``, ``vnni``, ``amx`` and ``arm64``."""
+    """The targets that this processor is: ``avx2``, ``avx512``, ``vnni``, ``amx`` and ``arm64``."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return frozenset({"arm64"})
     return frozenset(name for name, flags in TARGETS.items() if flags & features())

@@ -1,4 +1,4 @@
-"""Texts that a model was not taught to read: in scripts that its languages are not written in, or in none."""
+"""Finds texts that a model was not trained for: texts in other scripts than those of its languages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ NO_LETTERS = "neither letters nor digits"
 
 
 class Coverage:
-    """Tells which texts are in no script of a model's languages.
+    """Tells which texts are in other scripts than those of a model's languages.
 
     A text counts as unknown if more than half of its letters are of other scripts, or if it has neither
-    letters nor digits (a line of emoji, of dashes). The model gives such texts vectors too, and scores among
-    them mean little. Languages that share a script are not told apart.
+    letters nor digits (a line of emoji or dashes). The model gives vectors for such texts too, but their
+    scores mean little. Languages that share a script are not told apart.
 
     Parameters
     ----------
     languages : sequence of str
-        Codes as a manifest has them. Where there is none, or one whose scripts are not in the table, no
-        text is unknown.
+        Language codes, as in a manifest. Without languages, or with one that is not in the table, no text
+        counts as unknown.
 
     Examples
     --------
@@ -35,12 +35,12 @@ class Coverage:
         self._scripts: set[str] = set()
         if all(code in SCRIPTS_OF for code in codes):
             self._scripts.update(script for code in codes for script in SCRIPTS_OF[code])
-        # Characters that were met: those that are no sign of another script, and letters and digits.
+        # Characters seen so far: those that are of no other script, and those that are letters or digits.
         self._harmless: set[str] = set()
         self._readable: set[str] = set()
 
     def unknown(self, text: str) -> str:
-        """What is unknown about a text; empty where nothing is."""
+        """Why a text is unknown to the model; empty if it is not."""
         if not self._scripts:
             return ""
         if not self._harmless.issuperset(text):
@@ -54,7 +54,7 @@ class Coverage:
         return NO_LETTERS if self._readable.isdisjoint(text) else ""
 
     def _other_scripts(self, text: str) -> str:
-        """The scripts of most letters, if they are not the model's."""
+        """The other scripts, if more than half of the letters are of them."""
         counts = letters_by_script(text)
         other = sorted(script for script in counts if script not in self._scripts)
         if 2 * sum(counts[script] for script in other) <= sum(counts.values()):
@@ -62,6 +62,6 @@ class Coverage:
         return f"{' and '.join(other)} script"
 
     def count(self, texts: Iterable[str]) -> dict[str, int]:
-        """How many texts are unknown, by what is unknown about them; the most common first."""
+        """How many texts are unknown, by the reason; the most common first."""
         found = Counter(reason for text in texts if (reason := self.unknown(text)))
         return dict(found.most_common())

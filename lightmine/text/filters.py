@@ -1,7 +1,7 @@
-"""Filters, each off until it is asked for, and each counting what it leaves out.
+"""Filters of sentences and of pairs. Each is off by default, and counts what it leaves out.
 
-Some look at a sentence, before it is mined (length, script); some at a pair, after it was mined (length
-ratio, near-copies, numbers, URLs).
+Sentences are filtered before mining (length, script), pairs after it (length ratio, near-copies, numbers,
+URLs).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from lightmine.errors import ArgumentError
 from lightmine.io.sentences import Sentences
 from lightmine.text.scripts import letters_by_script, scripts_of
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 URL = re.compile(r"(?:https?://|www\.)[^\s<>\"'()\[\]{}]+", re.IGNORECASE)
-# Digits in groups of three, or about a decimal mark: 1,234.5 and 1.234,5 and 1 234,5 are one number.
+# Digits in groups of three, or with a decimal mark: 1,234.5 and 1.234,5 and 1 234,5 are one number.
 NUMBER = re.compile(r"\d+(?:[.,'’\u00a0\u202f ]\d{3}(?!\d))*(?:[.,]\d+)*")
 MARKS = re.compile(r"\D")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SentenceFilter:
-    """What a sentence must be like to be mined. Lengths are in characters.
+    """Conditions for a sentence to be mined. Lengths are in characters.
 
-    ``script`` is a Unicode script (Latin, Han...) or a language's code, whose scripts are meant: at least
-    half of a sentence's letters must be of them. A sentence without letters has no script to be wrong.
+    ``script`` is a Unicode script (Latin, Han...) or a language code, which stands for the scripts of the
+    language: at least half of the letters of a sentence must be of them. Sentences without letters pass.
     """
 
     min_length: int | None = None
@@ -39,7 +39,7 @@ class SentenceFilter:
     script: str | None = None
 
     def apply(self, sentences: Sentences) -> tuple[Sentences, dict[str, int]]:
-        """The sentences that may stay, and how many were left out by each filter.
+        """The sentences that pass, and how many each filter left out.
 
         Examples
         --------
@@ -55,23 +55,25 @@ class SentenceFilter:
             checks.append((f"longer than {longest} characters", lambda text: len(text.strip()) > longest))
         if self.script is not None:
             wanted = scripts_of(self.script)
-            checks.append((f"not in {' or '.join(wanted)} script", lambda text: _foreign(text, wanted)))
+            checks.append(
+                (f"not in {' or '.join(wanted)} script", lambda text: _is_in_other_script(text, wanted))
+            )
         if not checks:
             return sentences, {}
-        reasons = [first(checks, text) for text in sentences.texts]
-        return sentences.take([at for at, reason in enumerate(reasons) if not reason]), counted(reasons)
+        reasons = [first_reason(checks, text) for text in sentences.texts]
+        return sentences.take([at for at, reason in enumerate(reasons) if not reason]), count_reasons(reasons)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PairFilter:
-    """What a pair must be like to be written.
+    """Conditions for a pair to be written.
 
     Attributes
     ----------
     max_length_ratio : float or None
-        Characters of the longer text to those of the shorter, at the most.
+        The largest ratio of the characters of the longer text to those of the shorter one.
     copies, numbers, urls : bool
-        Whether to leave out pairs whose texts are one after normalising, hold different numbers, hold
+        Whether to leave out pairs whose texts are equal after normalizing, have different numbers, or have
         different URLs.
     """
 
@@ -85,7 +87,7 @@ class PairFilter:
             raise ArgumentError(f"a length ratio is at least 1, not {self.max_length_ratio}")
 
     def apply(self, left: Sequence[str], right: Sequence[str]) -> tuple[list[bool], dict[str, int]]:
-        """Which pairs may stay, and how many were left out by each filter (the first that applies).
+        """Which pairs pass, and how many each filter left out (only the first that applies counts).
 
         Examples
         --------
@@ -101,25 +103,25 @@ class PairFilter:
             checks.append(("other numbers", lambda pair: numbers_in(pair[0]) != numbers_in(pair[1])))
         if self.urls:
             checks.append(("other URLs", lambda pair: urls_in(pair[0]) != urls_in(pair[1])))
-        reasons = [first(checks, pair) for pair in zip(left, right, strict=True)]
-        return [not reason for reason in reasons], counted(reasons)
+        reasons = [first_reason(checks, pair) for pair in zip(left, right, strict=True)]
+        return [not reason for reason in reasons], count_reasons(reasons)
 
 
-def first(checks: Sequence[tuple[str, Callable[[Thing], bool]]], thing: Thing) -> str:
-    """The name of the first check that speaks against a thing; empty where none does."""
-    return next((name for name, against in checks if against(thing)), "")
+def first_reason(checks: Sequence[tuple[str, Callable[[Item], bool]]], item: Item) -> str:
+    """The name of the first check that leaves an item out; empty if none does."""
+    return next((name for name, leaves_out in checks if leaves_out(item)), "")
 
 
-def counted(reasons: Sequence[str]) -> dict[str, int]:
-    """How often each reason was given, in the order in which they first were."""
+def count_reasons(reasons: Sequence[str]) -> dict[str, int]:
+    """How often each reason occurs, in the order of the first occurrence."""
     return dict(Counter(reason for reason in reasons if reason))
 
 
 @functools.lru_cache(1 << 16)
 def normalized(text: str) -> str:
-    """A text by which near-copies are told: NFKC, case folded, letters and digits alone.
+    """A text in the form in which near-copies are equal: NFKC, case folded, only letters and digits.
 
-    A text without letters and digits stays as it is.
+    A text without letters and digits is only case folded and stripped.
 
     Examples
     --------
@@ -131,7 +133,7 @@ def normalized(text: str) -> str:
 
 
 def numbers_in(text: str) -> Counter[str]:
-    """The numbers of a text, by their digits alone, whatever script they are in and however they are grouped.
+    """The numbers of a text by their digits, without regard to script and grouping.
 
     Examples
     --------
@@ -145,7 +147,7 @@ def numbers_in(text: str) -> Counter[str]:
 
 
 def urls_in(text: str) -> Counter[str]:
-    """The URLs of a text, without the punctuation that a sentence puts after them.
+    """The URLs of a text, without the punctuation after them.
 
     Examples
     --------
@@ -161,7 +163,7 @@ def _ratio(left: str, right: str) -> float:
     return longer / max(shorter, 1)
 
 
-def _foreign(text: str, wanted: tuple[str, ...]) -> bool:
+def _is_in_other_script(text: str, wanted: tuple[str, ...]) -> bool:
     counts = letters_by_script(text)
     letters = sum(counts.values())
     return letters > 0 and 2 * sum(counts[script] for script in wanted) < letters

@@ -1,4 +1,4 @@
-"""Unicode scripts of letters, and of languages."""
+"""Unicode scripts of letters and of languages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import Counter
 
 from lightmine.errors import ArgumentError
 
-# Words that begin a character's name and say nothing of its script.
+# First words of character names that do not name the script.
 FORMS = ("FULLWIDTH", "HALFWIDTH", "COMBINING", "MODIFIER", "CIRCLED", "PARENTHESIZED", "SQUARED")
 RENAMED = {"Cjk": "Han", "Kangxi": "Han"}
 
-# Scripts by language, ISO 639-1 and 639-3, where it is not Latin.
+# Languages by script, as ISO 639-1 and 639-3 codes.
 LANGUAGES = {
     ("Arabic",): "ar ara fa fas ur urd ps pus ug uig ckb sd snd",
     ("Armenian",): "hy hye",
@@ -51,12 +51,12 @@ SCRIPTS_OF = {code: scripts for scripts, codes in LANGUAGES.items() for code in 
 
 
 def scripts_of(name: str) -> tuple[str, ...]:
-    """The scripts that a script's name or a language's code stands for.
+    """The scripts of a language code, or the script of this name.
 
     Raises
     ------
     ArgumentError
-        Neither a script that letters are named by, nor a language in the table.
+        The name is neither a script nor a language of the table.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def letters_by_script(text: str) -> Counter[str]:
 
 @functools.lru_cache(1 << 16)
 def script_of(character: str) -> str:
-    """The script of a letter; empty for what is no letter.
+    """The script of a letter; empty for other characters.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def script_of(character: str) -> str:
     """
     if not character.isalpha():
         return ""
-    # Python does not know scripts; the names of letters begin with them.
+    # Python has no table of scripts; the name of a letter begins with its script.
     words = unicodedata.name(character, "").split()
     while words and words[0] in FORMS:
         words.pop(0)
@@ -105,5 +105,5 @@ def script_of(character: str) -> str:
 
 @functools.cache
 def _known() -> frozenset[str]:
-    """Every script that a letter of the basic plane is named by."""
+    """The scripts of all letters of the basic multilingual plane."""
     return frozenset(filter(None, (script_of(chr(code)) for code in range(0x10000))))

@@ -1,7 +1,7 @@
-"""Arrays out of files that anybody may have made: ``.npy`` and ``.npz``, without pickles, within limits.
+"""Arrays from untrusted ``.npy`` and ``.npz`` files, without pickles and within limits.
 
-NumPy allocates what a header claims before it reads. Here the claim is first held against the bytes that
-are there, so that no file makes memory of nothing; of what is compressed, against a limit.
+NumPy allocates the size that a header claims before it reads. Here the claim is first compared with the
+number of bytes in the file, and for compressed arrays with a limit.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightmine.errors import TextError, one_line
+from lightmine.errors import TextError, error_line
 
-# Bytes that one of an archive may become, by LIGHTMINE_MAX_EXPANSION: texts and neighbours hardly reach 20.
-EXPANSION = 100
-# Under this an archive may expand as it likes.
-HARMLESS = 16 << 20
-# Arrays of an archive; saved neighbours have 15.
-MOST_MEMBERS = 1_000
+# The default of LIGHTMINE_MAX_EXPANSION: how many times its size an archive may unpack to. Saved neighbors
+# hardly reach 20.
+MAX_EXPANSION = 100
+# Archives that unpack to less than this are not refused.
+SMALL_ARCHIVE = 16 << 20
+# Arrays in an archive; saved neighbors have 15.
+MAX_MEMBERS = 1_000
 KINDS = "biufc"
 
 
@@ -34,7 +35,7 @@ def read_array(path: str) -> NDArray[Any]:
     Raises
     ------
     TextError
-        No such file, no ``.npy``, pickled, or not as many bytes as its header claims.
+        No such file, not ``.npy``, pickled, or fewer bytes than its header claims.
 
     Examples
     --------
@@ -60,8 +61,8 @@ def read_archive(path: str) -> dict[str, NDArray[Any]]:
     Raises
     ------
     TextError
-        No such file, no ``.npz``, pickled, damaged, or one that would expand more than a hundred times
-        (``LIGHTMINE_MAX_EXPANSION``).
+        No such file, not ``.npz``, pickled, damaged, or one that would unpack to more than a hundred times
+        its size (``LIGHTMINE_MAX_EXPANSION``).
 
     Examples
     --------
@@ -80,8 +81,8 @@ def read_archive(path: str) -> dict[str, NDArray[Any]]:
             for member in members:
                 with archive.open(member) as stream:
                     array = _array(stream, member.file_size)
-                    if stream.read(1):  # reading to the end is what checks the checksum
-                        raise ValueError(f"{member.filename} goes on after its array")
+                    if stream.read(1):  # reading to the end also compares the checksum
+                        raise ValueError(f"{member.filename} has more bytes after its array")
                 arrays[member.filename.removesuffix(".npy")] = array
             return arrays
 
@@ -92,11 +93,11 @@ def _regular(file: IO[bytes]) -> None:
 
 
 def _check_size(members: list[zipfile.ZipInfo], held: int) -> None:
-    if len(members) > MOST_MEMBERS:
-        raise ValueError(f"{len(members):,} arrays, and {MOST_MEMBERS:,} are the most")
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"{len(members):,} arrays, and {MAX_MEMBERS:,} are the most")
     size = sum(member.file_size for member in members)
     limit = _expansion()
-    if size > max(limit * held, HARMLESS):
+    if size > max(limit * held, SMALL_ARCHIVE):
         raise ValueError(
             f"its {held:,} bytes would expand to {size:,}, over {limit} times as many; if it can be trusted, "
             "set LIGHTMINE_MAX_EXPANSION higher"
@@ -107,20 +108,20 @@ def _expansion() -> int:
     text = os.environ.get("LIGHTMINE_MAX_EXPANSION", "")
     if text and not (text.isascii() and text.isdigit() and int(text)):
         raise ValueError(f"LIGHTMINE_MAX_EXPANSION must be a whole number of at least 1, not {text!r}")
-    return int(text) if text else EXPANSION
+    return int(text) if text else MAX_EXPANSION
 
 
 def _array(stream: IO[bytes], held: int) -> NDArray[Any]:
-    """An array whose header, and all after it, are in `held` bytes."""
+    """An array that, with its header, has `held` bytes."""
     counted = _Counted(stream)
     version = np.lib.format.read_magic(counted)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"its format is version {version}")
-    # NumPy bounds the header's length itself: what it says is Python, and long Python is slow to parse.
+    # NumPy limits the length of the header, which it parses as Python.
     try:
         shape, fortran, dtype = readers[version](counted)
-    except Exception as error:  # NumPy parses it as Python, with that parser's errors
+    except Exception as error:  # any error of the parser of Python
         raise ValueError(f"its header is broken ({type(error).__name__})") from None
     if dtype.kind not in KINDS:
         raise ValueError(f"it is of {dtype}, and arrays of numbers are read")
@@ -141,7 +142,7 @@ def _array(stream: IO[bytes], held: int) -> NDArray[Any]:
 
 
 class _Counted:
-    """A stream that counts what is read from it."""
+    """A stream that counts the bytes that are read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -172,5 +173,4 @@ def _explained(path: str, what: str) -> Iterator[None]:
         ValueError, TypeError, EOFError, OverflowError, RecursionError, RuntimeError, NotImplementedError,
         SyntaxError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
-        reason = one_line(error) or type(error).__name__
-        raise TextError(f"{path}: {what}: {reason}") from None
+        raise TextError(f"{path}: {what}: {error_line(error)}") from None

@@ -1,4 +1,4 @@
-"""Files of a model that somebody else made: plain ones, inside its folder, and settings of sane size."""
+"""Paths and settings of an untrusted model: regular files inside its folder, and JSON of limited size."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from lightmine.errors import BundleError, one_line
 
-# The largest settings and manifests that are known have some kilobytes.
+# The largest known settings and manifests have some kilobytes.
 LARGEST_SETTINGS = 16 << 20
-# In a hub's cache, links lead from snapshots/COMMIT to the blobs beside them.
+# In a hub's cache, files of snapshots/COMMIT are links to files of blobs.
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
 
 
 def is_inside(name: str) -> bool:
-    """Whether a relative path stays within its folder, as far as its spelling tells.
+    """Whether a relative path stays within its folder; links are not followed.
 
     Examples
     --------
@@ -27,14 +27,14 @@ def is_inside(name: str) -> bool:
 
 
 def own_file(folder: Path, name: str) -> Path:
-    """The path of a model's file, which must be a regular file of the model's own.
+    """The path of a model's file, which must be a regular file inside the model's folder.
 
-    Links may lead to another place in the folder or, in a hub's cache, to its blobs; nowhere else.
+    A link may lead to another file of the folder or, in a hub's cache, to its blobs.
 
     Raises
     ------
     BundleError
-        It is not there, leads out of the folder, or is no regular file (a device, a pipe, a folder).
+        It is missing, outside the folder, or not a regular file (a device, a pipe, a folder).
     """
     check_inside(folder, name)
     path = folder / name
@@ -45,12 +45,12 @@ def own_file(folder: Path, name: str) -> Path:
 
 
 def check_inside(folder: Path, name: str) -> None:
-    """Refuse the name of a file or folder that leads out of a model, by its spelling or through links.
+    """Refuse the name of a file or folder that leads out of a model, directly or through links.
 
     Raises
     ------
     BundleError
-        It says which.
+        The message says which.
     """
     if not is_inside(name):
         raise BundleError(f"{folder}: {name!r} leads out of the model")
@@ -71,13 +71,13 @@ def _homes(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says; a file that nobody needs so large or so deep is refused.
+    """The content of a JSON file; one that is too large or nested too deeply is refused.
 
     Raises
     ------
     FileNotFoundError
     BundleError
-        It cannot be read, is too large, or is no JSON.
+        It cannot be read, is too large, or is not JSON.
     """
     try:
         if (size := path.stat().st_size) > LARGEST_SETTINGS:

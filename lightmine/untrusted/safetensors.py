@@ -1,8 +1,7 @@
 """Weights from safetensors files, as NumPy arrays.
 
-The format is small (eight bytes of length, a JSON header, raw numbers), and a reader of this size
-spares users a compiled package and reads bfloat16, which NumPy lacks. A test compares it with that
-package.
+The format is simple (eight bytes of length, a JSON header, raw values). This small reader needs no
+compiled package, and it reads bfloat16, which NumPy does not have. A test compares it with the package.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from lightmine.errors import BundleError, one_line
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-# The format's own limit; anything longer is no header.
+# The limit of the format.
 LONGEST_HEADER = 100_000_000
 
 
@@ -27,7 +26,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises
     ------
     BundleError
-        No such file, not safetensors, or numbers of another type than floats.
+        No such file, not safetensors, or values that are not floats.
     """
     try:
         data = path.read_bytes()
@@ -40,7 +39,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         header = json.loads(data[8 : 8 + length])
         header.pop("__metadata__", None)
         numbers = memoryview(data)[8 + length :]
-        # One small file could else be read into memory again and again.
+        # Otherwise many tensors could share the bytes of a small file and fill the memory.
         if sum(
             end - start for start, end in (entry.get("data_offsets", (0, 0)) for entry in header.values())
         ) > len(numbers):

@@ -1,7 +1,7 @@
-"""What can be checked of a tokenizer.json before the library reads it.
+"""Checks of a tokenizer.json before the tokenizers library reads it.
 
-The library is compiled code: a file that makes it ask for more memory than there is ends the process, and
-no Python can catch that.
+The library is compiled code. A file that makes it allocate more memory than there is ends the process, and
+Python cannot catch that.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any
 
 from lightmine.errors import BundleError, one_line
 
-# Vocabularies of 250,000 pieces make files of 17 MB.
+# Vocabularies of 250,000 tokens make files of 17 MB.
 LARGEST = 256 << 20
-# What a normalizer may put in the place of one match, in characters, all its steps together; real ones put
-# one. The bound is on what a hostile file makes of every character of a text.
+# The largest number of characters that a normalizer may replace one match by, in all its steps. Real ones
+# use one. The limit bounds the length that an untrusted file can give to a text.
 LONGEST_REPLACEMENT = 256
 
 
 def check_tokenizer(path: Path) -> None:
-    """Refuse a file that is too large, no JSON, or would make the library ask for memory without end.
+    """Refuse a file that is too large, is not JSON, or would make the library allocate without limit.
 
     Raises
     ------
     BundleError
-        It says what is wrong.
+        The message says what is wrong.
     """
     check_size(path)
     try:
@@ -59,7 +59,7 @@ def check_size(path: Path) -> None:
     Raises
     ------
     BundleError
-        It is, or cannot be read.
+        The file is too large, or cannot be read.
     """
     try:
         size = path.stat().st_size
@@ -81,7 +81,7 @@ def _steps(normalizer: Any) -> Iterator[dict[str, Any]]:
 
 
 def _check_charsmap(path: Path, text: Any) -> None:
-    """A table of characters begins with the bytes of its tree; the library believes any number."""
+    """Check the size of the tree at the start of a table of characters; the library does not check it."""
     try:
         table = base64.b64decode(text, validate=True)
     except (ValueError, TypeError):
