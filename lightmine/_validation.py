@@ -1,14 +1,12 @@
-"""Checks of arguments: counts, choices, thresholds, names of options. Each refuses with one line."""
+"""Checks of arguments: counts, choices, thresholds. Each refuses with one line."""
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
-from lightmine.errors import ArgumentError, OptionError
+from lightmine.errors import ArgumentError
 
 
 def check_count(name: str, value: int | None, *, optional: bool = True) -> int | None:
@@ -58,31 +56,3 @@ def check_progress(progress: object) -> None:
         raise ArgumentError(
             f"progress must be True, False, None or a function of two numbers, not {progress!r}"
         )
-
-
-def check_options(given: Iterable[str], known: Iterable[str], *, of: str) -> None:
-    """Refuse options that a function does not have.
-
-    Parameters
-    ----------
-    given, known : names
-    of : str
-        The function, as the message calls it.
-
-    Raises
-    ------
-    OptionError
-        Names the first such option, and the most similar known one, or all of them if none is similar.
-
-    Examples
-    --------
-    >>> check_options(["treshold"], ["threshold", "k"], of="mine_bitext")
-    Traceback (most recent call last):
-    lightmine.errors.OptionError: mine_bitext has no option 'treshold'; did you mean 'threshold'?
-    """
-    names = list(known)
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            said = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}"
-            raise OptionError(f"{of} has no option {name!r}; {said}")

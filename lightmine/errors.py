@@ -4,7 +4,6 @@
 
     LightmineError
     ├── ArgumentError      an option is out of range, or two inputs do not fit together
-    ├── OptionError        a function has no option of that name: names the nearest
     ├── RowIndexError      a result has no such row
     ├── TextError          sentences cannot be read: names the file, the line, the byte
     ├── MatrixError        embeddings cannot be mined: names the row
@@ -26,7 +25,6 @@ __all__ = [
     "LightmineError",
     "MatrixError",
     "MissingExtraError",
-    "OptionError",
     "OutputError",
     "RowIndexError",
     "StoreError",
@@ -74,10 +72,6 @@ class LightmineError(Exception):
 
 class ArgumentError(LightmineError, ValueError):
     """An option is out of range, or two inputs do not fit together."""
-
-
-class OptionError(LightmineError, TypeError):
-    """A function has no option of that name; the message names the nearest one."""
 
 
 class RowIndexError(LightmineError, IndexError):

@@ -220,7 +220,7 @@ PUBLIC = {
     ],
     "lightmine.errors": [
         "ArgumentError", "BudgetError", "BundleError", "LightmineError", "MatrixError", "MissingExtraError",
-        "OptionError", "OutputError", "RowIndexError", "StoreError", "TextError",
+        "OutputError", "RowIndexError", "StoreError", "TextError",
     ],
 }  # fmt: skip
 

@@ -27,3 +27,9 @@ lightmine.mine_paraphrases(x, progress="yes")  # arg-type
 scores = lightmine.mine_paraphrases(x).scores  # attr-defined
 chosen = lightmine.mine_everything  # attr-defined
 evaluation.bitext_mining([0], [0], [0.5], gold=[(0, 0)], best=True)  # call-arg
+encoder = lightmine.Encoder.load(provider="gpu")  # arg-type
+lightmine.Encoder.load(verify="none")  # arg-type
+encoder.encode(["one"], precision="int4")  # arg-type
+encoder.encode(["one"], no_tokens="skip")  # arg-type
+encoder.stream(["one"], promt="query: ")  # call-arg
+encoder.identity(fast="yes")  # arg-type
