@@ -147,12 +147,16 @@ def test_selection_is_that_of_numpy(found, k):
     assert mask.tolist() == selection.top_k(rows, others, values, k, own).tolist()
     assert bounds.tolist() == own.tolist()
     assert native.top_k(KERNEL, rows, others, values, k, None, 10).tolist() == mask.tolist()
-    order = native.order(KERNEL, selection.descending(values), rows.view(np.uint32), others.view(np.uint32))
+    numbers = selection.descending(values)
+    order = native.order(KERNEL, numbers, rows.view(np.uint32), others.view(np.uint32))
     assert order.tolist() == np.lexsort((others, rows, -values)).tolist()
 
 
 def test_no_pairs_have_an_order():
-    assert native.order(KERNEL, *(np.empty(0, np.uint32) for _ in range(3))).size == 0
+    none = np.empty(0, np.uint32)
+    assert native.order(KERNEL, none, none, none).size == 0
+    with pytest.raises(ValueError, match="2 contiguous numbers of uint32 are needed"):
+        native.order(KERNEL, np.zeros(2, np.uint32), none, np.zeros(2, np.uint32))
 
 
 def test_arrays_of_another_type_layout_or_size_are_refused():
