@@ -1,4 +1,4 @@
-"""The build hook of hatchling: compiles native/kernel.c, into the wheel or, for an editable installation, the tree.
+"""The build hook of hatchling: compiles native/kernel.c into the wheel, or into the tree if it is editable.
 
 LIGHTMINE_KERNEL says with what: ``zig`` (the package ziglang, the default), ``cc`` (the compiler named by CC,
 or cc), or ``none``: a wheel for every platform, whose engine is NumPy. LIGHTMINE_KERNEL_TARGET names another
@@ -7,6 +7,7 @@ platform than this one, one of `TARGETS`, for zig.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -98,11 +99,9 @@ def target() -> str | None:
             sys.exit(f"lightmine: LIGHTMINE_KERNEL_TARGET is one of {', '.join(TARGETS)}; not {asked!r}")
         return asked
     # On Windows the interpreter's platform counts: one for x86-64 runs on arm64 processors too.
-    machine = MACHINES.get(
-        sysconfig.get_platform().removeprefix("win-")
-        if sys.platform == "win32"
-        else platform.machine().lower()
-    )
+    windows = sys.platform == "win32"
+    name = sysconfig.get_platform().removeprefix("win-") if windows else platform.machine().lower()
+    machine = MACHINES.get(name)
     system = SYSTEMS.get(sys.platform)
     if "musl" in (sysconfig.get_config_var("SOABI") or ""):
         system = "linux-musl"
@@ -131,22 +130,16 @@ def compile_kernel(root: Path, out: Path) -> tuple[Path, str]:
 
 def zig(wanted: str) -> list[str]:
     """The command of zig for a platform, up to the flags that all have."""
-    try:
-        import ziglang
-    except ImportError:
-        raise BuildError("the package ziglang is not installed") from None
-    folder = Path(str(ziglang.__file__)).parent
+    spec = importlib.util.find_spec("ziglang")
+    if not spec or not spec.origin:
+        raise BuildError("the package ziglang is not installed")
+    folder = Path(spec.origin).parent
     command = [str(folder / "zig"), "cc", "-target", wanted, "-fno-sanitize=undefined"]
     if "windows" in wanted:
-        headers = folder / "lib/libc/include/any-windows-any"
+        headers = str(folder / "lib/libc/include/any-windows-any")
         return [
-            *command,
-            "-nostdlib",
-            "-isystem",
-            str(headers),
-            "-Wl,-e,DllMainCRTStartup",
-            "native/windows.c",
-        ]
+            *command, "-nostdlib", "-isystem", headers, "-Wl,-e,DllMainCRTStartup", "native/windows.c",
+        ]  # fmt: skip
     return [*command, "-fPIC"]
 
 
