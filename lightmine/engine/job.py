@@ -119,6 +119,7 @@ def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel |
         fixed = compressed_bytes(spec.n, width) + (0 if spec.self_join else compressed_bytes(spec.m, width))
         fixed += 8 * (spec.n + spec.m) + 12 * d * d + 16 * d * tuning.sample_rows
         found = tuning.found_capacity + int(kernel.library.lightmine_tile_pairs())
+        fixed += best_scores_bytes(spec, budget, tuning)
         rows = _tile_rows(spec, workers, tuning)
         per_worker = int(kernel.library.lightmine_scratch(rows, width)) + 24 * found
         per_worker += 8 * d * tuning.compressed_at_once
@@ -137,3 +138,11 @@ def _tile_rows(spec: JoinSpec, workers: int, tuning: Tuning) -> int:
     if spec.max_pairs is None and (spec.k_left or spec.k_right):
         return rows
     return max(rows, min(most, spec.n // (16 * workers) // native.BLOCK * native.BLOCK))
+
+
+def best_scores_bytes(spec: JoinSpec, budget: int, tuning: Tuning) -> int:
+    """What the kernel needs to keep the best scores of each row; 0 if they take too much of the budget."""
+    size = 4 * (spec.n * ((spec.k_left or 0) + 1) if spec.k_left else 0)
+    if not spec.self_join and spec.k_right:
+        size += 4 * spec.m * (spec.k_right + 1)
+    return size if size <= tuning.best_scores_share * budget else 0
