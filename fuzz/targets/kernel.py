@@ -5,8 +5,9 @@ import numpy as np
 from lightmine.engine import native
 from lightmine.engine.matrix import PairScorer, unit_rows
 from lightmine.engine.quantization import choose_params, compress_rows
-from lightmine.engine.selection import Candidates, top_k
+from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
+from lightmine.engine.top_k import top_k
 from lightmine.engine.tuning import Tuning
 from lightmine.engine.worker import NativeJoin
 
