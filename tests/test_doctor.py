@@ -36,7 +36,8 @@ def healthy(report):
     features = dict.fromkeys(report["processor"]["features"], False)
     return altered(
         report, packages={"onnxruntime-gpu": None},
-        kernel={"library": True, "variant": "avx2", "reason": "avx2"}, processor={"features": features}, threads={"source": "affinity", "limit": 10**6},
+        kernel={"library": True, "variant": "avx2", "reason": "avx2"}, processor={"features": features},
+        threads={"source": "affinity", "limit": 10**6},
         memory={"bytes": 2**36, "limit": None},
     )  # fmt: skip
 
