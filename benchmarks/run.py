@@ -54,9 +54,9 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
                 x | {"top_k": 10, "max_pairs": 100_000}, beside_torch, rounds),
             Job(f"pairs over 0.8, {rows:,}", "paraphrase",
                 x | {"top_k": None, "max_pairs": None, "threshold": 0.8}, beside_faiss, rounds),
-            Job(f"pairs over 0.8, {rows:,}, float32 kernel", "paraphrase",
+            Job(f"pairs over 0.8, {rows:,}, NumPy engine", "paraphrase",
                 x | {"top_k": None, "max_pairs": None, "threshold": 0.8},
-                ("lightmine_fp32", "faiss"), rounds),
+                ("lightmine_numpy", "faiss"), rounds),
             Job(f"neighbours of {rows:,}, k 10", "neighbors", x | {"k": 10}, beside_faiss, rounds),
         ]  # fmt: skip
     static = {"x": str(files.static_left), "y": str(files.static_right), "k": 4}
