@@ -11,7 +11,7 @@ endif
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-fast large check lint types fuzz sanitize bench encoding size quality faults optimum soak notebooks dist audit licences sbom oldest newest docs clean
+.PHONY: help demo test test-fast large check lint types fuzz sanitize bench encoding size quality faults optimum soak notebooks dist wheels audit licences sbom oldest newest docs clean
 
 help:
 	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -106,8 +106,11 @@ notebooks: $(VENV)/.fast  ## run the notebooks of examples/python and write thei
 # What is installed beside the wheel and nothing else; what builds and audits it stands apart.
 RUNTIME = build/runtime
 TOOLS = build/tools
-dist: $(TOOLS)/.made  ## the wheel and the sdist, built twice in different places, the same bytes
+dist: $(TOOLS)/.made  ## this platform's wheel and the sdist, built twice in different places, the same bytes; alone in dist
 	$(TOOLS)/bin/python -m supply.dist
+
+wheels: $(TOOLS)/.made  ## wheels for Linux (glibc and musl), Windows and macOS, x86-64 and arm64, checked, into dist
+	$(TOOLS)/bin/python -m supply.wheels
 
 audit: $(RUNTIME)/.made $(TOOLS)/.made  ## known vulnerabilities in what an installation brings (needs the network)
 	$(RUNTIME)/bin/python supply/licences.py --pins > build/pins.txt
@@ -145,12 +148,14 @@ $(BIN)/python$(EXE):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.runtime: pyproject.toml | $(BIN)/python$(EXE)
+# An editable installation compiles the kernel.
+KERNEL = hatch_build.py native/kernel.c native/windows.c
+$(VENV)/.runtime: pyproject.toml $(KERNEL) | $(BIN)/python$(EXE)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/.fast: pyproject.toml $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --editable . --group test
+	$(BIN)/python -m pip install --quiet --group test
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.fast

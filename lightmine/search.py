@@ -13,8 +13,8 @@ from lightmine._validation import check_count
 from lightmine.engine import native
 from lightmine.engine.job import Job, KernelName, prepare
 from lightmine.engine.join import SimilarityJoin
-from lightmine.engine.selection import Scores, descending
 from lightmine.engine.spec import JoinSpec
+from lightmine.engine.top_k import Scores, descending
 from lightmine.progress import Progress
 from lightmine.results import (
     REPR_ROWS,

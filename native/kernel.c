@@ -36,6 +36,7 @@
 #define PANEL 16         /* rows of a panel */
 #define BLOCK 32         /* left rows of a tile */
 #define CHUNK 32         /* panels of a tile: 512 right rows, which stay in the second-level cache */
+#define REFRESH 16       /* tiles after which the bounds of a chunk's columns are read again */
 #define LANES 32         /* of the exact sum */
 #define LOCKS 1024       /* one for each row number modulo LOCKS */
 #define UNLIMITED (-(1 << 30))
@@ -426,6 +427,14 @@ typedef struct {
     int64_t count;
 } Found;
 
+/* Puts the pairs of a tile in the order of their left rows, which then stay in the first-level cache. */
+static void sort_hits(const uint32_t *hits, int32_t n, uint32_t *sorted) {
+    int32_t starts[BLOCK + 1] = {0};
+    for (int32_t h = 0; h < n; h++) starts[(hits[h] >> 16) + 1]++;
+    for (int32_t i = 0; i < BLOCK; i++) starts[i + 1] += starts[i];
+    for (int32_t h = 0; h < n; h++) sorted[starts[hits[h] >> 16]++] = hits[h];
+}
+
 /* Scores pairs of a tile and keeps those that may be in the answer. */
 static inline __attribute__((always_inline)) void score_hits(const Join *join, const uint32_t *hits, int32_t n,
                                                              int32_t row, int32_t rows_end, int32_t column,
@@ -525,7 +534,7 @@ static int32_t offset_of(int32_t variant) {
 /* What a strip of `rows` left rows needs beside its arguments, in bytes. */
 API int64_t lightmine_scratch(int32_t rows, int32_t components) {
     int64_t padded = (rows + BLOCK - 1) / BLOCK * BLOCK;
-    return padded * (components + 8) + (int64_t)CHUNK * PANEL * 8 + (int64_t)BLOCK * CHUNK * PANEL * 4 + 64;
+    return padded * (components + 8) + (int64_t)CHUNK * PANEL * 8 + (int64_t)BLOCK * CHUNK * PANEL * 8 + 64;
 }
 
 /* The most pairs that one tile finds: the room that `capacity` has to leave. */
@@ -547,7 +556,8 @@ API int64_t lightmine_strip(const Join *join, int32_t row, int32_t row_end, int3
     int32_t *starts = (int32_t *)aligned, *column_limits = starts + CHUNK * PANEL;
     int32_t *row_limits = column_limits + CHUNK * PANEL, *row_errors = row_limits + padded;
     uint32_t *hits = (uint32_t *)(row_errors + padded);
-    int8_t *packed = (int8_t *)(hits + (size_t)BLOCK * CHUNK * PANEL);
+    uint32_t *sorted = hits + (size_t)BLOCK * CHUNK * PANEL;
+    int8_t *packed = (int8_t *)(sorted + (size_t)BLOCK * CHUNK * PANEL);
     Found found = {left, right, score, 0};
     int64_t at = *cursor;
 
@@ -570,7 +580,8 @@ API int64_t lightmine_strip(const Join *join, int32_t row, int32_t row_end, int3
         /* Of a self join only pairs above the diagonal count. */
         if (join->self_join && first + count * PANEL <= top + 1) continue;
         float least = load_float(join->min_score);
-        if (block == 0 || at == *cursor) {
+        /* Bounds of columns rise while many rows pass them. */
+        if (block % REFRESH == 0 || at == *cursor) {
             if (count % 2)
                 for (int32_t j = count * PANEL; j < (count + 1) * PANEL; j++)
                     starts[j] = column_limits[j] = UNLIMITED;
@@ -600,7 +611,8 @@ API int64_t lightmine_strip(const Join *join, int32_t row, int32_t row_end, int3
                      starts, row_limits + block * BLOCK, row_errors + block * BLOCK,
                      join->right_bounds ? column_limits : NULL, k, (count + 1) / 2 * 2};
         int32_t n = tile_of(&tile, hits);
-        score_of(join, hits, n, top, row_end, first, column_end, &found, counts);
+        sort_hits(hits, n, sorted);
+        score_of(join, sorted, n, top, row_end, first, column_end, &found, counts);
     }
 #ifdef HAS_AMX
     if (join->variant == AMX) amx_stop();

@@ -1,4 +1,4 @@
-"""The wheel and the sdist, built twice: in other folders, at other times, under another mask and time zone.
+"""This platform's wheel and the sdist, built twice: other folders, other times, another mask and time zone.
 
     python -m supply.dist [FOLDER]
 
@@ -44,16 +44,21 @@ def main() -> None:
 def build(folder: Path, machine: dict[str, str]) -> list[Path]:
     """Copy what git knows of to a new folder, build there, and return the files."""
     source = folder / "source"
-    for name in sources():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, source / name)  # with the time of now and the mask of here
+    copy_sources(source)
     environment = {name: value for name, value in machine.items() if name != "umask"}
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(folder / "built")],
         cwd=source, check=True, stdout=subprocess.DEVNULL, umask=int(machine["umask"], 8),
-        env=os.environ | {"SOURCE_DATE_EPOCH": epoch()} | environment,
+        env=os.environ | {"SOURCE_DATE_EPOCH": epoch(), "LIGHTMINE_KERNEL": "zig"} | environment,
     )  # fmt: skip
     return sorted((folder / "built").iterdir())
+
+
+def copy_sources(folder: Path) -> None:
+    """Copy what git knows of, with the time of now and the mask of here."""
+    for name in sources():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, folder / name)
 
 
 def sources() -> list[str]:

@@ -1,6 +1,12 @@
 """Contract 5: at most the memory budget is allocated beyond the caller's matrix and the result."""
 
+import itertools
+import json
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +14,7 @@ import pytest
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
 from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import BudgetError
+from tests.variants import needs_kernel
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +95,74 @@ def test_bitext_mining_stays_within_the_budget_and_its_neighbours(clustered):
     neighbours = 2 * len(clustered) * 8 * (8 + 4)
     assert len(found) > 5000
     assert peak <= parse_bytes("96MiB") + neighbours
+
+
+# What the process grows by, as the system counts it: the kernel's arrays are NumPy's, its stacks are not.
+GROWTH = """
+import json, sys, threading, time
+import numpy as np
+import lightmine
+from lightmine.engine.tiling import parse_bytes
+from lightmine.errors import BudgetError
+
+def status(name):
+    line = next(line for line in open("/proc/self/status") if line.startswith(name))
+    return int(line.split()[1]) << 10
+
+job, factor = sys.argv[1], float(sys.argv[2])
+rng = np.random.default_rng(3)
+centres = rng.standard_normal((60, 96))
+x = lightmine.unit_rows(centres[rng.integers(0, 60, 20_000)] + rng.standard_normal((20_000, 96)))
+y = x[::-1].copy()
+
+def run(x, y, budget):
+    options = dict(memory_budget=budget, kernel="native", threads=2)
+    if job == "neighbors":
+        return lightmine.neighbors(x, y, k=20, both=True, **options)
+    limits = {
+        "paraphrase": dict(top_k=50, max_pairs=50_000), "few pairs": dict(top_k=100, max_pairs=1000),
+        "long lists": dict(top_k=20, max_pairs=None),
+        "threshold": dict(top_k=None, max_pairs=None, threshold=0.63),
+    }
+    return lightmine.mine_paraphrases(x, **limits[job], **options)
+
+run(x[:1000], y[:1000], "256MiB")  # what is allocated once, at first use, is not the job's
+try:
+    run(x, y, "1MiB")
+except BudgetError as error:
+    budget = int(parse_bytes(str(error).split("memory_budget of ")[1].split()[0]) * factor)
+open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+before = status("VmRSS")
+found = run(x, y, budget)
+peak = status("VmHWM") - before
+if job == "neighbors":
+    sides = [found.index, found.score, found.reverse.index, found.reverse.score]
+else:
+    sides = [found.left, found.right, found.score]
+print(json.dumps([peak, budget, sum(side.nbytes for side in sides)]))
+"""
+
+
+@pytest.mark.slow
+@needs_kernel
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="no /proc/self/clear_refs")
+@pytest.mark.parametrize(
+    ("job", "factor"),
+    [
+        *itertools.product(["paraphrase", "few pairs", "long lists", "neighbors"], [1.0, 1.4, 4.0]),
+        # How many pairs reach a threshold is known only later: the least is too little for them.
+        ("threshold", 10.0),
+        ("threshold", 30.0),
+    ],
+)
+def test_the_process_grows_by_no_more_than_the_budget(job, factor):
+    # From the least that is not refused upward.
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, job, str(factor)],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    peak, allowed, result = json.loads(done.stdout)
+    assert result > 0
+    # Pages that the allocator holds and the stacks of two workers, whatever the job.
+    assert peak <= allowed + result + (6 << 20), (peak >> 20, allowed >> 20, result >> 20)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from lightmine import unit_rows
-from lightmine.engine import native, quantization, selection
+from lightmine.engine import native, quantization, top_k
 from lightmine.engine.matrix import PairScorer
 from lightmine.engine.quantization import CompressedRows, choose_params, compress_rows
 from lightmine.engine.selection import Candidates
@@ -144,10 +144,10 @@ def test_selection_is_that_of_numpy(found, k):
     values = np.array([entry[2] for entry in found], np.float32)
     bounds, own = (np.full(10, -np.inf, np.float32) for _ in range(2))
     mask = native.top_k(KERNEL, rows, others, values, k, bounds, 10)
-    assert mask.tolist() == selection.top_k(rows, others, values, k, own).tolist()
+    assert mask.tolist() == top_k.top_k(rows, others, values, k, own).tolist()
     assert bounds.tolist() == own.tolist()
     assert native.top_k(KERNEL, rows, others, values, k, None, 10).tolist() == mask.tolist()
-    numbers = selection.descending(values)
+    numbers = top_k.descending(values)
     order = native.order(KERNEL, numbers, rows.view(np.uint32), others.view(np.uint32))
     assert order.tolist() == np.lexsort((others, rows, -values)).tolist()
 

@@ -49,8 +49,12 @@ def test_what_is_packed_is_ours_and_of_the_stated_time(built):
     assert "lightmine/py.typed" in names
     assert "lightmine/encoder/data/gemm.onnx" in names
     assert not [name for name in names if "test" in name or "__pycache__" in name]
+    assert sum(name.startswith("lightmine/engine/kernel.") for name in names) == 1
     with tarfile.open(archive) as file:
         members = file.getmembers()
+    files = {member.name.partition("/")[2] for member in members}
+    assert {"hatch_build.py", "native/kernel.c", "native/windows.c"} <= files
+    assert not [name for name in files if name.startswith("lightmine/engine/kernel.")]
     assert {member.mtime for member in members} == {1600000000}
     assert {member.name.split("/")[0] for member in members} == {"lightmine-0.1.0"}
     assert all(not member.issym() and ".." not in member.name for member in members)

@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 
-from lightmine.engine.selection import Candidates, ScoreBounds, descending, top_k
+from lightmine.engine.selection import Candidates, ScoreBounds
 from lightmine.engine.spec import JoinSpec
+from lightmine.engine.top_k import descending, top_k
 from lightmine.engine.tuning import DEFAULT_TUNING
 from lightmine.errors import BudgetError
 from tests import variants

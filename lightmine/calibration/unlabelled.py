@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lightmine.bitext.margin import margin_scores
 from lightmine.bitext.pairing import Bitext, both_directions, first_k, mean_scores, retrieve
 from lightmine.bitext.presets import MarginSpec
-from lightmine.engine.selection import Scores
+from lightmine.engine.top_k import Scores
 from lightmine.errors import ArgumentError
 from lightmine.results import Indices
 from lightmine.search import Neighbors

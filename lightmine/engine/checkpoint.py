@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import Scores
 from lightmine.engine.spec import JoinSpec, Pairs
 from lightmine.engine.tiling import Plan
+from lightmine.engine.top_k import Scores
 from lightmine.engine.tuning import DEFAULT_TUNING, Tuning
 from lightmine.errors import ArgumentError, LightmineError, TextError, one_line
 from lightmine.results import Indices, Mask

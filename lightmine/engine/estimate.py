@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lightmine.engine import pool
 from lightmine.engine.matrix import FloatMatrix
-from lightmine.engine.selection import Candidates, Scores, rank_in_run, top_k
+from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
+from lightmine.engine.top_k import Scores, rank_in_run, top_k
 from lightmine.engine.tuning import Tuning
 from lightmine.engine.worker import SharedState
 from lightmine.errors import BudgetError

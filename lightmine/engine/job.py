@@ -111,17 +111,38 @@ def choose_kernel(spec: JoinSpec, job: Job) -> native.Kernel | None:
 
 
 def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel | None) -> Plan:
-    tuning, fixed = job.tuning, 0
+    tuning, fixed, rows = job.tuning, 0, None
+    workers = job.threads or default_threads()
     per_worker = 8 * tuning.chunk_bytes + 110 * tuning.survivors_at_once
     if kernel is not None:
         width = -(-d // native.WIDTH) * native.WIDTH
         fixed = compressed_bytes(spec.n, width) + (0 if spec.self_join else compressed_bytes(spec.m, width))
         fixed += 8 * (spec.n + spec.m) + 12 * d * d + 16 * d * tuning.sample_rows
         found = tuning.found_capacity + int(kernel.library.lightmine_tile_pairs())
-        per_worker = int(kernel.library.lightmine_scratch(tuning.native_tile[0], width)) + 24 * found
+        fixed += best_scores_bytes(spec, budget, tuning)
+        rows = _tile_rows(spec, workers, tuning)
+        per_worker = int(kernel.library.lightmine_scratch(rows, width)) + 24 * found
         per_worker += 8 * d * tuning.compressed_at_once
     return plan_tiles(
         spec.n, spec.m, self_join=spec.self_join, budget=budget, native=kernel is not None,
-        workers=job.threads or default_threads(), kept=spec.most_kept(), fixed=fixed, per_worker=per_worker,
-        tuning=tuning,
+        workers=workers, kept=spec.most_kept(), fixed=fixed, per_worker=per_worker, rows=rows, tuning=tuning,
     )  # fmt: skip
+
+
+def _tile_rows(spec: JoinSpec, workers: int, tuning: Tuning) -> int:
+    """More rows use the other side's rows more often while these are in a cache; bounds of rows rise later.
+
+    So few rows where bounds of rows decide, and else many, as long as every worker has some tiles.
+    """
+    rows, most = tuning.native_tile[0], tuning.native_rows_most
+    if spec.max_pairs is None and (spec.k_left or spec.k_right):
+        return rows
+    return max(rows, min(most, spec.n // (16 * workers) // native.BLOCK * native.BLOCK))
+
+
+def best_scores_bytes(spec: JoinSpec, budget: int, tuning: Tuning) -> int:
+    """What the kernel needs to keep the best scores of each row; 0 if they take too much of the budget."""
+    size = 4 * (spec.n * ((spec.k_left or 0) + 1) if spec.k_left else 0)
+    if not spec.self_join and spec.k_right:
+        size += 4 * spec.m * (spec.k_right + 1)
+    return size if size <= tuning.best_scores_share * budget else 0

@@ -13,7 +13,7 @@ from lightmine.engine import pool
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.components import choose_components
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
-from lightmine.engine.job import Job, plan_join
+from lightmine.engine.job import Job, best_scores_bytes, plan_join
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import (
     CompressedRows,
@@ -168,15 +168,11 @@ class SimilarityJoin:
         else:
             join = NativeJoin(
                 self.kernel, shared.x, shared.y, *compressed, shared.candidates,
-                best_scores=self._has_room_for_best_scores(shared.candidates.spec),
+                best_scores=best_scores_bytes(shared.candidates.spec, self.budget, self.tuning) > 0,
             )  # fmt: skip
             make = functools.partial(NativeWorker, shared, join)
         with pool.one_blas_thread:
             pool.run(shared.tiles(), _mine_tile, make, workers=shared.plan.workers, tick=tick)
-
-    def _has_room_for_best_scores(self, spec: JoinSpec) -> bool:
-        size = 4 * (spec.n * (spec.k_left or 0) + (0 if spec.self_join else spec.m * (spec.k_right or 0)))
-        return size <= self.tuning.best_scores_share * self.budget
 
 
 def _mine_tile(worker: Worker, tile: Tile) -> None:

@@ -258,7 +258,7 @@ def top_k(
     bounds: NDArray[np.float32] | None,
     n: int,
 ) -> NDArray[np.bool_]:
-    """`lightmine.engine.selection.top_k` of rows from 0 to n - 1."""
+    """`lightmine.engine.top_k.top_k` of rows from 0 to n - 1."""
     count = len(rows)
     rows, others = np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(others, np.int32)
     values = np.ascontiguousarray(values, np.float32)

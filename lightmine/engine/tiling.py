@@ -79,6 +79,7 @@ def plan_tiles(
     fixed: int,
     per_worker: int,
     native: bool = False,
+    rows: int | None = None,
     tuning: Tuning = DEFAULT_TUNING,
 ) -> Plan:
     """Choose tile shape and candidate capacity for a budget, or refuse with the figure that would do.
@@ -99,6 +100,8 @@ def plan_tiles(
         Bytes that the kernel needs once, and for each worker.
     native : bool
         Whether the compiled kernel mines: its tiles are larger, and none of their scores is written.
+    rows : int, optional
+        Rows of a tile, if not those of the tuning.
     tuning : Tuning
 
     Raises
@@ -117,12 +120,12 @@ def plan_tiles(
     each = tuning.bytes_per_candidate[not self_join]
     for shrink, most in _smaller_and_smaller(workers, tuning.tile_halvings, long=native):
         size = tuning.native_tile if native else tuning.numpy_tile
-        rows, columns = (max(1, side >> shrink) for side in size)
+        height, columns = (max(1, side >> shrink) for side in (rows or size[0], size[1]))
         if native:
             # Right rows are read in pairs of panels, 32 rows.
             columns = max(32, columns // 32 * 32)
-        tile = min(n, rows) * min(m, columns)
-        workers = max(1, min(most, -(-n // rows) * -(-m // columns)))
+        tile = min(n, height) * min(m, columns)
+        workers = max(1, min(most, -(-n // height) * -(-m // columns)))
         working = fixed + workers * (per_worker + (0 if native else tile * tuning.bytes_per_score))
         # Room for what is kept, and for as much again or a tile of each worker, not selected from yet.
         least = kept + max(0 if native else workers * tile, 4096)
@@ -131,7 +134,7 @@ def plan_tiles(
             candidates = (
                 min(spare // each, max(least, 3 * kept, 1 << 20)) if kept else spare // tuning.bytes_per_pair
             )
-            return Plan(n, m, self_join, rows, columns, workers, candidates, native)
+            return Plan(n, m, self_join, height, columns, workers, candidates, native)
     need = working + least * each
     raise BudgetError(
         f"this job needs a memory_budget of {format_bytes(need)} at the least, not {format_bytes(budget)}; "

@@ -18,6 +18,7 @@ class Tuning:
     # fit a cache by itself; a task is some milliseconds. NumPy's products are written out: 2 MB of them
     # stay in a cache.
     native_tile: tuple[int, int] = (512, 16_384)
+    native_rows_most: int = 4096
     numpy_tile: tuple[int, int] = (512, 1024)
     # How often a tile may be halved, on both sides, before fewer workers are tried.
     tile_halvings: int = 4

@@ -14,8 +14,9 @@ from lightmine.engine import native
 from lightmine.engine.checkpoint import State
 from lightmine.engine.matrix import ROUNDING, FloatMatrix, PairScorer, score_error
 from lightmine.engine.quantization import CompressedRows
-from lightmine.engine.selection import Candidates, Scores, as_bound
+from lightmine.engine.selection import Candidates
 from lightmine.engine.tiling import Plan
+from lightmine.engine.top_k import Scores, as_bound
 from lightmine.engine.tuning import Tuning
 from lightmine.results import Indices
 
