@@ -138,7 +138,7 @@ def profile(found: dict[str, Any]) -> str:
 
 
 def components(job: dict[str, Any]) -> str:
-    """How many components a job multiplied; of the engine before the compiled kernel, for which share of pairs."""
+    """How many components a job multiplied; for which share of pairs, in results of the engine before."""
     if "depths" in job:
         return ", ".join(f"{100 * share:.0f} %: {count}" for count, share in job["depths"].items())
     return str(job.get("components", ""))
