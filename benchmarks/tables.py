@@ -111,32 +111,37 @@ def profile(found: dict[str, Any]) -> str:
     rows: list[tuple[str, list[str]]] = [
         ("seconds", [f"{job['seconds']:.1f}" for job in jobs.values()]),
         ("pairs a second", [f"{job['pairs_a_second'] / 1e9:.2f} billion" for job in jobs.values()]),
-        (
-            "share of pairs: coordinates multiplied",
-            [
-                ", ".join(
-                    f"{100 * share:.0f} %: {n_components}" for n_components, share in job["depths"].items()
-                )
-                for job in jobs.values()
-            ],
-        ),
     ]
+    if any("components" in job or "depths" in job for job in jobs.values()):
+        rows.append((
+            "components multiplied" if "kernel" in found else "share of pairs: coordinates multiplied",
+            [components(job) for job in jobs.values()],
+        ))  # fmt: skip
     parts = next(iter(jobs.values()))["share_of_thread_time"]
     rows += [
         (PARTS.get(part, part), [f"{100 * job['share_of_thread_time'][part]:.0f} %" for job in jobs.values()])
         for part in parts
     ]
-    rows += [
-        ("pairs scored in float32", [f"{job['pairs_scored_in_float32']:,}" for job in jobs.values()]),
-        ("pairs scored exactly", [f"{job['pairs_scored_exactly']:,}" for job in jobs.values()]),
-        (
-            "product, ps of a thread a pair",
-            [f"{job['product_picoseconds_a_pair']:.0f}" for job in jobs.values()],
-        ),
-        ("product alone, ps", [f"{job['best_product_picoseconds_a_pair']:.0f}" for job in jobs.values()]),
-    ]
-    lines = [f"| {found['rows']:,} sentences | " + " | ".join(jobs) + " |", "|---" * (len(jobs) + 1) + "|"]
+    # Results of earlier engines lack some of these.
+    for name, key, form in (
+        ("pairs scored in float32", "pairs_scored_in_float32", ",.0f"),
+        ("pairs scored exactly", "pairs_scored_exactly", ",.0f"),
+        ("pairs offered to the selection", "pairs_offered", ",.0f"),
+        ("product, ps of a thread a pair", "product_picoseconds_a_pair", ".0f"),
+        ("product alone, ps", "best_product_picoseconds_a_pair", ".0f"),
+    ):
+        if all(key in job for job in jobs.values()):
+            rows.append((name, [format(job[key], form) for job in jobs.values()]))
+    head = f"{found['rows']:,} sentences" + (f", {found['kernel']}" if "kernel" in found else "")
+    lines = [f"| {head} | " + " | ".join(jobs) + " |", "|---" * (len(jobs) + 1) + "|"]
     return "\n".join(lines + [f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows])
+
+
+def components(job: dict[str, Any]) -> str:
+    """How many components a job multiplied; for which share of pairs, in results of the engine before."""
+    if "depths" in job:
+        return ", ".join(f"{100 * share:.0f} %: {count}" for count, share in job["depths"].items())
+    return str(job.get("components", ""))
 
 
 def encoding(rows: list[dict[str, Any]]) -> str:
