@@ -70,6 +70,21 @@ def test_ctrl_c_ends_a_native_job_within_a_second(job):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("moment", [0.3, 0.8, 1.6])
+def test_ctrl_c_ends_what_comes_before_mining_too(moment):
+    # Rows are checked and compressed, and min_score is estimated.
+    process = start("paraphrase")
+    time.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    begin = time.monotonic()
+    out, errors = process.communicate(timeout=20)
+    # The process itself ends a little later.
+    assert time.monotonic() - begin < 2.0
+    assert out.splitlines()[-1:] == ["1"]
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_saves_what_was_found(tmp_path):
     process = start("neighbors", str(tmp_path))
     assert process.stdout.readline() == "mining\n"
