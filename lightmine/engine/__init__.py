@@ -15,7 +15,7 @@ How a pair is rejected or kept, from the first file to the last::
     pool           threads that share tasks
     worker         one worker's tiles: upper bounds reject nearly every pair, the others are scored exactly
     top_k          the best k entries of each row, in NumPy
-    selection      candidates, bounds that only rise, and the selection that raises them
+    selection      candidates, running bounds, and the selection that raises them
     checkpoint     what a job has found so far, on disk, so that an interrupted job resumes
     join           SimilarityJoin: plans, estimates, mines, checks the estimate
     partners       how many partners each row has within limits

@@ -34,7 +34,8 @@ MAX_NORM = 1 + UNIT_TOLERANCE
 # The least that a component counts for. E is at most 1.5 / scale^2, and so under the 2^29 that the kernel
 # keeps of it; products are little over 2^28 and stay clear of int32's ends.
 MIN_SCALE = 2.0**-14
-# Error bounds of places where no row is: no pair of theirs passes a limit.
+# Error bounds of places where no row is: their pairs reach no limit. Where there is no limit, the kernel
+# drops them by their numbers.
 NOWHERE = -(1 << 29)
 
 
