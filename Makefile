@@ -11,7 +11,7 @@ endif
 TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-fast large check lint types fuzz bench encoding size quality faults optimum soak notebooks dist wheels audit licences sbom oldest newest docs clean
+.PHONY: help demo test test-fast large check lint types fuzz sanitize bench encoding size quality faults optimum soak notebooks dist wheels audit licences sbom oldest newest docs clean
 
 help:
 	@grep -E '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -49,6 +49,18 @@ SECONDS = 60
 fuzz: $(VENV)/.test  ## fuzz every reader for a minute each (make fuzz SECONDS=600 for ten)
 	$(BIN)/python -m pip install --quiet --group fuzz
 	$(BIN)/python -m fuzz.run --seconds $(SECONDS)
+
+# Random calls of the compiled kernel beside plain loops; CC is gcc or clang with their sanitizers.
+SANITIZE = $(CC) -std=gnu11 -g -O2 -Wall -Wextra -Werror -fno-math-errno native/stress.c -pthread -lm -o build/stress
+sanitize:  ## the compiled kernel under AddressSanitizer, UBSan and ThreadSanitizer, half a minute
+	@mkdir -p build
+	$(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=all
+	build/stress 60 1
+	$(SANITIZE) -DGUARDED
+	build/stress 200 1
+	build/stress 200 4
+	$(SANITIZE) -fsanitize=thread
+	build/stress 20 4
 
 bench: $(VENV)/.test  ## time and memory beside the peers, and the README's table
 	$(BIN)/python -m pip install --quiet --group benchmark

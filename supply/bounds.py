@@ -22,10 +22,10 @@ EXTRAS = ("hub", "eval", "plot")
 TESTING = ("pytest", "hypothesis", "onnx", "hatchling")
 # Without torch, OpenVINO and the weights of a real model.
 TESTS = (
-    "arrays", "bitext/margin", "bitext/mining", "bitext/neighbors_file", "bitext/presets", "bundle",
-    "cli/encode", "cli/main", "columns", "doctor", "filters", "hostile", "hostile_directory", "hub", "join",
-    "kernels", "lines", "matrix", "memory", "neighbors", "output", "paraphrase", "silence", "soak", "threads",
-    "tiles", "topk",
+    "bitext/margin", "bitext/mining", "bitext/neighbors_file", "bitext/presets", "cli/encode", "cli/main",
+    "doctor", "io/columns", "io/lines", "io/output", "join", "kernels", "loading/bundle", "loading/hub",
+    "matrix", "memory", "neighbors", "paraphrase", "silence", "soak", "system/threads", "text/filters",
+    "tiles", "topk", "untrusted/arrays", "untrusted/directories", "untrusted/models",
 )  # fmt: skip
 
 

@@ -17,12 +17,14 @@ import pytest
 from lightmine import mine_bitext, unit_rows
 from lightmine.engine import checkpoint, worker
 from lightmine.engine.job import Job
+from lightmine.engine.selection import Candidates
 from lightmine.engine.spec import JoinSpec
 from lightmine.engine.tiling import Plan
 from lightmine.engine.tuning import Tuning
 from lightmine.errors import ArgumentError, BudgetError, OutputError, StoreError
 from lightmine.paraphrase import _mine
 from lightmine.search import _neighbors
+from tests.variants import needs_kernel
 
 
 class Stop(BaseException):
@@ -31,8 +33,8 @@ class Stop(BaseException):
 
 # Small inputs take the paths of large ones, and every tile may be the last before a checkpoint.
 SMALL = Tuning(
-    small_pairs=1, tile_rows=16, tile_columns=32, estimate_rows=40, survivors_at_once=20,
-    warm_start_columns=24, centroids=8, checkpoint_interval=0.0, checkpoint_patience=0.0,
+    small_pairs=1, small_side=1, native_tile=(16, 32), numpy_tile=(16, 32), estimate_rows=40,
+    survivors_at_once=20, found_capacity=0, checkpoint_interval=0.0, checkpoint_patience=0.0,
 )  # fmt: skip
 
 
@@ -45,6 +47,9 @@ def neighbors(x, y, *, k, both, **job):
     return _neighbors(x, y, k, both, Job(tuning=SMALL, **job))
 
 
+KERNELS = ["numpy", pytest.param("native", marks=needs_kernel)]
+
+
 def rows(seed, n=400, d=24):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n // 9, d))[rng.integers(0, n // 9, n)] + 0.4 * rng.standard_normal((n, d))
@@ -55,7 +60,7 @@ def rows(seed, n=400, d=24):
 def stopping(monkeypatch, tile, part):
     """Stop at some tile: before it is begun, after some of its pairs were offered, or once it is done."""
     seen = [0]
-    finish, offer = worker.SharedState.finish, worker.Worker._offer
+    finish, offer = worker.SharedState.finish, Candidates.offer
 
     def finishing(self, *where):
         if part != "done":
@@ -72,7 +77,7 @@ def stopping(monkeypatch, tile, part):
             raise Stop
 
     monkeypatch.setattr(worker.SharedState, "finish", finishing)
-    monkeypatch.setattr(worker.Worker, "_offer", offering)
+    monkeypatch.setattr(Candidates, "offer", offering)
 
 
 def stops(tile, part, job):
@@ -94,7 +99,7 @@ def same(one, other):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["done", "offered"])
-@pytest.mark.parametrize("kernel", ["int8", "fp32"])
+@pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize(
     "options",
     [
@@ -124,11 +129,12 @@ def test_a_job_that_is_stopped_again_and_again_ends_with_the_same_answer(tmp_pat
     assert same(mine_paraphrases(x, resume=str(tmp_path), **options), whole)
 
 
-def test_a_job_of_two_sides_resumes_too(tmp_path):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_job_of_two_sides_resumes_too(tmp_path, kernel):
     x, y = rows(1, 300), rows(2, 350)
-    whole = neighbors(x, y, k=3, both=True, kernel="int8")
+    whole = neighbors(x, y, k=3, both=True, kernel=kernel)
     bitext = mine_bitext(x, y, k=3)
-    job = functools.partial(neighbors, x, y, k=3, both=True, kernel="int8", resume=str(tmp_path))
+    job = functools.partial(neighbors, x, y, k=3, both=True, kernel=kernel, resume=str(tmp_path))
     assert stops(30, "offered", job)
     found = job()
     for one, other in ((found, whole), (found.reverse, whole.reverse)):
@@ -141,10 +147,11 @@ def test_a_job_of_two_sides_resumes_too(tmp_path):
 def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
     x = rows(0)
     mine_paraphrases(x, top_k=5, resume=str(tmp_path))
+    tuning = dataclasses.replace(SMALL, native_tile=(8, 32), numpy_tile=(8, 32))
     for options, reason in (
         (dict(top_k=6), "other options"),
         (dict(top_k=5, threshold=0.3), "other options"),
-        (dict(top_k=5, tuning=dataclasses.replace(SMALL, tile_rows=8)), "another memory_budget"),
+        (dict(top_k=5, tuning=tuning), "another memory_budget"),
     ):
         with pytest.raises(ArgumentError, match=reason):
             mine_paraphrases(x, resume=str(tmp_path), **options)
@@ -155,9 +162,9 @@ def test_a_checkpoint_of_another_job_is_refused_by_what_differs(tmp_path):
 def test_the_file_keeps_the_names_of_its_format(tmp_path):
     mine_paraphrases(rows(0), top_k=5, resume=str(tmp_path))
     facts = json.loads(np.load(tmp_path / checkpoint.NAME)["job"].tobytes())
-    assert set(facts) == {"format", "left", "right", "rule", "tiles", "floor", "lowest"}
-    assert set(facts["rule"]) == {
-        "n", "m", "one_collection", "k_left", "k_right", "floor", "ceiling", "max_pairs",
+    assert set(facts) == {"format", "left", "right", "spec", "tiles", "min_score", "lowest"}
+    assert set(facts["spec"]) == {
+        "n", "m", "self_join", "k_left", "k_right", "min_score", "max_score", "max_pairs",
     }  # fmt: skip
 
 
@@ -192,20 +199,18 @@ def damaged(path, how):
         ("right", lambda old: -old - 1),
         ("score", lambda old: old[1:]),
         ("score", lambda old: old.astype(np.float64)),
-        ("order_left", lambda old: np.zeros_like(old)),
-        ("order_left", lambda old: old[:-1]),
-        ("limits_left", lambda old: old[:-1]),
+        ("bounds_left", lambda old: old[:-1]),
         ("done", lambda old: old[:-1]),
     ],
     ids=lambda how: how if isinstance(how, str) else how[0],
 )
 def test_a_damaged_checkpoint_is_said_to_be_one(tmp_path, how):
     x = rows(0)
-    mine_paraphrases(x, top_k=5, kernel="int8", resume=str(tmp_path))
+    mine_paraphrases(x, top_k=5, resume=str(tmp_path))
     path = tmp_path / checkpoint.NAME
     damaged(path, how)
     with pytest.raises(ArgumentError, match=r"delete it to begin anew") as raised:
-        mine_paraphrases(x, top_k=5, kernel="int8", resume=str(tmp_path))
+        mine_paraphrases(x, top_k=5, resume=str(tmp_path))
     assert str(path) in str(raised.value)
 
 
@@ -259,7 +264,7 @@ def test_checkpoints_take_a_small_part_of_the_time(tmp_path):
     spec = JoinSpec(len(x), len(x), self_join=True, max_pairs=100)
     plan = Plan(len(x), len(x), True, 16, 32, 1, 1000)
     pairs = mine_paraphrases(x[:2])
-    state = checkpoint.State(0.0, np.float32(0), None, (None, None), np.zeros((25, 13), bool), [pairs])
+    state = checkpoint.State(0.0, np.float32(0), (None, None), np.zeros((25, 13), bool), [pairs])
     with checkpoint.Checkpoint(str(tmp_path), x, None, spec, plan, clock=clock) as one:
         while now[0] < 3000:
             now[0] += 0.5

@@ -1,156 +1,153 @@
-import tomllib
-from pathlib import Path
+"""No pair scores over the bound that its compressed rows give, whatever the rows are."""
+
+import dataclasses
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
-from lightmine.engine.basis import basis, random_rotation, rotation_error
-from lightmine.engine.bounds import Kernel, bound_stage, plain
+from hypothesis import given, settings
 
 from lightmine import unit_rows
-from lightmine.engine import matmul, pool, quantization
-from lightmine.engine.matrix import PairScorer
-from lightmine.engine.quantization import compress_rows
+from lightmine.engine import pool
+from lightmine.engine.matrix import ROUNDING, PairScorer, score_error
+from lightmine.engine.quantization import (
+    MIN_SCALE,
+    NOWHERE,
+    QuantizationParams,
+    basis,
+    choose_params,
+    compress_rows,
+    random_rotation,
+    rotation_error,
+)
+from lightmine.engine.tuning import Tuning
+from tests import variants
+from tests.oracle import dense
+from tests.rows import KINDS, adversarial
+from tests.variants import VARIANTS
 
-KINDS = ["normal", "spike", "equal", "tiny", "opposite", "alternating", "duplicates", "low rank"]
-
-
-def adversarial(kind, rng, n, d):
-    """Rows that are hard to quantize, to sum or to rotate."""
-    x = rng.standard_normal((n, d))
-    if kind == "spike":
-        x *= 1e-6
-        x[np.arange(n), rng.integers(0, d, n)] = 1
-    elif kind == "equal":
-        x[:] = 1
-    elif kind == "tiny":
-        x *= 10.0 ** rng.uniform(-45, 0, (n, d))
-        x[:, 0] += 1e-30
-    elif kind == "opposite":
-        x[1::2] = -x[: n // 2]
-    elif kind == "alternating":
-        x = np.where(np.arange(d) % 2, 1.0, -1.0) * (1 + 1e-3 * x)
-    elif kind == "duplicates":
-        x[:] = x[rng.integers(0, 3, n)]
-    elif kind == "low rank":
-        x = x[:, :1] * rng.standard_normal(d) + 1e-3 * x
-    return unit_rows(x)
+FEW_AT_ONCE = dataclasses.replace(Tuning(), compressed_at_once=16)
 
 
-def stage_of(x, y, qmax, n_components, columns):
-    if n_components is None:
-        return plain(x, y)
-    orders = tuple(
-        np.random.default_rng(len(x)).permutation(len(side)) for side in (x, x if y is None else y)
-    )
-    orders = orders if y is not None else (orders[0], orders[0])
+def components(compressed):
+    """The int8 components of every place, a row each."""
+    panels = compressed.panels
+    return panels.transpose(0, 2, 1, 3).reshape(len(compressed.errors), -1)
+
+
+def upper_bounds(left, right):
+    """What the kernel takes for the most that each pair can score."""
+    products = components(left).astype(np.int64) @ components(right).T.astype(np.int64)
+    sums = products + left.errors[:, None].astype(np.int64) + right.errors
+    return left.params.unit * sums + ROUNDING
+
+
+def compress(x, params, name, tuning=FEW_AT_ONCE):
     with pool.one_blas_thread:
-        return bound_stage(
-            *compress_rows(x, y, basis(x, y)[:n_components], qmax, orders, columns=columns, workers=1)
-        )
-
-
-def every_tile(one, n, m, rows, columns):
-    scorer = Kernel([one], columns).scorer(rows * columns)
-    for top in range(0, n, rows):
-        for start in range(0, m, columns):
-            tile = slice(top, min(top + rows, n)), slice(start, min(start + columns, m))
-            yield *tile, scorer.scores(0, *tile).copy()
+        return compress_rows(x, params, variants.kernel(name), workers=2, tuning=tuning)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+@settings(max_examples=30)
 @given(
-    kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 2, 7, 64, 384, 1000]),
-    share=st.sampled_from([None, 0.2, 0.6, 1.0]), qmax=st.sampled_from([None, 127, 63]), two=st.booleans(),
+    kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), other=st.sampled_from(KINDS),
+    d=st.sampled_from([1, 2, 7, 31, 32, 33, 63, 64, 65, 384, 1000, 1100]), rotate=st.booleans(),
+    share=st.sampled_from([None, 0.2, 0.6]), sampled=st.sampled_from([1, 3, 30]),
 )  # fmt: skip
-def test_no_pair_scores_over_its_bound_and_no_threshold_rejects_one(kind, seed, d, share, qmax, two):
+def test_no_pair_scores_over_its_bound(name, kind, seed, other, d, rotate, share, sampled):
     rng = np.random.default_rng(seed)
-    x = adversarial(kind, rng, 30, d)
-    y = adversarial("normal", rng, 21, d) if two else None
-    right = x if y is None else y
-    one = stage_of(x, y, qmax, None if share is None else max(1, int(share * d)), columns=16)
-    for rows, columns, raw in every_tile(one, len(x), len(right), 8, 16):
-        i, j = np.meshgrid(
-            one.left.rows(np.arange(len(x))[rows]),
-            one.right.rows(np.arange(len(right))[columns]),
-            indexing="ij",
-        )
-        true = PairScorer(x, right).exact(i.ravel(), j.ravel()).reshape(raw.shape)
-        assert (one.upper_bound(raw) >= true.astype(np.float64)).all()
-        # No limit that a pair reaches may reject it, whichever way the limit is given.
-        assert (raw >= one.raw_threshold(true)).all()
-        assert raw.max() >= one.raw_threshold(true.max())
+    x, y = adversarial(kind, rng, 30, d), adversarial(other, rng, 21, d)
+    p = None if share is None else max(1, int(share * d))
+    qmax = variants.kernel(name).qmax
+    # The scale and the basis are chosen by few rows, unlike the others or not.
+    params = choose_params(x[:sampled], qmax, p, rotate=rotate, tuning=FEW_AT_ONCE)
+    left, right = (compress(side, params, name) for side in (x, y))
+    for one, other_side, rows, columns in ((left, right, x, y), (left, left, x, x)):
+        bounds = upper_bounds(one, other_side)[: len(rows), : len(columns)]
+        true = rows.astype(np.float64) @ columns.astype(np.float64).T
+        assert (bounds >= true - 1e-15).all()
+        assert (bounds >= dense(rows, columns)).all()
 
 
-def test_a_row_unlike_the_sample_makes_the_scale_larger_and_no_bound_wrong(rng):
-    x = rng.standard_normal((5000, 64)) * 0.9 ** np.arange(64)
-    # Not sampled (every fourth row is), and all in the component that the basis puts last.
-    x[7] = np.eye(64)[63]
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_compress_alike_and_leave_the_other_places_empty(name, rng):
+    x = unit_rows(rng.standard_normal((37, 70)))
+    params = choose_params(x, 63, rotate=False, tuning=FEW_AT_ONCE)
+    found, other = compress(x, params, name), compress(x, params, "portable")
+    q = components(found)
+    nearest = np.rint(np.clip(x / np.float32(params.scale), -63, 63))
+    # The product with the inverse may round to the other side of a half.
+    assert (np.abs(q[:37, :70] - nearest) <= 1).all()
+    assert ((q[:37, :70] != nearest).mean()) < 0.01
+    assert not q[37:].any()
+    assert not q[:, 70:].any()
+    assert (found.sums == q.sum(axis=1, dtype=np.int64)).all()
+    assert (found.errors[37:] == NOWHERE).all()
+    assert found.rows.tolist() == [*range(37), *[0] * 27]
+    # Multiplying and adding at once may round an error bound up once more.
+    assert (q == components(other)).all()
+    assert np.abs(found.errors.astype(np.int64) - other.errors).max() <= 1
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("p", [None, 64])
+def test_a_row_unlike_the_sample_has_a_larger_error_and_no_wrong_bound(rng, name, p):
+    x = rng.standard_normal((500, 128)) * 0.9 ** np.arange(128)
+    # Each all in the component that the basis puts last, or first.
+    x[7], x[8] = np.eye(128)[127], np.eye(128)[0]
     x = unit_rows(x)
-    left, right, params = compress_rows(
-        x, None, basis(x, None)[:16], 127, (np.arange(5000), np.arange(5000)), columns=1000, workers=2
-    )
-    one = bound_stage(left, right, params)
-    assert params == quantization.safe_params(params.vectors, 127) or params.max_residual >= 1
-    for rows, columns, raw in every_tile(one, 5000, 2000, 500, 1000):
-        assert (one.upper_bound(raw) >= x[rows] @ x[columns].T - 1e-6).all()
+    params = choose_params(x[20:], variants.kernel(name).qmax, p, tuning=FEW_AT_ONCE)
+    one = compress(x, params, name)
+    assert (upper_bounds(one, one)[:500, :500] >= dense(x)).all()
+    assert one.errors[7] > (0 if p is None else 2) * np.median(one.errors[:500])
 
 
-def test_a_row_a_little_unlike_the_sample_makes_the_scale_only_a_little_larger(rng):
-    x = rng.standard_normal((5000, 64))
-    x, order = unit_rows(x), np.arange(5000)
-    vectors = np.eye(64, dtype=np.float32)
-    smallest = quantization.choose_params(random_rotation(vectors), x[::4], 127)
-    # Not sampled, and with components that the smallest scale would clip by too much for its error to fit.
-    x[7] = smallest.vectors[0] * np.float32(0.8) + smallest.vectors[1] * np.float32(0.6)
-    _, _, params = compress_rows(x, None, vectors, 127, (order, order), columns=1000, workers=2)
-    assert smallest.scale < params.scale < quantization.safe_params(vectors, 127).scale
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize(("p", "most"), [(None, 0.035), (64, 0.06)])
+def test_bounds_are_tight_enough_to_reject(rng, name, p, most):
+    x = unit_rows(rng.standard_normal((600, 128)) * 0.96 ** np.arange(128))
+    params = choose_params(x, 63, p, tuning=FEW_AT_ONCE)
+    one = compress(x, params, name)
+    assert np.median(upper_bounds(one, one)[:600, :600] - dense(x)) < most
 
 
-@pytest.mark.parametrize("qmax", [127, 63])
-@pytest.mark.parametrize("n_components", [1, 3, 64, 384, 1024, 8192])
-def test_safe_params_fit_every_unit_row(qmax, n_components):
-    vectors = np.eye(n_components, n_components + 1, dtype=np.float32)
-    params = quantization.safe_params(vectors, qmax)
-    rows = np.concatenate(
-        [
-            np.eye(n_components + 1)[[0, n_components]],
-            np.full((1, n_components + 1), (n_components + 1) ** -0.5),
-        ]
-    )
-    others = np.random.default_rng(0).standard_normal((6, n_components + 1))
-    rows = unit_rows(np.concatenate([rows, -rows, others]))
-    out = np.empty((params.width, len(rows)), np.int8)
-    assert quantization.RowQuantizer(params).fill(rows, out)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_components_of_very_long_rows_are_no_smaller_than_their_sums_allow(name):
+    d = 140_000
+    flat = np.full((2, d), d**-0.5, np.float32)
+    # A quarter of the coordinates, twice as large: half of them is cut off by a scale that suits the others.
+    x = np.concatenate([flat, flat, np.eye(1, d, dtype=np.float32)])
+    x[2:4] *= 2 * (np.arange(d) % 4 == 0)
+    x = unit_rows(x)
+    params = choose_params(flat, variants.kernel(name).qmax, rotate=False, tuning=Tuning())
+    assert params.scale >= MIN_SCALE
+    one = compress(x, params, name)
+    bounds = upper_bounds(one, one)
+    assert (bounds[:5, :5] >= x.astype(np.float64) @ x.T.astype(np.float64)).all()
+    assert one.errors.max() < 1 << 29
+    assert np.abs(bounds[:5, :5] / params.unit).max() < 1 << 31
 
 
-@pytest.mark.parametrize("qmax", [None, 127])
-def test_bounds_are_tight_enough_to_reject(rng, qmax):
-    x = unit_rows(rng.standard_normal((2000, 128)))
-    one = stage_of(x, None, qmax, 128, columns=500)
-    order = one.left.rows(np.arange(2000))
-    for rows, columns, raw in every_tile(one, 2000, 500, 250, 500):
-        loose = one.upper_bound(raw) - x[order[rows]] @ x[order[columns]].T
-        assert np.median(loose) < (1e-3 if qmax is None else 0.025)
-
-
-def test_limits_of_minus_infinity_reject_nothing(rng):
-    x = unit_rows(rng.standard_normal((20, 8)))
-    for qmax in (None, 127):
-        one = stage_of(x, None, qmax, 8, columns=20)
-        ((_, _, raw),) = every_tile(one, 20, 20, 20, 20)
-        assert (raw >= one.raw_threshold(np.full(20, -np.inf, np.float32))).all()
-        assert (raw >= one.raw_threshold(-np.inf)).all()
+def test_rows_in_one_scale_are_rotated_only_if_it_helps(rng):
+    flat, uneven = rng.standard_normal((2, 600, 64))
+    uneven *= 0.8 ** np.arange(64)
+    assert choose_params(unit_rows(flat), 63, tuning=FEW_AT_ONCE).vectors is None
+    assert choose_params(unit_rows(uneven), 63, tuning=FEW_AT_ONCE).vectors.shape == (64, 64)
+    assert choose_params(unit_rows(uneven), 63, rotate=False, tuning=FEW_AT_ONCE).vectors is None
+    params = choose_params(unit_rows(uneven), 63, 16, tuning=FEW_AT_ONCE)
+    assert (params.n_components, params.width) == (16, 64)
+    assert params.rotation_error > 0 == QuantizationParams(None, 64, 1.0, 63).rotation_error
 
 
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32), d=st.sampled_from([1, 7, 384, 1000]))
-def test_rough_scores_are_within_their_slack(kind, seed, d):
+def test_float32_products_are_within_their_slack(kind, seed, d):
     x = adversarial(kind, np.random.default_rng(seed), 30, d)
     left, right = np.divmod(np.arange(900), 30)
-    scorer = PairScorer(x, x)
-    difference = scorer.rough(left, right).astype(np.float64) - scorer.exact(left, right)
-    assert np.abs(difference).max() <= scorer.slack
+    exact = PairScorer(x, x).exact(left, right).astype(np.float64)
+    for products in (x @ x.T, np.add.accumulate(x[:, None] * x[None], axis=2)[:, :, -1]):
+        difference = np.clip(products.ravel().astype(np.float64), -1, 1) - exact
+        assert np.abs(difference).max() <= score_error(d)
 
 
 @given(seed=st.integers(0, 2**32), d=st.integers(1, 200))
@@ -164,68 +161,10 @@ def test_rotated_components_are_within_their_error(seed, d):
 def _check_rotation(x, rng):
     d = x.shape[1]
     p = int(rng.integers(1, d + 1))
-    vectors = random_rotation(basis(x, None)[:p])
+    vectors = random_rotation(basis(x)[:p])
     rotated = x.astype(np.float64) @ vectors.astype(np.float64).T
     nearest = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
     orthogonal = nearest[0] @ nearest[2]
     true = x.astype(np.float64) @ orthogonal.T
     assert np.linalg.norm(rotated - true, axis=1).max() <= rotation_error(d, p)
     assert np.linalg.norm((x @ vectors.T) - true, axis=1).max() <= rotation_error(d, p)
-
-
-def test_a_product_that_saturates_is_found_out(monkeypatch):
-    honest = matmul.Int8Product.__call__
-
-    def saturating(self, a, b):
-        """As x86 without VNNI does it: neighbouring products are added in int16, which overflows."""
-        wide = a.astype(np.int64)
-        out = np.zeros((len(a), b.shape[1]), np.int64)
-        for k in range(0, a.shape[1], 2):
-            out += np.clip(wide[:, k : k + 2] @ b[k : k + 2].astype(np.int64), -(2**15), 2**15 - 1)
-        return (out - 128 * b.sum(axis=0, dtype=np.int64)).astype(np.int32)
-
-    monkeypatch.setattr(matmul.Int8Product, "__call__", saturating)
-    assert not matmul.is_right(127)
-    assert matmul.is_right(63)
-    monkeypatch.setattr(matmul.Int8Product, "__call__", lambda self, a, b: honest(self, a, b) + 1)
-    assert not matmul.is_right(63)
-
-
-def test_the_shipped_graphs_are_valid_onnx_models():
-    onnx = pytest.importorskip("onnx")
-    for graph, kind, inputs in (
-        (matmul.gemm_graph(), "Gemm", ["a", "b"]),
-        (matmul.integer_graph(), "MatMulInteger", ["a", "b", "zero"]),
-    ):
-        model = onnx.load_from_string(graph)
-        onnx.checker.check_model(model, full_check=True)
-        (node,) = model.graph.node
-        assert (node.op_type, list(node.input), list(node.output)) == (kind, inputs, ["y"])
-
-
-def test_the_wheel_includes_the_graphs():
-    # The wheel includes the package whole: every file in it that git does not ignore.
-    root = Path(__file__).parents[1]
-    target = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
-        "wheel"
-    ]
-    assert "lightmine" in target["packages"]
-    assert not {"exclude", "include", "only-include"} & set(target)
-    assert "onnx" not in (root / ".gitignore").read_text()
-    files = sorted(path.relative_to(root).as_posix() for path in matmul.DATA.iterdir())
-    assert files == ["lightmine/engine/data/gemm.onnx", "lightmine/engine/data/matmul_integer.onnx"]
-
-
-def test_products_of_any_shape(rng):
-    product, integers = matmul.Fp32Product(size=600), matmul.Int8Product(size=600)
-    for rows, columns, n_components in ((20, 30, 16), (1, 1, 1), (7, 5, 33), (1, 600, 4)):
-        a, b = rng.standard_normal((rows, n_components)), rng.standard_normal((columns, n_components))
-        a, b = a.astype(np.float32), b.astype(np.float32)
-        assert product(a, b) == pytest.approx(a @ b.T, abs=1e-4)
-        qmax = matmul.safe_int8_qmax() or 0
-        left, right = (
-            rng.integers(-qmax, qmax + 1, (rows, n_components)),
-            rng.integers(-qmax, qmax + 1, (n_components, columns)),
-        )
-        found = integers((left + matmul.ZERO_POINT).astype(np.uint8), right.astype(np.int8))
-        assert qmax == 0 or (found == left @ right).all()

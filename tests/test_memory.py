@@ -4,14 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from lightmine.engine.basis import basis
-from lightmine.engine.stages import choose_stages
 
 from lightmine import mine_bitext, mine_paraphrases, neighbors, unit_rows
-from lightmine.engine.selection import Candidates
-from lightmine.engine.spec import JoinSpec
-from lightmine.engine.tiling import Plan, parse_bytes
-from lightmine.engine.tuning import DEFAULT_TUNING
+from lightmine.engine.tiling import parse_bytes
 from lightmine.errors import BudgetError
 
 
@@ -46,18 +41,6 @@ def test_neighbours_stay_within_the_budget(clustered):
     peak, near = peak_of(lambda: neighbors(clustered, k=10, memory_budget="40MiB", threads=2))
     assert near.index.shape == (6000, 10)
     assert peak <= parse_bytes("40MiB") + near.index.nbytes + near.score.nbytes
-
-
-def test_small_tiles_need_no_more_memory_to_choose_their_stages():
-    x = unit_rows(np.random.default_rng(4).standard_normal((40_000, 32)))
-    spec = JoinSpec(len(x), len(x), self_join=True, min_score=0.9)
-    limits = Candidates(spec, capacity=1).limits
-    plan = Plan(len(x), len(x), True, 64, 128, 1, 1)
-    order, vectors = np.arange(len(x)), basis(x, None)
-    peak, _ = peak_of(
-        lambda: choose_stages(x, x, limits, (order, order), vectors, None, plan, DEFAULT_TUNING)
-    )
-    assert peak <= 4 << 20
 
 
 def test_the_answer_does_not_depend_on_the_budget(clustered):

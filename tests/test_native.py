@@ -147,12 +147,16 @@ def test_selection_is_that_of_numpy(found, k):
     assert mask.tolist() == selection.top_k(rows, others, values, k, own).tolist()
     assert bounds.tolist() == own.tolist()
     assert native.top_k(KERNEL, rows, others, values, k, None, 10).tolist() == mask.tolist()
-    order = native.order(KERNEL, rows, others, values)
+    numbers = selection.descending(values)
+    order = native.order(KERNEL, numbers, rows.view(np.uint32), others.view(np.uint32))
     assert order.tolist() == np.lexsort((others, rows, -values)).tolist()
 
 
 def test_no_pairs_have_an_order():
-    assert native.order(KERNEL, *(np.empty(0, kind) for kind in (np.int32, np.int32, np.float32))).size == 0
+    none = np.empty(0, np.uint32)
+    assert native.order(KERNEL, none, none, none).size == 0
+    with pytest.raises(ValueError, match="2 contiguous numbers of uint32 are needed"):
+        native.order(KERNEL, np.zeros(2, np.uint32), none, np.zeros(2, np.uint32))
 
 
 def test_arrays_of_another_type_layout_or_size_are_refused():
@@ -338,14 +342,7 @@ def test_arrays_that_do_not_belong_together_make_no_join(rng):
         strip.join(candidates=Candidates(spec, capacity=100, tuning=SMALL))
 
 
-def test_components_are_small_enough_for_sums_of_very_long_rows():
-    for p in (384, 66_000, 140_000):
-        params = choose_params(np.full((2, p), p**-0.5, np.float32), 127, rotate=False, tuning=SMALL)
-        assert params.qmax == (127 if p < 66_000 else params.qmax) >= 1
-        assert params.qmax**2 * p <= 1 << 30
-
-
-def test_selection_in_numpy_and_native_of_a_scorer_are_one(rng):
+def test_a_scorer_gives_the_bytes_of_the_kernel(rng):
     x = unit_rows(rng.standard_normal((20, 33)))
     left, right = np.divmod(np.arange(400), 20)
     found = native.scores(KERNEL, x, x, left, right)

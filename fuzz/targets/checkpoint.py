@@ -10,7 +10,7 @@ from fuzz.targets import folder, refusing
 from lightmine.engine import checkpoint
 
 ROWS = lightmine.unit_rows(np.random.default_rng(0).standard_normal((12, 4)).astype(np.float32))
-OPTIONS = {"top_k": 3, "max_pairs": 20, "threads": 1, "kernel": "fp32"}
+OPTIONS = {"top_k": 3, "max_pairs": 20, "threads": 1, "kernel": "numpy"}
 
 _members = []
 
@@ -26,7 +26,7 @@ def mine(y=None):
     where = str(folder() / "resumed")
     if y is None:
         return lightmine.mine_paraphrases(ROWS, resume=where, **OPTIONS)
-    return lightmine.neighbors(ROWS, y, k=2, both=True, kernel="fp32", threads=1, resume=where)
+    return lightmine.neighbors(ROWS, y, k=2, both=True, kernel="numpy", threads=1, resume=where)
 
 
 def members():

@@ -31,6 +31,9 @@ from lightmine.engine.tuning import Tuning
 
 # The most that a row's norm can be.
 MAX_NORM = 1 + UNIT_TOLERANCE
+# The least that a component counts for. E is at most 1.5 / scale^2, and so under the 2^29 that the kernel
+# keeps of it; products are little over 2^28 and stay clear of int32's ends.
+MIN_SCALE = 2.0**-14
 # Error bounds of places where no row is: no pair of theirs passes a limit.
 NOWHERE = -(1 << 29)
 
@@ -124,8 +127,6 @@ def choose_params(
     (4, 64)
     """
     d = sample.shape[1]
-    # Half of an int32 for the product, the rest for the error bounds.
-    qmax = min(qmax, math.isqrt((1 << 30) // (n_components or d)))
     if n_components is not None and n_components < d:
         vectors = random_rotation(basis(sample)[:n_components])
         return QuantizationParams(vectors, d, _scale(sample @ vectors.T, qmax, tuning)[0], qmax)
@@ -144,7 +145,7 @@ def _scale(coordinates: FloatMatrix, qmax: int, tuning: Tuning) -> tuple[float, 
     largest = np.abs(coordinates).max(axis=1)
     best = (math.inf, 1.0)
     for share in tuning.scale_quantiles:
-        scale = float(np.float32(max(float(np.quantile(largest, share)) / qmax, 1e-6)))
+        scale = float(np.float32(max(float(np.quantile(largest, share)) / qmax, MIN_SCALE)))
         steps = np.clip(np.rint(coordinates / np.float32(scale)), -qmax, qmax) * np.float32(scale)
         error = float(np.sqrt(np.square(coordinates - steps).sum(axis=1)).mean())
         best = min(best, (error, scale))
