@@ -36,7 +36,7 @@ MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64"
 SYSTEMS = {"linux": "linux-gnu.2.28", "win32": "windows-gnu", "darwin": "macos.11.0"}
 LIBRARIES = {"windows": "kernel.dll", "macos": "kernel.dylib", "linux": "kernel.so"}
 # Without errno, square roots are instructions and not calls.
-FLAGS = ["-O3", "-s", "-shared", "-fno-math-errno", "-fvisibility=hidden"]
+FLAGS = ["-O3", "-s", "-shared", "-fno-math-errno", "-fwrapv", "-fvisibility=hidden"]
 SOURCE, FOLDER = "native/kernel.c", "lightmine/engine"
 
 

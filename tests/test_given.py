@@ -143,7 +143,7 @@ def test_an_unknown_option_is_refused_by_its_name(call, given):
             "faiss",
             "compat must be one of lightmine, laser, stopes, sentence-transformers, not",
         ),
-        ("kernel", "x", "kernel must be one of auto, int8, fp32, not 'x'"),
+        ("kernel", "x", "kernel must be one of auto, native, numpy, not 'x'"),
     ],
 )
 def test_a_value_that_is_none_of_the_choices_is_refused_with_the_choices(name, value, message):

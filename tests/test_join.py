@@ -333,6 +333,21 @@ def test_the_kernel_mines_what_is_large_and_fits_the_budget():
     assert chosen(budget=needs["numpy"]) is None
 
 
+def test_a_product_that_reads_what_was_there_before_loses_no_pair(monkeypatch):
+    # As OpenBLAS's syrk does on some ARM processors: zero times what is not a number is not zero.
+    x = clustered(3, 200, 16)
+    matmul = np.matmul
+
+    def reading(a, b, out):
+        np.add(0 * out, matmul(a, b), out=out)
+        return out
+
+    monkeypatch.setattr(np, "matmul", reading)
+    found = list(mine_paraphrases(x, "numpy", threshold=0.5, max_pairs=None, top_k=None))
+    assert found == paraphrases(x, threshold=0.5, max_pairs=None, top_k=None)
+    assert found
+
+
 def test_another_kernel_is_refused_with_the_choices():
     with pytest.raises(ArgumentError, match="kernel must be one of auto, native, numpy, not 'int4'"):
         lightmine.neighbors(np.eye(3), kernel="int4")

@@ -155,7 +155,9 @@ def _scale(coordinates: FloatMatrix, qmax: int, tuning: Tuning) -> tuple[float, 
 
 def basis(sample: FloatMatrix) -> FloatMatrix:
     """An orthogonal basis, the coordinates that hold most of the rows' norm first; shape (d, d), rows."""
-    gram = (sample.T @ sample).astype(np.float64)
+    d = sample.shape[1]
+    # Into zeros: see NumpyWorker.mine.
+    gram = np.matmul(sample.T, sample, out=np.zeros((d, d), np.float32)).astype(np.float64)
     return np.ascontiguousarray(np.linalg.eigh(gram)[1].T[::-1], np.float32)
 
 

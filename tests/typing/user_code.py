@@ -17,7 +17,7 @@ x = encoder.encode(sentences)
 assert_type(encoder, lightmine.Encoder)
 
 pairs = lightmine.mine_paraphrases(
-    x, top_k=10, max_pairs=None, threshold=0.8, max_score=0.99, kernel="fp32", memory_budget="512MiB",
+    x, top_k=10, max_pairs=None, threshold=0.8, max_score=0.99, kernel="numpy", memory_budget="512MiB",
     threads=2, progress=True,
 )  # fmt: skip
 assert_type(pairs, lightmine.Pairs)
