@@ -94,8 +94,8 @@ class NumpyWorker:
         shared, (rows, columns) = self._shared, tile
         shape = rows.stop - rows.start, columns.stop - columns.start
         products = self._products[: shape[0] * shape[1]].reshape(shape)
-        # Rows with themselves are multiplied by syrk of BLAS. That of OpenBLAS 0.3.31 multiplies what was there
-        # by zero on ARM processors with SVE or SME: what was not a number stays so.
+        # Rows with themselves are multiplied by syrk of BLAS. In OpenBLAS 0.3.31 it multiplies what was
+        # there by zero on ARM processors with SVE or SME: what was not a number stays so.
         products.fill(0)
         np.matmul(shared.x[rows], shared.y[columns].T, out=products)
         if shared.plan.self_join and columns.start < rows.stop:
