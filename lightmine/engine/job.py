@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
@@ -112,7 +113,9 @@ def choose_kernel(spec: JoinSpec, job: Job) -> native.Kernel | None:
 
 def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel | None) -> Plan:
     tuning, fixed, rows = job.tuning, 0, None
-    workers = job.threads or default_threads()
+    # Less than a tile: asking how many threads may run takes longer than the job.
+    tiny = spec.n * spec.m <= math.prod(tuning.numpy_tile)
+    workers = job.threads or (1 if tiny else default_threads())
     per_worker = 8 * tuning.chunk_bytes + 110 * tuning.survivors_at_once
     if kernel is not None:
         width = -(-d // native.WIDTH) * native.WIDTH

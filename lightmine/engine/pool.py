@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -61,11 +62,9 @@ class _OneBlasThread:
         self._limits: Any = None
 
     def __enter__(self) -> None:
-        from threadpoolctl import threadpool_limits
-
         with self._lock:
             if not self._inside:
-                self._limits = threadpool_limits(1, user_api="blas")
+                self._limits = _blas_libraries().limit(limits=1, user_api="blas")
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +76,14 @@ class _OneBlasThread:
 
 
 one_blas_thread = _OneBlasThread()
+
+
+@functools.cache
+def _blas_libraries() -> Any:
+    """The libraries that are loaded, NumPy's BLAS among them; looking for them takes some milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class _Pool(Generic[Tools, Task]):

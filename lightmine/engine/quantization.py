@@ -127,15 +127,15 @@ def choose_params(
     >>> params.n_components, params.width
     (4, 64)
     """
-    d = sample.shape[1]
+    d, few = sample.shape[1], sample[:: -(-len(sample) // tuning.scale_rows)]
     if n_components is not None and n_components < d:
         vectors = random_rotation(basis(sample)[:n_components])
-        return QuantizationParams(vectors, d, _scale(sample @ vectors.T, qmax, tuning)[0], qmax)
-    scale, error = _scale(sample, qmax, tuning)
+        return QuantizationParams(vectors, d, _scale(few @ vectors.T, qmax, tuning)[0], qmax)
+    scale, error = _scale(few, qmax, tuning)
     if not rotate:
         return QuantizationParams(None, d, scale, qmax)
     vectors = random_rotation(np.eye(d, dtype=np.float32))
-    rotated, less = _scale(sample @ vectors.T, qmax, tuning)
+    rotated, less = _scale(few @ vectors.T, qmax, tuning)
     if less < tuning.rotation_gain * error:
         return QuantizationParams(vectors, d, rotated, qmax)
     return QuantizationParams(None, d, scale, qmax)

@@ -44,6 +44,7 @@ class Tuning:
     # coordinate.
     compressed_at_once: int = 1024
     sample_rows: int = 4096
+    scale_rows: int = 512
     scale_quantiles: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
     rotation_gain: float = 0.85
     # Pairs for each coordinate from which a rotation is worth its time.
