@@ -65,6 +65,7 @@ typedef struct {
 
 /* Vectors of the compiler: one source for AVX-512, AVX2, NEON and machines without. */
 typedef float f32x8 __attribute__((vector_size(32)));
+typedef float f32x16 __attribute__((vector_size(64)));
 typedef double f64x8 __attribute__((vector_size(64)));
 
 static inline float load_float(const float *p) {
@@ -83,18 +84,22 @@ static inline void store_float(float *p, float value) {
 /* ---- scores of one pair ------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) float rough_dot(const float *a, const float *b, int d) {
-    f32x8 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, u, v;
+    f32x16 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, u, v;
     int t = 0;
-#define ROUGH(s, at) memcpy(&u, a + t + at, 32), memcpy(&v, b + t + at, 32), s += u * v
-    for (; t + 32 <= d; t += 32) {
+#define ROUGH(s, at) memcpy(&u, a + t + at, 64), memcpy(&v, b + t + at, 64), s += u * v
+    for (; t + 64 <= d; t += 64) {
         ROUGH(s0, 0);
-        ROUGH(s1, 8);
-        ROUGH(s2, 16);
-        ROUGH(s3, 24);
+        ROUGH(s1, 16);
+        ROUGH(s2, 32);
+        ROUGH(s3, 48);
     }
-    for (; t + 8 <= d; t += 8) ROUGH(s0, 0);
+    for (; t + 16 <= d; t += 16) ROUGH(s0, 0);
     s0 = (s0 + s1) + (s2 + s3);
-    float sum = ((s0[0] + s0[4]) + (s0[1] + s0[5])) + ((s0[2] + s0[6]) + (s0[3] + s0[7]));
+    float sum = 0, lanes[16];
+    memcpy(lanes, &s0, 64);
+    for (int l = 0; l < 8; l++) lanes[l] += lanes[l + 8];
+    for (int l = 0; l < 4; l++) lanes[l] += lanes[l + 4];
+    sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
     for (; t < d; t++) sum += a[t] * b[t];
     return sum;
 }

@@ -139,8 +139,9 @@ class SimilarityJoin:
         # Rotating takes d products for each coordinate, and is to be a small part of the whole.
         n, m, d = len(self.x), len(self.right), self.x.shape[1]
         rotate = n * m > self.tuning.rotation_pairs * d * (n + m)
-        n_components = choose_components(sample, self.spec, self.kernel, self.tuning) if rotate else None
-        return choose_params(sample, self.kernel.qmax, n_components, rotate=rotate, tuning=self.tuning)
+        with pool.one_blas_thread:
+            few = choose_components(sample, self.spec, self.kernel, self.tuning) if rotate else None
+            return choose_params(sample, self.kernel.qmax, few, rotate=rotate, tuning=self.tuning)
 
     @functools.cached_property
     def compressed(self) -> tuple[CompressedRows, CompressedRows] | None:
