@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightmine.bitext.mining import mine_bitext, score_bitext
     from lightmine.bitext.pairing import Bitext, retrieve
     from lightmine.encoder.encoder import Encoder
+    from lightmine.engine.corpus import Corpus
     from lightmine.engine.matrix import unit_rows
     from lightmine.engine.spec import Pairs
     from lightmine.errors import LightmineError
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bitext",
+    "Corpus",
     "Encoder",
     "LightmineError",
     "Neighbors",
@@ -40,6 +42,7 @@ __all__ = [
 # that asks for the version loads nothing else.
 _HOMES = {
     "Bitext": "lightmine.bitext.pairing",
+    "Corpus": "lightmine.engine.corpus",
     "Encoder": "lightmine.encoder.encoder",
     "LightmineError": "lightmine.errors",
     "Neighbors": "lightmine.search",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lightmine._validation import check_count
 from lightmine.engine import native
+from lightmine.engine.corpus import Corpus
 from lightmine.engine.job import Job, KernelName, prepare
 from lightmine.engine.join import SimilarityJoin
 from lightmine.engine.spec import JoinSpec
@@ -83,7 +84,7 @@ class Neighbors(Result):
 
 def neighbors(
     x: ArrayLike,
-    y: ArrayLike | None = None,
+    y: ArrayLike | Corpus | None = None,
     *,
     k: int = 10,
     both: bool = False,
@@ -99,8 +100,9 @@ def neighbors(
     ----------
     x : array of shape (n, d)
         Embeddings; see `lightmine.unit_rows` for what is accepted.
-    y : array of shape (m, d), optional
-        The other side. Without it, the neighbours are rows of `x`, and no row is its own neighbour.
+    y : array of shape (m, d), or Corpus, optional
+        The other side. Without it, the neighbours are rows of `x`, and no row is its own neighbour. A
+        `lightmine.Corpus` is checked and compressed once for many calls.
     k : int
         Number of neighbours, at most the number of rows.
     both : bool
@@ -137,7 +139,8 @@ def neighbors(
     return _neighbors(x, y, k, both, job)
 
 
-def _neighbors(x: ArrayLike, y: ArrayLike | None, k: int, both: bool, job: Job) -> Neighbors:
+def _neighbors(x: ArrayLike, y: ArrayLike | Corpus | None, k: int, both: bool, job: Job) -> Neighbors:
+    corpus = y if isinstance(y, Corpus) else None
     x, y, budget = prepare(x, y, job)
     n, m = len(x), len(x if y is None else y)
     if y is None:
@@ -151,7 +154,7 @@ def _neighbors(x: ArrayLike, y: ArrayLike | None, k: int, both: bool, job: Job) 
     if not n or not m:
         return Neighbors(*_empty_arrays(n), reverse=_empty(m) if both else None)
     spec = JoinSpec(n, m, self_join=False, k_left=min(k, m), k_right=min(k, n) if both else None)
-    found = SimilarityJoin(x, y, spec, budget=budget, job=job).run()
+    found = SimilarityJoin(x, y, spec, budget=budget, job=job, corpus=corpus).run()
     forward, backward = found.pairs[found.by_left], found.pairs[found.by_right]
     return dataclasses.replace(
         _lists(n, forward.left, forward.right, forward.score),

@@ -210,7 +210,7 @@ assert not loaded, loaded
 
 PUBLIC = {
     "lightmine": [
-        "Bitext", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
+        "Bitext", "Corpus", "Encoder", "LightmineError", "Neighbors", "Pairs", "__version__",
         "mine_bitext", "mine_paraphrases", "neighbors", "retrieve", "score_bitext", "unit_rows",
     ],
     "lightmine.store": ["Cache", "Embeddings", "open_embeddings", "write_embeddings"],

@@ -11,6 +11,7 @@ How a pair is rejected or kept, from the first file to the last::
     estimate       an initial min_score from a sample of rows, checked against the answer later
     components     how many components of a compressed row to multiply
     quantization   compressed rows (int8 components, and a bound of what they are wrong by)
+    corpus         a matrix that is checked and compressed once for many joins
     native         the compiled kernel: which variant runs here, proven, and calls that check their arrays
     pool           threads that share tasks
     worker         one worker's tiles: upper bounds reject nearly every pair, the others are scored exactly

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lightmine._validation import check_count, check_progress
 from lightmine.engine import native
+from lightmine.engine.corpus import Corpus
 from lightmine.engine.matrix import FloatMatrix, check_matrix, is_unit, same_dimension, unit_rows
 from lightmine.engine.quantization import compressed_bytes
 from lightmine.engine.spec import JoinSpec
@@ -58,14 +59,19 @@ class Job:
             raise ArgumentError(f"kernel must be one of {', '.join(KERNELS)}, not {self.kernel!r}")
 
 
-def prepare(x: ArrayLike, y: ArrayLike | None, job: Job) -> tuple[FloatMatrix, FloatMatrix | None, int]:
+def prepare(
+    x: ArrayLike, y: ArrayLike | Corpus | None, job: Job
+) -> tuple[FloatMatrix, FloatMatrix | None, int]:
     """Unit rows of both sides, and the budget that is left after the copies that were necessary."""
     budget = parse_bytes(job.memory_budget)
-    sides = [("embeddings" if y is None else "left embeddings", x)]
+    sides: list[tuple[str, ArrayLike | Corpus]] = [("embeddings" if y is None else "left embeddings", x)]
     if y is not None:
         sides.append(("right embeddings", y))
     ready: list[FloatMatrix] = []
     for name, side in sides:
+        if isinstance(side, Corpus):
+            ready.append(side.rows)
+            continue
         matrix = check_matrix(side, name=name)
         if not is_unit(matrix, name=name):
             budget -= matrix.size * 4

@@ -12,6 +12,7 @@ import numpy as np
 from lightmine.engine import pool
 from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.components import choose_components
+from lightmine.engine.corpus import Corpus
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
 from lightmine.engine.job import Job, best_scores_bytes, plan_join
 from lightmine.engine.matrix import FloatMatrix
@@ -38,6 +39,8 @@ class SimilarityJoin:
     budget : int
         Bytes that may be allocated beyond the matrices and the result.
     job : Job
+    corpus : Corpus, optional
+        What `y` is the rows of, compressed for an earlier join.
 
     Raises
     ------
@@ -52,10 +55,12 @@ class SimilarityJoin:
     """
 
     def __init__(
-        self, x: FloatMatrix, y: FloatMatrix | None, spec: JoinSpec, *, budget: int, job: Job
-    ) -> None:
+        self, x: FloatMatrix, y: FloatMatrix | None, spec: JoinSpec, *, budget: int, job: Job,
+        corpus: Corpus | None = None,
+    ) -> None:  # fmt: skip
         self.x, self.y, self.right = x, y, x if y is None else y
         self.requested, self.budget, self.job, self.tuning = spec, budget, job, job.tuning
+        self._corpus = corpus
         # One pair more than max_pairs is mined: it tells whether more qualify.
         self.spec = spec
         if spec.max_pairs is not None:
@@ -133,6 +138,8 @@ class SimilarityJoin:
     def params(self) -> QuantizationParams:
         """How both sides are compressed."""
         assert self.kernel is not None
+        if self._corpus is not None:
+            return self._corpus.compressed(self.kernel).params
         sides = [self.x] if self.y is None else [self.x, self.y]
         count = self.tuning.sample_rows // len(sides)
         sample = np.concatenate([side[:: -(-len(side) // count)] for side in sides])
@@ -149,6 +156,8 @@ class SimilarityJoin:
         if self.kernel is None:
             return None
         left = self.compress(self.x)
+        if self._corpus is not None:
+            return left, self._corpus.compressed(self.kernel)
         return left, left if self.y is None else self.compress(self.y)
 
     def compress(self, x: FloatMatrix) -> CompressedRows:
