@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from lightmine import Encoder
-from lightmine.encoder import providers
+from lightmine.encoder import openvino_provider
 from lightmine.errors import ArgumentError
 from lightmine.export import files
 from lightmine.export.check import Check
@@ -87,7 +87,7 @@ def test_openvino_runs_the_static_form_in_int8_and_gives_the_vectors_of_the_cpu(
     ).encode(TEXTS)
     assert np.einsum("nd,nd->n", in_openvino, Encoder.load(out, provider="cpu").encode(TEXTS)).min() > 0.998
     # As lightmine imports it: without its telemetry.
-    core = providers._openvino().Core()
+    core = openvino_provider._openvino().Core()
     kinds = [
         (node.get_rt_info()["layerType"], node.get_rt_info()["runtimePrecision"])
         for node in core.compile_model(str(out / "model.onnx"), "CPU").get_runtime_model().get_ops()
