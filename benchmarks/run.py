@@ -43,7 +43,7 @@ def jobs(files: inputs.Inputs, rounds: int) -> list[Job]:
     """Everything that is measured."""
     beside_torch, beside_faiss = ("lightmine", "sentence_transformers"), ("lightmine", "faiss")
     found = []
-    for rows in (20_000, 100_000):
+    for rows in (30_000, 100_000):
         # A peer takes minutes a run at the larger size.
         rounds = rounds if rows < 100_000 else max(1, rounds - 1)
         x = {"x": str(files.minilm), "rows": rows}

@@ -227,7 +227,7 @@ def sweep(found: list[dict[str, Any]]) -> str:
 
 
 def headline(name: str) -> bool:
-    return "20,000" not in name and not name.startswith("growth")
+    return "30,000" not in name and not name.startswith("growth")
 
 
 def renewed(text: str, made: dict[str, str]) -> str:
