@@ -93,11 +93,12 @@ def plan_join(spec: JoinSpec, d: int, *, budget: int, job: Job) -> tuple[native.
     """The kernel that mines (None: NumPy), and the tiles."""
     kernel = choose_kernel(spec, job)
     if kernel is not None:
-        try:
-            return kernel, _plan(spec, d, budget, job, kernel)
-        except BudgetError:
-            if job.kernel == "native":
-                raise
+        for best_scores in (True, False):
+            try:
+                return kernel, _plan(spec, d, budget, job, kernel, best_scores=best_scores)
+            except BudgetError:
+                if not best_scores and job.kernel == "native":
+                    raise
     return None, _plan(spec, d, budget, job, None)
 
 
@@ -117,7 +118,9 @@ def choose_kernel(spec: JoinSpec, job: Job) -> native.Kernel | None:
     return None if small else kernel
 
 
-def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel | None) -> Plan:
+def _plan(
+    spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel | None, *, best_scores: bool = False
+) -> Plan:
     tuning, fixed, rows = job.tuning, 0, None
     # Less than a tile: asking how many threads may run takes longer than the job.
     tiny = spec.n * spec.m <= math.prod(tuning.numpy_tile)
@@ -128,14 +131,17 @@ def _plan(spec: JoinSpec, d: int, budget: int, job: Job, kernel: native.Kernel |
         fixed = compressed_bytes(spec.n, width) + (0 if spec.self_join else compressed_bytes(spec.m, width))
         fixed += 8 * (spec.n + spec.m) + 12 * d * d + 16 * d * tuning.sample_rows
         found = tuning.found_capacity + int(kernel.library.lightmine_tile_pairs())
-        fixed += best_scores_bytes(spec, budget, tuning)
+        size = best_scores_bytes(spec) if best_scores else 0
+        best_scores = 0 < size <= tuning.best_scores_share * budget
+        fixed += size if best_scores else 0
         rows = _tile_rows(spec, workers, tuning)
         per_worker = int(kernel.library.lightmine_scratch(rows, width)) + 24 * found
         per_worker += 8 * d * tuning.compressed_at_once
-    return plan_tiles(
+    plan = plan_tiles(
         spec.n, spec.m, self_join=spec.self_join, budget=budget, native=kernel is not None,
         workers=workers, kept=spec.most_kept(), fixed=fixed, per_worker=per_worker, rows=rows, tuning=tuning,
     )  # fmt: skip
+    return dataclasses.replace(plan, best_scores=best_scores)
 
 
 def _tile_rows(spec: JoinSpec, workers: int, tuning: Tuning) -> int:
@@ -149,9 +155,7 @@ def _tile_rows(spec: JoinSpec, workers: int, tuning: Tuning) -> int:
     return max(rows, min(most, spec.n // (16 * workers) // native.BLOCK * native.BLOCK))
 
 
-def best_scores_bytes(spec: JoinSpec, budget: int, tuning: Tuning) -> int:
-    """What the kernel needs to keep the best scores of each row; 0 if they take too much of the budget."""
-    size = 4 * (spec.n * ((spec.k_left or 0) + 1) if spec.k_left else 0)
-    if not spec.self_join and spec.k_right:
-        size += 4 * spec.m * (spec.k_right + 1)
-    return size if size <= tuning.best_scores_share * budget else 0
+def best_scores_bytes(spec: JoinSpec) -> int:
+    """What the kernel needs to keep the best scores of each row that lists any."""
+    size = 4 * spec.n * (spec.k_left + 1) if spec.k_left else 0
+    return size + (4 * spec.m * (spec.k_right + 1) if spec.k_right and not spec.self_join else 0)

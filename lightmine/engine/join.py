@@ -14,7 +14,7 @@ from lightmine.engine.checkpoint import Checkpoint, State
 from lightmine.engine.components import choose_components
 from lightmine.engine.corpus import Corpus
 from lightmine.engine.estimate import BoundEstimate, estimate_pairs
-from lightmine.engine.job import Job, best_scores_bytes, plan_join
+from lightmine.engine.job import Job, plan_join
 from lightmine.engine.matrix import FloatMatrix
 from lightmine.engine.quantization import (
     CompressedRows,
@@ -178,7 +178,7 @@ class SimilarityJoin:
         else:
             join = NativeJoin(
                 self.kernel, shared.x, shared.y, *compressed, shared.candidates,
-                best_scores=best_scores_bytes(shared.candidates.spec, self.budget, self.tuning) > 0,
+                best_scores=self.plan.best_scores,
             )  # fmt: skip
             make = functools.partial(NativeWorker, shared, join)
         with pool.one_blas_thread:

@@ -25,7 +25,8 @@ class Plan:
 
     ``self_join`` keeps the tiles that hold a pair with left < right, for a collection against itself.
     ``candidates`` is how many proposed pairs the budget can hold beside the tiles, ``native`` whether they
-    are mined by the compiled kernel. ``band`` is how many row blocks follow each other.
+    are mined by the compiled kernel, ``best_scores`` whether that keeps the best scores of each row.
+    ``band`` is how many row blocks follow each other.
     """
 
     n: int
@@ -36,6 +37,7 @@ class Plan:
     workers: int
     candidates: int
     native: bool = False
+    best_scores: bool = False
     band: int = 4
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
