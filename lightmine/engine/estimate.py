@@ -71,22 +71,38 @@ def estimate_pairs(join: SimilarityJoin) -> BoundEstimate | None:
         return None
     if spec.n < 4 * tuning.estimate_rows or 16 * spec.max_pairs > every:
         return None
+    # Short lists leave many pairs of a score out, so the last pair of the answer has a lower one.
+    share = 32 * max(1, 100 / (spec.k_left or 100)) * spec.max_pairs / every
     with pool.one_blas_thread:
-        low = _low_score(x, min(1.0, 32 * spec.max_pairs / every), join.budget, tuning)
+        low = _low_score(x, min(1.0, share), join.budget, tuning)
     step = min(len(x) // tuning.estimate_rows, tuning.estimate_one_in)
-    rows, scores = _lists_of_sample(join, step, max(low, spec.min_score))
-    mine = top_k(rows, np.arange(len(rows)), scores, spec.k_left or spec.n)
-    listed = np.argsort(-scores[mine], kind="stable")
-    row, best = rows[mine][listed], scores[mine][listed]
+    rows, others, scores = _lists_of_sample(join, step, max(low, spec.min_score))
+    mine = np.flatnonzero(top_k(rows, others, scores, spec.k_left or spec.n))
+    listed = mine[np.argsort(-scores[mine], kind="stable")]
+    row, best = rows[listed], scores[listed]
     count = np.arange(1, len(best) + 1)
-    # A pair that both its ends list is counted twice: at least half of the list entries are pairs.
-    pairs = count * step / 2
+    # A pair that both its ends list is counted twice.
+    pairs = count * step * (1 - _mutual_share(row, others[listed], step, spec.n, tuning) / 2)
     # The sample is one of rows, and a row with a long list is in it by chance: the error is between rows.
     by_row = np.argsort(row, kind="stable")
     before = np.empty_like(count)
     before[by_row] = rank_in_run(row[by_row])
     error = np.sqrt(np.cumsum(2 * before + 1)) / count
     return BoundEstimate(best, pairs, error, tuning)
+
+
+def _mutual_share(row: Indices, other: Indices, step: int, n: int, tuning: Tuning) -> NDArray[np.float64]:
+    """Of list entries, best first: the share, from the first to each, whose other end lists the row too.
+
+    As far as entries tell whose both ends are in the sample; as if some more were all listed twice, which
+    makes the estimate of pairs lower.
+    """
+    keys = row * step * n + other
+    sampled = other % step == 0
+    mutual = sampled & np.isin(other * n + row * step, keys)
+    more = tuning.estimate_least_seen
+    share: NDArray[np.float64] = (np.cumsum(mutual) + more) / (np.cumsum(sampled) + more)
+    return share
 
 
 def _low_score(x: FloatMatrix, share: float, budget: int, tuning: Tuning) -> float:
@@ -102,10 +118,17 @@ def _low_score(x: FloatMatrix, share: float, budget: int, tuning: Tuning) -> flo
     return float(scores[place])
 
 
-def _lists_of_sample(join: SimilarityJoin, step: int, low: float) -> tuple[Indices, Scores]:
-    """Every score from `low` up that each `step`-th row has, and that row; none if there are too many."""
+def _lists_of_sample(join: SimilarityJoin, step: int, low: float) -> tuple[Indices, Indices, Scores]:
+    """The lists of every `step`-th row, from a score up: its number in the sample, the other row, the score.
+
+    Without a k a list is of all pairs from that score up; none if there are too many.
+    """
     sample = np.ascontiguousarray(join.x[::step])
-    spec = JoinSpec(len(sample), len(join.x), self_join=False, min_score=low, max_score=join.spec.max_score)
+    # Each row of the sample finds itself, which is not in its list.
+    k = None if join.spec.k_left is None else min(join.spec.k_left + 1, len(join.x))
+    spec = JoinSpec(
+        len(sample), len(join.x), self_join=False, k_left=k, min_score=low, max_score=join.spec.max_score
+    )
     # Far more than a sample should have: so many equal scores that no min_score separates them.
     candidates = Candidates(spec, capacity=join.budget // 256, tuning=join.tuning, kernel=join.kernel)
     plan = dataclasses.replace(join.plan, n=spec.n, m=spec.m, self_join=False)
@@ -114,7 +137,7 @@ def _lists_of_sample(join: SimilarityJoin, step: int, low: float) -> tuple[Indic
     try:
         join.work(shared, sides)
     except BudgetError:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
     found = candidates.answer().pairs
     other = found.left * step != found.right
-    return found.left[other], found.score[other]
+    return found.left[other], found.right[other], found.score[other]
