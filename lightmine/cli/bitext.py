@@ -1,4 +1,4 @@
-"""``lightmine bitext``."""
+"""``lightmine bitext``; its margin options are in `lightmine.cli._margins`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every number that changes how long mining takes, and never what it finds."""
+"""Every number of the engine's Python side that changes how long mining takes, and never what it finds."""
 
 from __future__ import annotations
 

@@ -6,6 +6,9 @@
     CACHE/IDENTITY/TEXTS.npy     an entry: the vectors of consecutive texts, named by the hash of the texts;
                                  after the matrix, where NumPy does not read, how many of the texts were cut
                                  and a SHA-256 of the whole entry
+
+There is no lock: an entry is written beside its place and renamed, and one that was pruned meanwhile is made
+again.
 """
 
 from __future__ import annotations
