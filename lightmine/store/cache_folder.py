@@ -29,6 +29,8 @@ from lightmine.store.manifest import StoreHeader, npy_header
 from lightmine.system.atomic_files import atomic_write
 
 DESCRIPTION = "model.json"
+# Writes of an entry that a prune may undo before it is an error.
+TRIES = 9
 TRAILER = struct.Struct("<q32s")
 ENTRY_NAME = re.compile(r"[0-9a-f]{64}\.npy")
 # What `CacheFolder.read` returns if there is no such entry, or if the entry is damaged.
@@ -91,14 +93,18 @@ class CacheFolder:
         data = np.ascontiguousarray(rows).data.cast("B")
         try:
             # A prune of another process can remove the folder or its description at this moment: try again.
-            for _ in range(9):
-                with contextlib.suppress(FileNotFoundError):
+            # Between the two looks of mkdir the folder can go too, and mkdir then says that it exists.
+            for attempt in range(TRIES):
+                try:
                     self.folder.mkdir(exist_ok=True)
                     write_parts(path, start, data, TRAILER.pack(cut, _checksum(start, data, cut)))
                     if not (self.folder / DESCRIPTION).exists():
                         text = json.dumps(self._header.json(), indent=1, ensure_ascii=False)
                         write_parts(self.folder / DESCRIPTION, text.encode())
                     break
+                except (FileNotFoundError, FileExistsError):
+                    if attempt == TRIES - 1:
+                        raise
         except OSError as error:
             self.unwritten = f"{self.folder.parent}: {error.strerror or error}"
 

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,3 +205,23 @@ def test_the_description_of_a_folder_is_put_back(encoder, cache):
     cache.encode(encoder, texts(10, seed=5))
     assert cache.summaries()[0].header.model == "tiny"
     assert json.loads((folder / "model.json").read_text())["identity"]["model"] == encoder.fingerprint
+
+
+@pytest.mark.parametrize(("failures", "unwritten"), [(2, False), (100, True)])
+def test_a_folder_that_goes_while_it_is_made_is_made_again(
+    tiny_bundle, tmp_path, monkeypatch, failures, unwritten
+):
+    encoder, cache, tries, real = Encoder.load(tiny_bundle), Cache(tmp_path / "c"), [], Path.mkdir
+
+    def mkdir(path, *args, **options):
+        if path.parent == tmp_path / "c":
+            tries.append(path)
+            if len(tries) <= failures:
+                raise FileExistsError(17, "File exists", str(path))
+        real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    said = cache.encode(encoder, texts(5)).unwritten
+    assert (said is not None) == unwritten
+    assert not unwritten or "File exists" in said
+    assert len(tries) >= 3
