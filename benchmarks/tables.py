@@ -32,7 +32,6 @@ NAMES = {
     "faiss": "FAISS",
     "lightmine_numpy": "lightmine",
     # Its results stay until they are measured again.
-    "lightmine_fp32": "lightmine",
 }
 
 

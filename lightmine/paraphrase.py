@@ -58,8 +58,8 @@ def mine_paraphrases(
     threads : int, optional
         Number of workers; by default one for each processor that the process may use.
     kernel : {"auto", "native", "numpy"}
-        The arithmetic that pairs are rejected with; "auto" measures which is faster here. It changes only
-        the time.
+        What pairs are rejected with: the compiled kernel, or float32 products of NumPy. "auto" is native if
+        it is installed and the job is large enough. It changes only the time.
     progress : callable or bool, optional
         Called with the number of pairs done and the number of all pairs; True shows a bar on stderr.
     resume : str, optional

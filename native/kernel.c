@@ -50,8 +50,8 @@ typedef struct {
     const int32_t *right_sums;                 /* sum of the components of each place */
     const float *x, *y;                        /* the rows themselves, n x d and m x d */
     const int32_t *left_rows, *right_rows;     /* the row at each place */
-    float *left_bounds, *right_bounds;         /* of each row, or NULL; only rise */
-    float *min_score;                          /* one number; only rises */
+    float *left_bounds, *right_bounds;         /* of each row, or NULL */
+    float *min_score;                          /* one number */
     float *left_best, *right_best;             /* best scores of each row, k numbers as a heap, or NULL */
     int32_t *left_counts, *right_counts;       /* how many of them there are */
     uint8_t *locks;                            /* LOCKS bytes */

@@ -139,8 +139,6 @@ class PairScorer:
     x, y : float32 arrays of shape (n, d) and (m, d), unit rows
     chunk_bytes : int
         Bytes of one side's rows that are scored at a time.
-    kernel : native.Kernel, optional
-        Scores in compiled code; without it NumPy gives the same bits.
 
     Examples
     --------
@@ -150,10 +148,9 @@ class PairScorer:
     """
 
     def __init__(
-        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes,
-        kernel: native.Kernel | None = None,
-    ) -> None:  # fmt: skip
-        self._x, self._y, self._kernel = x, y, kernel
+        self, x: FloatMatrix, y: FloatMatrix, *, chunk_bytes: int = DEFAULT_TUNING.chunk_bytes
+    ) -> None:
+        self._x, self._y = x, y
         d = x.shape[1]
         # Fresh memory for every call would cost ten times what the scores do.
         self._step = _rows_at_once(d, chunk_bytes)
@@ -163,8 +160,6 @@ class PairScorer:
 
     def exact(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> NDArray[np.float32]:
         """The exact score of each pair, a row of `x` and a row of `y`."""
-        if self._kernel is not None:
-            return native.scores(self._kernel, self._x, self._y, left, right)
         scores = np.empty(len(left), np.float32)
         for start in range(0, len(left), self._step):
             pairs = slice(start, start + self._step)
